@@ -1,0 +1,93 @@
+"""From a user's array to planes of floats and back: axes, dtypes and rounding, in one place."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+SUPPORTED = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
+
+
+def checked_array(name: str, x: ArrayLike) -> Array:
+    """The argument as an array of a supported dtype, not empty and finite.
+
+    Raises
+    ------
+    TypeError
+        For any other dtype, or a masked array with masked elements.
+    ValueError
+        If it is empty or holds NaN or infinity: the message counts them and names the first.
+    """
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        message = f"{name} is a masked array; fill or crop the masked elements first"
+        raise TypeError(message)
+    array = np.asarray(x)
+    if array.dtype.name not in SUPPORTED:
+        message = (
+            f"{name} has dtype {array.dtype}; allowed are {', '.join(SUPPORTED)}; "
+            "convert it with astype"
+        )
+        raise TypeError(message)
+    if array.size == 0:
+        message = f"{name} is empty: its shape is {array.shape}; every axis needs an element"
+        raise ValueError(message)
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            bad = np.argwhere(~finite)
+            position = tuple(int(k) for k in bad[0])
+            message = (
+                f"{name} holds {len(bad)} NaN or infinite values, the first at {position}; "
+                "replace them first"
+            )
+            raise ValueError(message)
+    return array
+
+
+def checked_axis(name: str, array: Array, channel_axis: int | None) -> int | None:
+    """The channel axis as a number from 0, or None."""
+    if channel_axis is None:
+        return None
+    if isinstance(channel_axis, bool) or not isinstance(channel_axis, int | np.integer):
+        message = f"channel_axis is {channel_axis!r}; allowed are None or a whole number"
+        raise TypeError(message)
+    if not -array.ndim <= channel_axis < array.ndim:
+        message = (
+            f"channel_axis is {channel_axis}, but {name} has {array.ndim} axes; "
+            f"allowed are {-array.ndim} to {array.ndim - 1}"
+        )
+        raise ValueError(message)
+    return int(channel_axis) % array.ndim
+
+
+def grid_shape(array_shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """The shape without the channel axis."""
+    return array_shape if axis is None else array_shape[:axis] + array_shape[axis + 1 :]
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """float64 for float64, else float32, which holds all other dtypes exactly."""
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
+
+
+def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
+    """(C, *grid), contiguous, of the given float dtype; the array itself where it already is."""
+    planes = array[None] if axis is None else np.moveaxis(array, axis, 0)
+    return np.ascontiguousarray(planes, dtype=dtype)
+
+
+def from_planes(planes: Array, axis: int | None) -> Array:
+    """The inverse of `to_planes`, in the planes' dtype."""
+    return planes[0] if axis is None else np.ascontiguousarray(np.moveaxis(planes, 0, axis))
+
+
+def to_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Round, then clip to what the dtype holds; floats are only converted."""
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    rounded = np.rint(values)
+    if dtype.kind == "b":
+        return rounded >= 1
+    limits = np.iinfo(dtype)
+    return np.clip(rounded, limits.min, limits.max).astype(dtype)

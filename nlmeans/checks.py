@@ -1,0 +1,67 @@
+"""Checks of arguments: each error is one line with the value, what is allowed and what to do."""
+
+import math
+import operator
+from collections.abc import Sequence
+
+LARGEST_SIZE = 9999
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
+        raise ValueError(message)
+
+
+def check_size(name: str, size: object) -> int | tuple[int, ...]:
+    """An odd full side, or one per axis, as plain ints."""
+    if isinstance(size, tuple | list):
+        return tuple(_side(name, side) for side in size)
+    return _side(name, size)
+
+
+def _side(name: str, side: object) -> int:
+    try:
+        value = operator.index(side)  # type: ignore[arg-type]
+    except TypeError:
+        value = 0
+    if isinstance(side, bool) or not 1 <= value <= LARGEST_SIZE or value % 2 == 0:
+        message = f"{name} is {side!r}; allowed are odd whole numbers from 1 to {LARGEST_SIZE}"
+        if value > 0 and value % 2 == 0:
+            message += f", such as {min(value + 1, LARGEST_SIZE)}"
+        raise ValueError(message)
+    return value
+
+
+def radii(name: str, size: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """(side - 1)/2 for each of `ndim` axes."""
+    sides = size if isinstance(size, tuple) else (size,) * ndim
+    if len(sides) != ndim:
+        message = f"{name} {sides} has {len(sides)} numbers; the array has {ndim} axes of pixels"
+        raise ValueError(message)
+    return tuple(side // 2 for side in sides)
+
+
+def check_number(
+    name: str, value: float, *, low: float = -math.inf, high: float = math.inf, above: bool = False
+) -> float:
+    """A finite real number with low <= value <= high, or low < value if `above`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    inside = low < number if above else low <= number
+    if not (math.isfinite(number) and inside and number <= high):
+        bounds = [f"{'above' if above else 'from'} {low:g}"] if low > -math.inf else []
+        bounds += [f"up to {high:g}"] if high < math.inf else []
+        message = f"{name} is {value!r}; allowed are finite numbers {' '.join(bounds)}".rstrip()
+        raise ValueError(message)
+    return number
+
+
+def check_threads(threads: int | None) -> None:
+    if threads is not None and (
+        isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
+    ):
+        message = f"threads is {threads!r}; allowed are whole numbers from 1, or None for all cores"
+        raise ValueError(message)

@@ -1,0 +1,66 @@
+"""The classical filter: the non-learned special case of the generic operation."""
+
+from typing import Literal
+
+from nlmeans.embed import Identity, PatchWeighting
+from nlmeans.operation import Operation
+from nlmeans.pairwise import gaussian
+from nlmeans.support import Border, Window
+
+
+def nl_means(
+    sigma: float = 0.0,
+    h: float | None = None,
+    patch_size: int | tuple[int, ...] = 7,
+    search_size: int | tuple[int, ...] = 21,
+    *,
+    patch_weighting: PatchWeighting = "uniform",
+    centre: Literal["one", "max", "zero"] = "one",
+    border: Border = "inside",
+) -> Operation:
+    """Classical non-local means as an `Operation`.
+
+    y_i = 1/C sum over the window of exp(-max(MSD_ij - 2 sigma^2, 0)/h^2) x_j
+
+    Parameters
+    ----------
+    sigma : float, from 0
+        Standard deviation of the noise, in the array's own units.
+    h : float, above 0
+        Filter strength, in the array's own units; 0.8 sigma by default.
+    patch_size, search_size : odd int, or one per axis
+        Full sides in pixels.
+    patch_weighting : {"uniform", "gaussian"}
+        Of the pixels in MSD, the patches' mean squared difference over pixels and channels.
+    centre : {"one", "max", "zero"}
+        The weight of a pixel for itself: 1, the largest of the others, or 0.
+    border : {"inside", "mirror"}
+        Candidates inside the image only, or mirrored at its border. Patches are always mirrored.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or both sigma and h are missing.
+
+    References
+    ----------
+    A. Buades, B. Coll, J.-M. Morel, "A review of image denoising algorithms, with a new one",
+    Multiscale Modeling and Simulation 4(2), 2005; "Non-Local Means Denoising", IPOL 2011.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> op = nlmeans.nl_means(sigma=20, h=8, patch_size=5)
+    >>> op(np.full((32, 32), 7, np.uint8)).max()
+    np.uint8(7)
+    """
+    if h is None:
+        if not sigma > 0:
+            message = f"h is missing and sigma is {sigma!r}; give h, or a sigma above 0"
+            raise ValueError(message)
+        h = 0.8 * sigma
+    return Operation(
+        f=gaussian(h, sigma, patch_size, patch_weighting=patch_weighting, centre=centre),
+        g=Identity(),
+        over=Window(search_size, border),
+    )

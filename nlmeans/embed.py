@@ -1,0 +1,177 @@
+"""Embeddings: what a pairwise function or g sees of a position. Each maps (*grid, C) to (*grid, d)."""
+
+from dataclasses import dataclass, field
+from math import exp, prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.checks import check_choice, check_size, radii
+
+Floats = NDArray[np.floating[Any]]
+PatchWeighting = Literal["uniform", "gaussian"]
+PATCH_WEIGHTINGS = ("uniform", "gaussian")
+
+
+def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.intp]]:
+    """Per axis, the pixel that each position of the grid widened by `margin` shows.
+
+    Mirrored about the edge pixel, which is not repeated (NumPy's "reflect"), as often as needed.
+    """
+    return [
+        np.pad(np.arange(n), m, mode="reflect") for n, m in zip(grid, margin, strict=True)
+    ]
+
+
+def widen(x: Floats, margin: tuple[int, ...]) -> Floats:
+    """The array mirrored at its borders, `margin` positions wider at each end of each axis."""
+    return x[np.ix_(*mirror(x.shape[: len(margin)], margin))]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """x_i itself."""
+
+    def __call__(self, x: Floats) -> Floats:
+        return x
+
+    def radius(self, ndim: int) -> tuple[int, ...]:
+        """How far beyond a position the embedding looks, per axis."""
+        return (0,) * ndim
+
+    def __str__(self) -> str:
+        return "x"
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """W x_i + b: a 1x1 convolution, after another embedding if one is given.
+
+    Parameters
+    ----------
+    weight : array (d, C)
+    bias : array (d,), optional
+    of : embedding, optional
+        What the matrix is applied to; the position's channels by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Linear([[1, 1, 1]])(np.ones((4, 5, 3))).shape
+    (4, 5, 1)
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    of: "Embedding"
+
+    def __init__(
+        self, weight: ArrayLike, bias: ArrayLike | None = None, of: "Embedding | None" = None
+    ) -> None:
+        matrix = np.array(weight, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.size == 0:
+            message = f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
+            raise ValueError(message)
+        vector = np.zeros(len(matrix)) if bias is None else np.array(bias, dtype=np.float64)
+        if vector.shape != (len(matrix),):
+            message = f"bias has shape {vector.shape}; the weight's outputs ask for ({len(matrix)},)"
+            raise ValueError(message)
+        for name, array in (("weight", matrix), ("bias", vector)):
+            if not np.isfinite(array).all():
+                message = f"{name} holds NaN or infinity; only finite numbers are allowed"
+                raise ValueError(message)
+            array.flags.writeable = False
+        object.__setattr__(self, "weight", matrix)
+        object.__setattr__(self, "bias", vector)
+        object.__setattr__(self, "of", Identity() if of is None else of)
+
+    def __call__(self, x: Floats) -> Floats:
+        inner = self.of(x)
+        if inner.shape[-1] != self.weight.shape[1]:
+            message = (
+                f"a {self.weight.shape[0]}x{self.weight.shape[1]} matrix meets "
+                f"{inner.shape[-1]} channels; its second number has to be the channel count"
+            )
+            raise ValueError(message)
+        return inner @ self.weight.T + self.bias
+
+    def radius(self, ndim: int) -> tuple[int, ...]:
+        return self.of.radius(ndim)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Linear):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.weight.shape, self.weight.tobytes(), self.bias.tobytes(), self.of
+
+    def __str__(self) -> str:
+        rows, columns = self.weight.shape
+        return f"W {self.of}" + (" + b" if self.bias.any() else "") + f" (W {rows}x{columns})"
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Q_i = sqrt(G) P_i: the patch around a position, so that |Q_i - Q_j|^2 is the weighted MSD.
+
+    P_i holds the patch's pixels, mirrored at the border, flattened in the order (channel, *patch);
+    G sums to 1 over pixels and channels.
+
+    Parameters
+    ----------
+    size : odd int, or one per axis
+        Full side in pixels.
+    weighting : {"uniform", "gaussian"}
+        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Patches(3)(np.zeros((8, 9, 2))).shape
+    (8, 9, 18)
+    """
+
+    size: int | tuple[int, ...]
+    weighting: PatchWeighting = field(default="uniform")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", check_size("patch_size", self.size))
+        check_choice("patch_weighting", self.weighting, PATCH_WEIGHTINGS)
+
+    def __call__(self, x: Floats) -> Floats:
+        ndim = x.ndim - 1
+        radius = self.radius(ndim)
+        wide = widen(x, radius)
+        sides = tuple(2 * r + 1 for r in radius)
+        windows = np.lib.stride_tricks.sliding_window_view(wide, sides, axis=tuple(range(ndim)))
+        g = self.taps(ndim)[0]
+        for taps in self.taps(ndim)[1:]:
+            g = np.multiply.outer(g, taps)
+        q = windows * np.sqrt(g / x.shape[-1])
+        return q.reshape(*x.shape[:-1], x.shape[-1] * prod(sides))
+
+    def taps(self, ndim: int) -> list[NDArray[np.float64]]:
+        """G's factor along each axis, each summing to 1."""
+        factors = []
+        for r in self.radius(ndim):
+            if self.weighting == "uniform" or r == 0:
+                taps = np.ones(2 * r + 1)
+            else:
+                taps = np.array([exp(-(k**2) / (2 * (r / 2) ** 2)) for k in range(-r, r + 1)])
+            factors.append(taps / taps.sum())
+        return factors
+
+    def radius(self, ndim: int) -> tuple[int, ...]:
+        return radii("patch_size", self.size, ndim)
+
+    def __str__(self) -> str:
+        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
+        return f"{self.weighting} patches of side {shown}"
+
+
+Embedding = Identity | Linear | Patches

@@ -1,0 +1,179 @@
+"""The operation as a value: y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import (
+    checked_array,
+    checked_axis,
+    from_planes,
+    grid_shape,
+    to_dtype,
+    to_planes,
+    working_dtype,
+)
+from nlmeans.checks import check_threads
+from nlmeans.embed import Embedding, Identity
+from nlmeans.pairwise import Pairwise
+from nlmeans.plan import Plan, make_plan
+from nlmeans.reference import reference
+from nlmeans.support import Everywhere, Support
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The generic non-local operation: a frozen, printable value, called on an array.
+
+    y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)
+
+    Parameters
+    ----------
+    f : Pairwise
+        From `gaussian`, `embedded_gaussian`, `dot_product`, `concatenation`, or your own traits.
+    g : embedding
+        What is averaged: `Identity()` or `Linear(weight, bias)`.
+    over : support
+        S(i): `Everywhere()` or `Window(size, border)`.
+
+    See Also
+    --------
+    nl_means : the classical filter as an Operation.
+
+    References
+    ----------
+    X. Wang, R. Girshick, A. Gupta, K. He, "Non-local Neural Networks", CVPR 2018, equation 1.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> attention = nlmeans.Operation(f=nlmeans.embedded_gaussian(scale=0.5))
+    >>> attention(np.ones((6, 5, 3)), channel_axis=-1).shape
+    (6, 5, 3)
+    """
+
+    f: Pairwise
+    g: Embedding = Identity()
+    over: Support = Everywhere()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("f", Pairwise), ("g", Embedding), ("over", Support)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                message = (
+                    f"{name} is {value!r}; it has to be of {getattr(kind, '__name__', kind)}, "
+                    "such as nlmeans.gaussian(h=10), nlmeans.Identity(), nlmeans.Window(21)"
+                )
+                raise TypeError(message)
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        guide: ArrayLike | None = None,
+        channel_axis: int | None = None,
+        threads: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[Any]:
+        """Run the operation.
+
+        Parameters
+        ----------
+        x : array, 1-D to 3-D and a channel axis if one is named
+            bool, uint8, uint16, int16, float16, float32 or float64; never changed.
+        guide : array, optional
+            f looks at this array instead of x: same positions, any number of channels; channels
+            along `channel_axis`, or none.
+        channel_axis : int, optional
+            Without one every element is a position with one channel.
+        threads : int, optional
+            At most this many; all that the process may use by default.
+        progress : callable, optional
+            Called now and then with the fraction done, 0 to 1.
+
+        Returns
+        -------
+        array of x's shape, with the channels that g gives
+            float64 for float64, else float32; where the result is an average of x's own values
+            (identity g, C = sum of f) x's dtype, rounded and clipped.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an array or argument that is not allowed, in one line.
+        """
+        x = checked_array("x", x)
+        axis = checked_axis("x", x, channel_axis)
+        check_threads(threads)
+        dtype = working_dtype(x.dtype)
+        planes = to_planes(x, axis, dtype)
+        features = None if guide is None else _guide_planes(guide, axis, dtype, planes.shape[1:])
+        plan = self._plan(planes.shape, None if features is None else len(features), dtype)
+
+        if plan.kernel == "window":
+            from nlmeans.execute import run_window  # Numba is imported where it is used
+
+            y = run_window(self, plan, planes, features, threads, progress)
+        else:
+            last = [None if p is None else np.moveaxis(p, 0, -1) for p in (planes, features)]
+            y = np.moveaxis(reference(self.f, self.g, self.over, *last, progress), -1, 0)
+        if axis is None and len(y) > 1:
+            axis = x.ndim  # a linear g made channels where there were none: they come last
+        return to_dtype(from_planes(y, axis), x.dtype if self._averages() else dtype)
+
+    def plan(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        guide_channels: int | None = None,
+    ) -> Plan:
+        """What would run on an array of this shape: kernel, reason, operations, memory.
+
+        Examples
+        --------
+        >>> import nlmeans
+        >>> nlmeans.nl_means(sigma=20, h=8).plan((512, 512)).kernel
+        'window'
+        """
+        axis = checked_axis("the array", np.broadcast_to(np.float32(0), shape), channel_axis)
+        channels = 1 if axis is None else shape[axis]
+        planes = (channels, *grid_shape(tuple(shape), axis))
+        return self._plan(planes, guide_channels, working_dtype(np.dtype(dtype)))
+
+    def _plan(
+        self, planes: tuple[int, ...], guide_channels: int | None, dtype: np.dtype[Any]
+    ) -> Plan:
+        return make_plan(self.f, self.g, self.over, planes, guide_channels, dtype)
+
+    def _averages(self) -> bool:
+        return isinstance(self.g, Identity) and self.f.normaliser == "sum"
+
+    def __str__(self) -> str:
+        c = {"sum": "sum of f", "count": "number of positions in S(i)"}[self.f.normaliser]
+        return (
+            "y_i = 1/C(x) sum over j in S(i) of f(x_i, x_j) g(x_j)\n"
+            f"  f     {self.f}\n"
+            f"  g     {self.g}\n"
+            f"  C     {c}\n"
+            f"  S(i)  {self.over}"
+        )
+
+
+def _guide_planes(
+    guide: ArrayLike, axis: int | None, dtype: np.dtype[Any], grid: tuple[int, ...]
+) -> NDArray[Any]:
+    array = checked_array("guide", guide)
+    if array.ndim == len(grid):
+        axis = None
+    if grid_shape(array.shape, axis) != grid:
+        message = (
+            f"guide has shape {array.shape}; its positions have to be those of x, {grid}, "
+            "with channels along channel_axis or none"
+        )
+        raise ValueError(message)
+    return to_planes(array, axis, dtype)

@@ -1,0 +1,209 @@
+"""Pairwise functions f(x_i, x_j): each is three traits and two embeddings.
+
+    f = weight(scale * score(query_i, key_j)),    C = sum of f, or the number of keys
+
+Fast paths follow from the traits, never from a name. A new function with known traits is one
+definition here and one line in PAIRWISE.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.checks import check_choice, check_number
+from nlmeans.embed import Embedding, Floats, Identity, Linear, Patches, PatchWeighting
+
+Centre = Literal["as computed", "one", "max", "zero"]
+CENTRES = ("one", "max", "zero")
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """A pairwise function by its traits.
+
+    Attributes
+    ----------
+    name : str
+    score : {"distance", "dot", "sum"}
+        Of query q and key k: -max(|q - k|^2 - noise, 0), q . k, or q + k (one number each).
+    weight : {"exp", "identity", "relu"}
+        Of the scaled score.
+    normaliser : {"sum", "count"}
+        C: the sum of f over S(i), or the number of positions in S(i).
+    query, key : embedding
+    scale : float
+        Factor of the score: 1/h^2 for the Gaussian, 1/sqrt(d) for scaled attention.
+    noise : float
+        For "distance": 2 sigma^2, the squared distance that noise alone puts between two
+        copies of one patch.
+    centre : {"as computed", "one", "max", "zero"}
+        The weight a position gives to itself: f(x_i, x_i), 1, the largest of the others, 0.
+    """
+
+    name: str
+    score: Literal["distance", "dot", "sum"]
+    weight: Literal["exp", "identity", "relu"]
+    normaliser: Literal["sum", "count"]
+    query: Embedding = Identity()
+    key: Embedding = Identity()
+    scale: float = 1.0
+    noise: float = 0.0
+    centre: Centre = "as computed"
+
+    def __post_init__(self) -> None:
+        if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
+            message = (
+                f"centre is {self.centre!r} for weight {self.weight!r} and normaliser "
+                f"{self.normaliser!r}; only 'exp' with 'sum' allows it"
+            )
+            raise ValueError(message)
+
+    def features(self, x: Floats) -> tuple[Floats, Floats]:
+        """Queries and keys (*grid, d) of an array (*grid, C)."""
+        queries, keys = self.query(x), self.key(x)
+        if queries.shape != keys.shape:
+            message = (
+                f"queries have {queries.shape[-1]} numbers a position and keys "
+                f"{keys.shape[-1]}; theta and phi have to give equally many"
+            )
+            raise ValueError(message)
+        return queries, keys
+
+    def __str__(self) -> str:
+        q, k = ("Q_i", "Q_j") if self.query == self.key else ("theta_i", "phi_j")
+        score = {
+            "distance": f"-max(|{q} - {k}|^2 - {self.noise:g}, 0)",
+            "dot": f"{q} . {k}",
+            "sum": f"({q} + {k})",
+        }[self.score]
+        scaled = score if self.scale == 1 else f"{self.scale:g} * {score}"
+        f = {"exp": f"exp({scaled})", "identity": scaled, "relu": f"max({scaled}, 0)"}[self.weight]
+        where = (
+            f"Q = {self.query}" if self.query == self.key else
+            f"theta = {self.query}, phi = {self.key}"
+        )  # fmt: skip
+        centre = "" if self.centre == "as computed" else f", centre weight {self.centre}"
+        return f"{self.name}: {f}, {where}{centre}"
+
+
+def gaussian(
+    h: float,
+    sigma: float = 0.0,
+    patch_size: int | tuple[int, ...] = 1,
+    *,
+    patch_weighting: PatchWeighting = "uniform",
+    centre: Literal["one", "max", "zero"] = "one",
+) -> Pairwise:
+    """exp(-max(MSD - 2 sigma^2, 0)/h^2), MSD the mean squared difference of two patches.
+
+    The mean runs over the patch's pixels and channels; patch_size 1 compares single positions.
+    The Gaussian of the dot product, exp(x_i . x_j), is `embedded_gaussian()` without matrices.
+
+    Parameters
+    ----------
+    h : float, above 0
+        Width of the weight, in the array's units.
+    sigma : float, from 0
+        Standard deviation of the noise, in the array's units.
+    patch_size : odd int, or one per axis
+    patch_weighting : {"uniform", "gaussian"}
+    centre : {"one", "max", "zero"}
+        A position's own weight: 1, the largest of the others (Buades), or 0. A position with no
+        other candidate keeps its value.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, a size even, or a name unknown.
+    """
+    h = check_number("h", h, low=0, above=True)
+    sigma = check_number("sigma", sigma, low=0)
+    check_choice("centre", centre, CENTRES)
+    patches = Patches(patch_size, patch_weighting)
+    return Pairwise(
+        "gaussian", "distance", "exp", "sum", patches, patches,
+        scale=1 / h**2 if h**2 > 0 else math.inf, noise=2 * sigma**2, centre=centre,
+    )  # fmt: skip
+
+
+def embedded_gaussian(
+    theta: ArrayLike | Embedding | None = None,
+    phi: ArrayLike | Embedding | None = None,
+    *,
+    scale: float = 1.0,
+) -> Pairwise:
+    """exp(scale * theta_i . phi_j), C the sum of f: softmax attention over j.
+
+    Parameters
+    ----------
+    theta, phi : array (d, C) or embedding, optional
+        Query and key embedding; the position's channels by default.
+    scale : float
+        Factor of the logits, for example d**-0.5.
+    """
+    scale = check_number("scale", scale)
+    return Pairwise("embedded gaussian", "dot", "exp", "sum", _embed(theta), _embed(phi), scale)
+
+
+def dot_product(
+    theta: ArrayLike | Embedding | None = None,
+    phi: ArrayLike | Embedding | None = None,
+    *,
+    scale: float = 1.0,
+) -> Pairwise:
+    """theta_i . phi_j, C = N, the number of keys. Parameters as in `embedded_gaussian`."""
+    scale = check_number("scale", scale)
+    return Pairwise("dot product", "dot", "identity", "count", _embed(theta), _embed(phi), scale)
+
+
+def concatenation(
+    w: ArrayLike,
+    theta: ArrayLike | Embedding | None = None,
+    phi: ArrayLike | Embedding | None = None,
+) -> Pairwise:
+    """ReLU(w . [theta_i, phi_j]), C = N, the number of keys.
+
+    Parameters
+    ----------
+    w : array (2 d,)
+        The first half meets theta_i, the second phi_j.
+    theta, phi : array (d, C) or embedding, optional
+    """
+    vector = np.asarray(w, dtype=np.float64)
+    if vector.ndim != 1 or len(vector) == 0 or len(vector) % 2:
+        message = f"w has shape {vector.shape}; a vector of even length (2 d,) is needed"
+        raise ValueError(message)
+    left, right = np.split(vector[None], 2, axis=1)
+    return Pairwise(
+        "concatenation", "sum", "relu", "count",
+        Linear(left, of=_embed(theta)), Linear(right, of=_embed(phi)),
+    )  # fmt: skip
+
+
+# Name -> definition, for code that chooses by name and for the tests, which run them all.
+PAIRWISE: dict[str, Callable[..., Pairwise]] = {
+    "gaussian": gaussian,
+    "embedded_gaussian": embedded_gaussian,
+    "dot_product": dot_product,
+    "concatenation": concatenation,
+}
+
+
+def _embed(value: ArrayLike | Embedding | None) -> Embedding:
+    if value is None:
+        return Identity()
+    return value if isinstance(value, Identity | Linear | Patches) else Linear(value)
+
+
+def score(f: Pairwise, query: NDArray[np.float64], key: NDArray[np.float64]) -> float:
+    """The scaled score of one query and one key."""
+    if f.score == "distance":
+        distance = max(float(((query - key) ** 2).sum()) - f.noise, 0.0)
+        return -distance * f.scale if distance > 0 else 0.0
+    if f.score == "dot":
+        return f.scale * float(query @ key)
+    return f.scale * float(query.item() + key.item())

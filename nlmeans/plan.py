@@ -1,0 +1,153 @@
+"""Which kernel runs, why, and what it costs: one ladder on traits and sizes."""
+
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import Any, Literal
+
+import numpy as np
+
+from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.pairwise import Pairwise
+from nlmeans.support import Support, Window
+
+# Measured on 512x512, 7x7 patches, 21x21 search: tiles of 64 rows by 512 columns; 128 rows gain
+# 3 % on one thread and leave other threads idle on small images, 32 lose 6 % to the overlap.
+TILE_HEIGHT, TILE_WIDTH = 64, 512
+MOST_DIMENSIONS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an operation runs on an array of one shape.
+
+    Attributes
+    ----------
+    kernel : {"window", "reference"}
+    reason : str
+    positions : tuple of int
+        The array's shape without channels.
+    channels : int
+    pairs : int
+        Pairs (i, j) that the equation sums over.
+    operations : int
+        Floating-point operations, a fused multiply-add counted as two.
+    memory : int
+        Bytes above input and output; for the window kernel, per thread.
+    tile : tuple of int
+        Rows and columns one thread works on at a time.
+    """
+
+    kernel: Literal["window", "reference"]
+    reason: str
+    positions: tuple[int, ...]
+    channels: int
+    pairs: int
+    operations: int
+    memory: int
+    tile: tuple[int, ...]
+
+    @property
+    def tiles(self) -> int:
+        return prod(ceil(n / t) for n, t in zip(self.positions, self.tile, strict=True))
+
+    def __str__(self) -> str:
+        threads = " a thread" if self.kernel == "window" else ""
+        size = " x ".join(map(str, self.positions))
+        return (
+            f"array       {size}, {self.channels} channel{'s' if self.channels > 1 else ''}\n"
+            f"kernel      {self.kernel}\n"
+            f"because     {self.reason}\n"
+            f"pairs       {self.pairs:.3g}\n"
+            f"operations  {self.operations:.3g}\n"
+            f"memory      {self.memory / 2**20:.1f} MiB{threads}, above input and output\n"
+            f"tiles       {self.tiles} of {' x '.join(map(str, self.tile))}"
+        )
+
+
+def make_plan(
+    f: Pairwise,
+    g: Embedding,
+    over: Support,
+    planes: tuple[int, ...],
+    guide_channels: int | None,
+    dtype: np.dtype[Any],
+) -> Plan:
+    """Choose the kernel for an array (C, *grid); see `Operation.plan`."""
+    channels, *rest = planes
+    grid = tuple(rest)
+    if not 1 <= len(grid) <= MOST_DIMENSIONS:
+        message = (
+            f"the array has {len(grid)} axes besides channels; allowed are 1 to "
+            f"{MOST_DIMENSIONS}; name the channel axis with channel_axis"
+        )
+        raise ValueError(message)
+    features = channels if guide_channels is None else guide_channels
+    pairs = over.pairs(grid)
+    missing = _window_kernel_lacks(f, g, over, grid)
+    if not missing:
+        assert isinstance(over, Window)
+        tile = window_tile(grid, over.radius(2))
+        return Plan(
+            "window", "Gaussian f of patches, identity g, search window, 2-D: one pass a shift",
+            grid, channels, pairs, _window_operations(f, pairs, channels, features),
+            _window_memory(f, over, tile, channels, None if guide_channels is None else features,
+                           dtype), tile,
+        )  # fmt: skip
+    d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
+    return Plan(
+        "reference", f"no fast kernel has {missing}: the literal float64 loops run",
+        grid, channels, pairs, pairs * (3 * d + 2 * channels + 4),
+        8 * prod(grid) * (2 * d + 2 * channels), grid,
+    )  # fmt: skip
+
+
+def _window_kernel_lacks(
+    f: Pairwise, g: Embedding, over: Support, grid: tuple[int, ...]
+) -> str | None:
+    """The first trait that the window kernel does not have."""
+    if (f.score, f.weight, f.normaliser) != ("distance", "exp", "sum"):
+        return f"score {f.score!r} with weight {f.weight!r} and C = {f.normaliser} of f"
+    if not isinstance(f.query, Patches) or f.query != f.key:
+        return "a distance of anything but patches"
+    if not isinstance(g, Identity):
+        return "a g that is not the identity"
+    if not isinstance(over, Window):
+        return f"the support {str(over)!r}"
+    if len(grid) != 2:
+        return f"{len(grid)}-D arrays"
+    return None
+
+
+def window_tile(grid: tuple[int, ...], search: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a tile: from the shape alone, so that threads change no bit.
+
+    Never lower than the search radius, below which rows between the two ends would be wasted.
+    """
+    height, width = grid
+    tall = max(TILE_HEIGHT, min(search[0], height))
+    return ceil(height / ceil(height / tall)), ceil(width / ceil(width / TILE_WIDTH))
+
+
+def _window_operations(f: Pairwise, pairs: int, channels: int, features: int) -> int:
+    """Half the pairs are computed: columns, patch sum, exponent, exp, and the two ends."""
+    assert isinstance(f.query, Patches)
+    side_y, side_x = (2 * r + 1 for r in f.query.radius(2))
+    if f.query.weighting == "uniform":
+        distance = 6 * features + side_x - 1
+    else:
+        distance = 4 * features * side_y + 2 * side_x
+    return pairs // 2 * (distance + 2 + 17 + 2 * (1 + 2 * channels))
+
+
+def _window_memory(
+    f: Pairwise,
+    over: Window,
+    tile: tuple[int, int],
+    channels: int,
+    guide_channels: int | None,
+    dtype: np.dtype[Any],
+) -> int:
+    halo = [p + s for p, s in zip(f.query.radius(2), over.radius(2), strict=True)]
+    plane = (tile[0] + 2 * halo[0]) * (tile[1] + 2 * halo[1])
+    planes = 2 * channels + (guide_channels or 0) + 1 + (f.centre == "max")
+    return int(planes * plane * dtype.itemsize)
