@@ -13,8 +13,11 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "checks": ["ParameterError"],
         "classical": ["nl_means"],
+        "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
+        "noise": ["estimate_sigma"],
         "operation": ["Operation"],
         "pairwise": [
             "PAIRWISE",
@@ -31,4 +34,23 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 )
 
 if TYPE_CHECKING:
+    from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
+    from nlmeans.denoising import Settings as Settings
+    from nlmeans.denoising import denoise as denoise
+    from nlmeans.denoising import settings_for as settings_for
+    from nlmeans.embed import Identity as Identity
+    from nlmeans.embed import Linear as Linear
+    from nlmeans.embed import Patches as Patches
+    from nlmeans.noise import estimate_sigma as estimate_sigma
+    from nlmeans.operation import Operation as Operation
+    from nlmeans.pairwise import PAIRWISE as PAIRWISE
+    from nlmeans.pairwise import Pairwise as Pairwise
+    from nlmeans.pairwise import concatenation as concatenation
+    from nlmeans.pairwise import dot_product as dot_product
+    from nlmeans.pairwise import embedded_gaussian as embedded_gaussian
+    from nlmeans.pairwise import gaussian as gaussian
+    from nlmeans.plan import Plan as Plan
+    from nlmeans.reference import ReferenceWarning as ReferenceWarning
+    from nlmeans.support import Everywhere as Everywhere
+    from nlmeans.support import Window as Window

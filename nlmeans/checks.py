@@ -7,10 +7,14 @@ from collections.abc import Sequence
 LARGEST_SIZE = 9999
 
 
+class ParameterError(ValueError):
+    """A parameter outside its range, whatever the array."""
+
+
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
-        raise ValueError(message)
+        raise ParameterError(message)
 
 
 def check_size(name: str, size: object) -> int | tuple[int, ...]:
@@ -29,7 +33,7 @@ def _side(name: str, side: object) -> int:
         message = f"{name} is {side!r}; allowed are odd whole numbers from 1 to {LARGEST_SIZE}"
         if value > 0 and value % 2 == 0:
             message += f", such as {min(value + 1, LARGEST_SIZE)}"
-        raise ValueError(message)
+        raise ParameterError(message)
     return value
 
 
@@ -38,7 +42,7 @@ def radii(name: str, size: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     sides = size if isinstance(size, tuple) else (size,) * ndim
     if len(sides) != ndim:
         message = f"{name} {sides} has {len(sides)} numbers; the array has {ndim} axes of pixels"
-        raise ValueError(message)
+        raise ParameterError(message)
     return tuple(side // 2 for side in sides)
 
 
@@ -55,7 +59,7 @@ def check_number(
         bounds = [f"{'above' if above else 'from'} {low:g}"] if low > -math.inf else []
         bounds += [f"up to {high:g}"] if high < math.inf else []
         message = f"{name} is {value!r}; allowed are finite numbers {' '.join(bounds)}".rstrip()
-        raise ValueError(message)
+        raise ParameterError(message)
     return number
 
 
@@ -64,4 +68,4 @@ def check_threads(threads: int | None) -> None:
         isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
     ):
         message = f"threads is {threads!r}; allowed are whole numbers from 1, or None for all cores"
-        raise ValueError(message)
+        raise ParameterError(message)

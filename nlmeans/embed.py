@@ -1,4 +1,4 @@
-"""Embeddings: what a pairwise function or g sees of a position. Each maps (*grid, C) to (*grid, d)."""
+"""Embeddings: what f or g sees of a position. Each maps (*grid, C) to (*grid, d)."""
 
 from dataclasses import dataclass, field
 from math import exp, prod
@@ -19,9 +19,7 @@ def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.in
 
     Mirrored about the edge pixel, which is not repeated (NumPy's "reflect"), as often as needed.
     """
-    return [
-        np.pad(np.arange(n), m, mode="reflect") for n, m in zip(grid, margin, strict=True)
-    ]
+    return [np.pad(np.arange(n), m, mode="reflect") for n, m in zip(grid, margin, strict=True)]
 
 
 def widen(x: Floats, margin: tuple[int, ...]) -> Floats:
@@ -75,7 +73,7 @@ class Linear:
             raise ValueError(message)
         vector = np.zeros(len(matrix)) if bias is None else np.array(bias, dtype=np.float64)
         if vector.shape != (len(matrix),):
-            message = f"bias has shape {vector.shape}; the weight's outputs ask for ({len(matrix)},)"
+            message = f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)"
             raise ValueError(message)
         for name, array in (("weight", matrix), ("bias", vector)):
             if not np.isfinite(array).all():
@@ -152,7 +150,7 @@ class Patches:
         g = self.taps(ndim)[0]
         for taps in self.taps(ndim)[1:]:
             g = np.multiply.outer(g, taps)
-        q = windows * np.sqrt(g / x.shape[-1])
+        q: Floats = windows * np.sqrt(g / x.shape[-1])
         return q.reshape(*x.shape[:-1], x.shape[-1] * prod(sides))
 
     def taps(self, ndim: int) -> list[NDArray[np.float64]]:

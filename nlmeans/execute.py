@@ -58,7 +58,7 @@ def run_window(
         window.window_serial,
         (
             image, features, out, rows, cols,
-            window.Geometry(*patch, *search, *plan.tile, *candidates[0], *candidates[1]),
+            window.Geometry._make((*patch, *search, *plan.tile, *candidates[0], *candidates[1])),
             _weighting(op.f.scale, op.f.noise, guide_scale, elements, dtype),
             patches.weighting == "uniform",
             taps[0].astype(dtype), taps[1].astype(dtype),

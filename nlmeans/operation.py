@@ -118,8 +118,10 @@ class Operation:
 
             y = run_window(self, plan, planes, features, threads, progress)
         else:
-            last = [None if p is None else np.moveaxis(p, 0, -1) for p in (planes, features)]
-            y = np.moveaxis(reference(self.f, self.g, self.over, *last, progress), -1, 0)
+            last = np.moveaxis(planes, 0, -1)
+            guide_last = None if features is None else np.moveaxis(features, 0, -1)
+            y = reference(self.f, self.g, self.over, last, guide_last, progress)
+            y = np.moveaxis(y, -1, 0)
         if axis is None and len(y) > 1:
             axis = x.ndim  # a linear g made channels where there were none: they come last
         return to_dtype(from_planes(y, axis), x.dtype if self._averages() else dtype)

@@ -74,19 +74,16 @@ class Pairwise:
         return queries, keys
 
     def __str__(self) -> str:
-        q, k = ("Q_i", "Q_j") if self.query == self.key else ("theta_i", "phi_j")
-        score = {
-            "distance": f"-max(|{q} - {k}|^2 - {self.noise:g}, 0)",
-            "dot": f"{q} . {k}",
-            "sum": f"({q} + {k})",
-        }[self.score]
-        scaled = score if self.scale == 1 else f"{self.scale:g} * {score}"
+        alike = self.query == self.key
+        q, k = ("Q_i", "Q_j") if alike else ("theta_i", "phi_j")
+        if self.score == "distance":
+            scaled = f"-max(|{q} - {k}|^2 - {self.noise:g}, 0) / {1 / self.scale:g}"
+        else:
+            factor = "" if self.scale == 1 else f"{self.scale:g} * "
+            scaled = factor + (f"{q} . {k}" if self.score == "dot" else f"({q} + {k})")
         f = {"exp": f"exp({scaled})", "identity": scaled, "relu": f"max({scaled}, 0)"}[self.weight]
-        where = (
-            f"Q = {self.query}" if self.query == self.key else
-            f"theta = {self.query}, phi = {self.key}"
-        )  # fmt: skip
-        centre = "" if self.centre == "as computed" else f", centre weight {self.centre}"
+        where = f"Q = {self.query}" if alike else f"theta = {self.query}, phi = {self.key}"
+        centre = "" if self.centre == "as computed" else f", weight of the centre: {self.centre}"
         return f"{self.name}: {f}, {where}{centre}"
 
 

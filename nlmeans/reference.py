@@ -107,7 +107,7 @@ def _embedded(
     x: Float64s,
     margin: tuple[int, ...],
 ) -> list[Float64s]:
-    """Embeddings at every position of the grid widened by `margin`, x mirrored beyond its border."""
+    """Embeddings at every position of the grid widened by `margin`, x mirrored beyond it."""
     wide = widen(x, tuple(m + r for m, r in zip(margin, reach, strict=True)))
     inner = tuple(slice(r, n - r) for r, n in zip(reach, wide.shape, strict=False))
     return [np.asarray(e[inner], dtype=np.float64) for e in embed(wide)]

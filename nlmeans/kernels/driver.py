@@ -38,7 +38,7 @@ def run(
     done : array (tiles,)
         Set to 1 by the kernel, tile by tile.
     threads : int or None
-        At most this many workers; None for all that Numba was started with.
+        At most this many workers; None for as many as Numba uses in the caller's thread.
     progress : callable or None
         Called on the caller's thread with the fraction of tiles done.
 
@@ -48,7 +48,7 @@ def run(
         After the kernel has stopped.
     """
     cancel = np.zeros(1, dtype=np.uint8)
-    available = int(numba.config.NUMBA_NUM_THREADS)
+    available = numba.get_num_threads()
     workers = min(threads or available, available, len(done))
 
     def job() -> None:
@@ -93,7 +93,7 @@ def _after_fork_in_child() -> None:
     global _executor, _forked_from_openmp
     _executor = None
     try:
-        _forked_from_openmp = numba.threading_layer() == "omp"
+        _forked_from_openmp = numba.threading_layer() == "omp"  # type: ignore[attr-defined]
     except ValueError:  # no parallel kernel has run yet
         _forked_from_openmp = False
 

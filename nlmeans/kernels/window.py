@@ -196,7 +196,7 @@ def isolated_pixel(y, x, guide, rows, cols, X, middle, stride, plane, g, weighti
     low_x, end_x = max(-g.search_x, g.first_x - x), min(g.search_x, g.end_x - 1 - x) + 1
     corner_y, corner_x = y + g.search_y, x + g.search_x  # in the index maps, which have a halo
     exponents = np.empty((end_y - low_y) * (end_x - low_x))
-    best = -np.float64(2) ** 1000
+    best = -(np.float64(2) ** 1000)
     k = 0
     for dy in range(low_y, end_y):
         for dx in range(low_x, end_x):
@@ -226,7 +226,7 @@ def isolated_pixel(y, x, guide, rows, cols, X, middle, stride, plane, g, weighti
 @row_loop
 def filter_tile(F, X, channels, planes, plane, stride, acc, total, largest, V, w, result,
                 out, y0, x0, g, weighting, uniform, taps_y, taps_x, centre,
-                value_offset, value_scale, guide, rows, cols, guide_scale):  # fmt: skip
+                value_offset, value_scale, guide, rows, cols, guide_scale, cancel):  # fmt: skip
     """All shifts over one loaded tile, then the quotient into `out`."""
     height = min(g.tile_y, out.shape[1] - y0)
     width = min(g.tile_x, out.shape[2] - x0)
@@ -244,6 +244,8 @@ def filter_tile(F, X, channels, planes, plane, stride, acc, total, largest, V, w
     S = np.int64(stride)
 
     for dy in range(g.search_y + 1):
+        if cancel[0] != 0:
+            return
         top = max(-dy, low_y)
         bottom = min(height, end_y - dy)
         for dx in range(-g.search_x if dy > 0 else 1, g.search_x + 1):
@@ -335,7 +337,7 @@ def filter_tiles(worker, workers, image, guide, out, rows, cols, g, weighting, u
                       guide_offset, guide_scale)  # fmt: skip
         filter_tile(F, X, U(channels), U(planes), U(plane), U(stride), acc, total, largest, V, w,
                     result, out, y0, x0, g, weighting, uniform, taps_y, taps_x, centre,
-                    image_offset, image_scale, guide, rows, cols, guide_scale)  # fmt: skip
+                    image_offset, image_scale, guide, rows, cols, guide_scale, cancel)  # fmt: skip
         done[tile] = 1
 
 

@@ -1,0 +1,248 @@
+"""nlmeans denoise: load, filter, save."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from nlmeans.cli.files import each_file, shown
+from nlmeans.cli.options import (
+    NumberType,
+    Sigma,
+    Size,
+    filter_options,
+    inputs_argument,
+    json_option,
+)
+
+if TYPE_CHECKING:
+    from nlmeans.denoising import Settings
+
+SUFFIX = "_denoised"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nlmeans denoise photo.jpg
+      estimate the noise, write photo_denoised.jpg beside it
+  nlmeans denoise scan.tif -o clean.tif --sigma 12
+      the noise's standard deviation is known: 12 grey levels
+  nlmeans denoise *.png -O clean --strength 0.8 --threads 2
+      several files into a folder that is there, a little weaker
+  nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
+      keep 30 % of the original, replace out.png if it is there"""
+)
+@inputs_argument()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    show_default="beside the input, with the suffix",
+    help="Write to this file; its extension chooses the format. For a single input.",
+)
+@click.option(
+    "-O",
+    "--output-folder",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Write into this folder, which has to be there, under the input's name.",
+)
+@click.option(
+    "--suffix",
+    default=None,
+    metavar="TEXT",
+    show_default=f"{SUFFIX}, none with -O",
+    help="Put this text between the input's name and its extension.",
+)
+@filter_options
+@click.option(
+    "--amount",
+    type=NumberType(0, 1, above=False),
+    default=1.0,
+    show_default=True,
+    help="Blend, a number from 0 (the original) to 1 (all denoised).",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=None,
+    show_default="95 for JPEG; WebP lossless",
+    help="For JPEG and WebP outputs, 1 to 100.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="all cores",
+    help="Use at most this many threads, from 1; the picture is the same for any number.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    default=False,
+    show_default="refuse",
+    help="Replace output files that are there.",
+)
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    default=False,
+    show_default="a line a file",
+    help="Print nothing but errors.",
+)
+@json_option
+def denoise(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    output_folder: Path | None,
+    suffix: str | None,
+    sigma: Sigma,
+    h: float | None,
+    patch_size: Size | None,
+    search_size: Size | None,
+    strength: float,
+    amount: float,
+    quality: int | None,
+    threads: int | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Denoise image files: PNG, JPEG, TIFF, WebP, BMP, PNM; 8 and 16 bit, float TIFF.
+
+    Bit depth, alpha, EXIF, ICC profile and resolution are kept. The input is never changed, an
+    output appears whole or not at all, and after an error the other files still get done.
+    """  # fmt: skip
+    targets = _targets(inputs, output, output_folder, suffix)
+
+    def work(path: Path) -> dict[str, Any]:
+        from nlmeans.denoising import denoise as denoise_array
+        from nlmeans.denoising import settings_for
+        from nlmeans.images import check_output, load, save
+
+        target = targets[path]
+        picture = load(path)
+        check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
+        layout: dict[str, Any] = {
+            "channel_axis": 2 if picture.pixels.ndim == 3 else None,
+            "alpha": picture.alpha,
+        }
+        start = time.perf_counter()
+        settings = settings_for(
+            picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
+            search_size=search_size, strength=strength, **layout,
+        )  # fmt: skip
+        with _progress(path, hidden=quiet or as_json) as progress:
+            pixels = denoise_array(
+                picture.pixels, settings.sigma, h=settings.h or None,
+                patch_size=settings.patch_size, search_size=settings.search_size,
+                amount=amount, threads=threads, progress=progress, **layout,
+            )  # fmt: skip
+        seconds = time.perf_counter() - start
+        notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
+
+        notes = (*picture.notes, *notes)
+        for note in () if quiet else notes:
+            click.echo(f"nlmeans: {shown(target)}: {note}", err=True)
+        if not quiet and not as_json:
+            click.echo(_summary(path, target, settings, sigma, seconds, picture.megapixels))
+        return {
+            "output": str(target),
+            "sigma": settings.sigma,
+            "sigma_estimated": sigma.value is None,
+            "h": settings.h,
+            "patch_size": settings.patch_size,
+            "search_size": settings.search_size,
+            "amount": amount,
+            "megapixels": picture.megapixels,
+            "seconds": seconds,
+            "megapixels_per_second": picture.megapixels / seconds,
+            "notes": list(notes),
+        }
+
+    return each_file(inputs, work, as_json=as_json)
+
+
+def _targets(
+    inputs: tuple[Path, ...], output: Path | None, folder: Path | None, suffix: str | None
+) -> dict[Path, Path]:
+    """Where each input goes; every clash is found before any work is done."""
+    given = [
+        name
+        for name, value in (("-o", output), ("-O", folder), ("--suffix", suffix))
+        if value is not None
+    ]
+    if output is not None and len(given) > 1:
+        message = f"use just one of {' and '.join(given)}"
+        raise click.UsageError(message)
+    if output is not None and len(inputs) > 1:
+        message = f"-o names one file, but there are {len(inputs)} inputs; use -O DIR or --suffix"
+        raise click.UsageError(message)
+    if suffix is not None and ("/" in suffix or "\\" in suffix or (not suffix and folder is None)):
+        message = f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
+        raise click.UsageError(message)
+    if suffix is None:
+        suffix = SUFFIX if folder is None else ""
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for path in inputs:
+        if path in targets:
+            message = f"{shown(path)} is named twice; name it once"
+            raise click.UsageError(message)
+        place = path.parent if folder is None else folder
+        targets[path] = output or place / f"{path.stem}{suffix}{path.suffix}"
+        other = taken.setdefault(targets[path].resolve(), path)
+        if other is not path:
+            message = (
+                f"{shown(other)} and {shown(path)} would both be written to "
+                f"{shown(targets[path])}; run them apart"
+            )
+            raise click.UsageError(message)
+    return targets
+
+
+@contextmanager
+def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error while it is a terminal; a callable that takes the fraction done."""
+    steps = 1000
+    hidden = hidden or not sys.stderr.isatty()
+    with click.progressbar(length=steps, label=shown(path), file=sys.stderr, hidden=hidden) as bar:
+
+        def show(fraction: float) -> None:
+            bar.update(round(fraction * steps) - bar.pos)
+
+        yield show
+
+
+def _summary(
+    path: Path, target: Path, used: "Settings", asked: Sigma, seconds: float, megapixels: float
+) -> str:
+    found = "estimated" if asked.value is None else "given"
+    did = (
+        f"h {_short(used.h)}, patch {_size(used.patch_size)}, search {_size(used.search_size)}"
+        if used.h
+        else "no noise: copied"
+    )
+    return (
+        f"{shown(path)} -> {shown(target)}: sigma {_short(used.sigma)} ({found}), {did}; "
+        f"{megapixels:.3g} MP in {seconds:.2f} s, {megapixels / seconds:.3g} MP/s"
+    )
+
+
+def _short(number: float) -> str:
+    """Four digits, more only where whole grey levels have more."""
+    digits = 4 if number == 0 else max(4, math.floor(math.log10(abs(number))) + 1)
+    return f"{number:.{digits}g}"
+
+
+def _size(size: Size) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)

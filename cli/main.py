@@ -1,0 +1,58 @@
+"""The group of commands and the one place where exceptions become exit codes."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+from nlmeans.cli import exits
+from nlmeans.cli.denoise import denoise
+from nlmeans.cli.estimate import estimate
+from nlmeans.cli.plan import plan
+
+import nlmeans
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Examples:
+  nlmeans denoise photo.jpg             writes photo_denoised.jpg
+  nlmeans denoise scans/*.tif -O clean  writes into the folder clean
+  nlmeans estimate photo.jpg            says how noisy it is
+
+{exits.EXPLAINED}""",
+)
+@click.version_option(nlmeans.__version__, prog_name="nlmeans")
+def main() -> None:
+    """Remove noise from images with non-local means.
+
+    Every pixel becomes an average of the pixels whose surroundings look like its own.
+    """
+
+
+main.add_command(denoise)
+main.add_command(estimate)
+main.add_command(plan)
+
+
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point: run the command line and exit with the code of what happened."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = main.main(arguments, prog_name="nlmeans", standalone_mode=False) or exits.OK
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "nlmeans"
+        message = error.format_message()
+        click.echo(f"{command}: {message} (see {command} --help)", err=True)
+        code = exits.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("nlmeans: interrupted; files finished before are complete", err=True)
+        code = exits.INTERRUPTED
+    sys.exit(code)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by an exception, so that temporary files are removed on the way out."""
+    sys.exit(exits.TERMINATED)

@@ -1,0 +1,166 @@
+"""Parameter types and the options that several commands share."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nlmeans.images import Picture
+
+Size = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sigma:
+    """A noise level as typed: None for auto, else grey levels or percent of the range."""
+
+    value: float | None
+    percent: bool = False
+
+    def levels(self, picture: "Picture") -> float | None:
+        """In the picture's grey levels."""
+        if self.value is None or not self.percent:
+            return self.value
+        return self.value / 100 * grey_range(picture)
+
+
+def grey_range(picture: "Picture") -> float:
+    """What 100 % means: 255 for 8 bits, 65535 for 16 bits, highest minus lowest for floats."""
+    import numpy as np
+
+    pixels = picture.pixels
+    if pixels.dtype.kind == "f":
+        return float(pixels.max()) - float(pixels.min())
+    if pixels.dtype.kind == "b":
+        return 1.0
+    limits = np.iinfo(pixels.dtype)
+    return float(limits.max) - float(limits.min)
+
+
+class SigmaType(click.ParamType[Sigma]):
+    name = "sigma"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "auto|NUMBER|PERCENT%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Sigma:
+        if isinstance(value, Sigma):
+            return value
+        if value == "auto":
+            return Sigma(None)
+        number = _number(value.removesuffix("%"))
+        percent = value.endswith("%")
+        if not 0 <= number < math.inf or (percent and number > 100):
+            self.fail(
+                f"{value!r} is no noise level; allowed are auto, a number from 0 in grey levels, "
+                "or 0% to 100% of the range",
+                param, ctx,
+            )  # fmt: skip
+        return Sigma(number, percent)
+
+
+class NumberType(click.ParamType[float]):
+    """A finite number above 0, or from 0 up to a limit."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float, *, above: bool) -> None:
+        self.low, self.high, self.above = low, high, above
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = _number(value)
+        inside = self.low < number if self.above else self.low <= number
+        if not (inside and number <= self.high and math.isfinite(number)):
+            start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+            end = f" to {self.high:g}" if self.high < math.inf else ""
+            self.fail(f"{value!r} is not allowed; give a number {start}{end}", param, ctx)
+        return number
+
+
+class SizeType(click.ParamType[Size]):
+    """An odd side, or height x width."""
+
+    name = "size"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "N|NxM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        from nlmeans.checks import LARGEST_SIZE
+
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        parts = value.lower().split("x")
+        sides = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
+        if len(sides) > 2 or not all(1 <= s <= LARGEST_SIZE and s % 2 for s in sides):
+            self.fail(
+                f"{value!r} is no size; allowed are odd whole numbers from 1 to {LARGEST_SIZE}, "
+                "such as 7, or 7x5 for height x width",
+                param, ctx,
+            )  # fmt: skip
+        return sides[0] if len(sides) == 1 else tuple(sides)
+
+
+def _number(text: Any) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def inputs_argument(many: bool = True) -> Callable[[Any], Any]:
+    """INPUT..., as plain paths: files are opened by name, never interpreted as URLs."""
+    return click.argument(
+        "inputs" if many else "path",
+        nargs=-1 if many else 1,
+        required=True,
+        metavar="INPUT..." if many else "INPUT",
+        type=click.Path(path_type=Path),
+    )
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--sigma, --h, --patch-size, --search-size and --strength."""
+    for option in reversed((
+        click.option(
+            "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",
+            help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
+            "the file's grey levels (0-255 in 8-bit files, 0-65535 in 16-bit files); 0% to 100% "
+            "is of that range, for float files of highest minus lowest value.",
+        ),
+        click.option(
+            "--h", "h", type=NumberType(0, math.inf, above=True), default=None,
+            show_default="from sigma",
+            help="Filter strength, a number above 0 in grey levels: how different two patches "
+            "may be and still count as alike.",
+        ),
+        click.option(
+            "--patch-size", type=SizeType(), default=None, show_default="from sigma",
+            help="Side of the patches compared, in pixels, odd, 1 to 9999; NxM is height x width.",
+        ),
+        click.option(
+            "--search-size", type=SizeType(), default=None, show_default="from sigma",
+            help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width.",
+        ),
+        click.option(
+            "--strength", type=NumberType(0, math.inf, above=True), default=1.0,
+            show_default=True,
+            help="Multiplies h, a number above 0: 0.8 keeps more detail, 1.2 removes more noise.",
+        ),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, default=False, show_default="text",
+    help="One JSON object a file on standard output.",
+)  # fmt: skip

@@ -1,0 +1,30 @@
+"""What several tests share."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nlmeans import Operation
+from nlmeans.reference import reference
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def by_reference(
+    op: Operation,
+    x: NDArray[Any],
+    guide: NDArray[Any] | None = None,
+    channel_axis: int | None = None,
+) -> NDArray[np.float64]:
+    """The literal double loop in float64, whatever kernel the operation would choose."""
+
+    def last(a: NDArray[Any]) -> NDArray[Any]:
+        return a[..., None] if channel_axis is None else np.moveaxis(a, channel_axis, -1)
+
+    y = reference(op.f, op.g, op.over, last(x), None if guide is None else last(guide))
+    return y[..., 0] if channel_axis is None else np.moveaxis(y, -1, channel_axis)

@@ -1,0 +1,198 @@
+"""The fast classical filter against the reference, and the properties of its mathematics."""
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import by_reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nlmeans import nl_means
+from nlmeans.kernels.exp2 import exp2_clamped
+
+TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}  # of the value range
+
+
+def assert_equals_reference(op, x, guide=None, channel_axis=None):
+    y = op(x, guide=guide, channel_axis=channel_axis)
+    expected = by_reference(op, x, guide, channel_axis)
+    span = float(x.max()) - float(x.min())
+    assert np.abs(y - expected).max() <= TOLERANCE[x.dtype.type] * (span or 1)
+
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@DTYPES
+@pytest.mark.parametrize("patch_size", [1, 3, 5, 7, 9, 11])
+def test_sizes_from_patch_side_upward(rng, dtype, patch_size):
+    for extra in range(10):
+        shape = (patch_size + extra, patch_size + (extra * 7) % 10)
+        x = rng.normal(size=shape).astype(dtype)
+        if x.size <= 150:
+            assert_equals_reference(nl_means(0.5, 0.6, patch_size, 5), x)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (11, 7), (3, 17)])
+@pytest.mark.parametrize("border", ["inside", "mirror"])
+@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian"])
+def test_options_against_the_reference(rng, dtype, shape, border, patch_weighting):
+    x = rng.normal(3, 1, size=shape).astype(dtype)
+    sizes = [(3, 5), (1, 3), ((3, 5), (7, 3)), (7, 9)]
+    for centre, (patch, search), h in itertools.product(["one", "max", "zero"], sizes, [0.02, 0.7]):
+        op = nl_means(
+            0.3, h, patch, search, centre=centre, border=border, patch_weighting=patch_weighting
+        )
+        assert_equals_reference(op, x)
+
+
+@DTYPES
+@pytest.mark.parametrize("channels", range(1, 7))
+def test_channels(rng, dtype, channels):
+    x = rng.normal(size=(9, 8, channels)).astype(dtype)
+    op = nl_means(0.4, 0.5, 3, 7)
+    assert_equals_reference(op, x, channel_axis=-1)
+    assert_equals_reference(op, np.moveaxis(x, -1, 0), channel_axis=0)
+
+
+@DTYPES
+@pytest.mark.parametrize("guide_channels", [None, 1, 3])
+def test_guide(rng, dtype, guide_channels):
+    x = rng.normal(size=(9, 8, 2)).astype(dtype)
+    guide = rng.normal(100, 30, size=(9, 8) if guide_channels is None else (9, 8, guide_channels))
+    op = nl_means(5, 20, 3, 7, centre="max")
+    y = op(x, guide=guide, channel_axis=-1)
+    deep = guide[..., None] if guide_channels is None else guide
+    expected = by_reference(op, x, deep.astype(dtype), channel_axis=-1)
+    assert np.abs(y - expected).max() <= TOLERANCE[dtype] * np.ptp(x)
+
+
+def test_guide_decides_alone(rng):
+    x = rng.normal(size=(12, 12))
+    flat = np.zeros((12, 12))
+    y = nl_means(0, 1, 3, 99)(x, guide=flat)  # all alike in the guide: the plain mean
+    np.testing.assert_allclose(y, x.mean(), rtol=1e-12)
+
+
+@DTYPES
+def test_several_tiles_agree_with_one_small_reference(rng, dtype):
+    """Rows 60 to 68 lie on the seam of two tiles; the reference runs on a crop with its halo."""
+    x = rng.normal(size=(140, 30)).astype(dtype)
+    op = nl_means(0.3, 0.5, 3, 5)
+    crop = x[55:75]
+    y = op(x)[60:70]
+    expected = by_reference(op, crop)[5:15]
+    assert np.abs(y - expected).max() <= TOLERANCE[dtype] * np.ptp(x)
+
+
+def test_wide_image_with_column_tiles(rng):
+    x = rng.normal(size=(6, 1100)).astype(np.float32)
+    op = nl_means(0.3, 0.5, 3, 5)
+    expected = by_reference(op, x[:, 500:560])[:, 5:-5]
+    assert np.abs(op(x)[:, 505:555] - expected).max() <= 1e-4 * np.ptp(x)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_magnitudes_neither_overflow_nor_vanish(rng, scale):
+    x = rng.normal(size=(12, 13))
+    expected = nl_means(0.3, 0.5, 3, 7)(x)
+    y = nl_means(0.3 * scale, 0.5 * scale, 3, 7)((x * scale).astype(np.float32))
+    np.testing.assert_allclose(y / scale, expected, atol=1e-4 * np.ptp(x))
+
+
+@pytest.mark.parametrize("h", [1e-300, 1e-20, 1e-3])
+def test_h_towards_zero_is_the_identity(rng, h):
+    x = rng.normal(size=(12, 13))
+    np.testing.assert_array_equal(nl_means(0, h, 3, 7)(x), nl_means(0, h, 3, 1)(x))
+    np.testing.assert_allclose(nl_means(0, h, 3, 7)(x), x, atol=1e-12)
+
+
+def test_h_towards_infinity_is_the_mean_of_the_window(rng):
+    x = rng.normal(size=(9, 9))
+    np.testing.assert_allclose(nl_means(0, 1e150, 3, 99)(x), x.mean(), rtol=1e-12)
+
+
+def test_large_offset_loses_no_accuracy(rng):
+    """Distances of an image far from zero: 1e-4 of its range, not of its values."""
+    x = (rng.normal(size=(15, 14)) + 1000).astype(np.float32)
+    assert_equals_reference(nl_means(0.3, 0.5, 5, 9), x)
+
+
+def test_a_strong_edge_leaves_no_trace_in_flat_parts(rng):
+    """Running sums that pass an edge keep its rounding error: tiles and float32 have to bear it."""
+    x = rng.normal(0, 1e-3, size=(64, 24)).astype(np.float32)
+    x[20:24] += 1
+    assert_equals_reference(nl_means(1e-3, 8e-4, 5, 5), x)
+
+
+DATA = arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)),
+              elements=st.floats(-100, 100, width=32))  # fmt: skip
+FEW = settings(max_examples=60, deadline=None)
+OP = nl_means(8, 12, 3, 7)
+
+
+@given(DATA)
+@FEW
+def test_property_result_stays_within_the_input(x):
+    y = OP(x)
+    slack = 1e-5 * max(np.ptp(x), 1e-6)
+    assert x.min() - slack <= y.min()
+    assert y.max() <= x.max() + slack
+
+
+@given(DATA, st.sampled_from([np.flipud, np.fliplr, np.rot90, np.transpose]))
+@FEW
+def test_property_flips_and_turns_commute(x, turn):
+    x = x.astype(np.float64)
+    np.testing.assert_allclose(OP(turn(x)), turn(OP(x)), atol=1e-9)
+
+
+@given(DATA, st.integers(-1000, 1000))
+@FEW
+def test_property_adding_a_constant_commutes(x, constant):
+    x = np.rint(x).astype(np.float64)
+    np.testing.assert_allclose(OP(x + constant), OP(x) + constant, atol=1e-9)
+
+
+@given(st.floats(-1e6, 1e6, width=32), st.integers(1, 9), st.integers(1, 9))
+@FEW
+def test_property_constants_stay_exactly(value, height, width):
+    x = np.full((height, width), value, dtype=np.float32)
+    np.testing.assert_array_equal(OP(x), x)
+
+
+@given(DATA, st.permutations([0, 1, 2]))
+@FEW
+def test_property_channel_permutations_commute(x, order):
+    image = np.stack([x, x[::-1], 2 * x], axis=-1).astype(np.float64)
+    y = OP(image, channel_axis=-1)
+    np.testing.assert_allclose(OP(image[..., order], channel_axis=-1), y[..., order], atol=1e-9)
+
+
+@given(DATA)
+@FEW
+def test_property_equal_channels_are_filtered_like_one(x):
+    x = x.astype(np.float64)
+    y = OP(np.stack([x] * 3), channel_axis=0)
+    np.testing.assert_allclose(y, np.stack([OP(x)] * 3), atol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 2.5e-7), (np.float64, 1e-15)])
+def test_exp2_is_accurate_and_exact_at_zero(dtype, bound):
+    from numba import njit
+
+    @njit
+    def each(t):
+        out = np.empty_like(t)
+        for k in range(len(t)):
+            out[k] = exp2_clamped(t[k])
+        return out
+
+    t = np.linspace(-100, 0, 200001).astype(dtype)
+    exact = np.exp2(t.astype(np.longdouble))
+    assert np.abs(each(t) / exact - 1).max() < bound
+    assert each(np.array([0, 5], dtype=dtype)).tolist() == [1.0, 1.0]
+    assert 0 < each(np.array([-1e30], dtype=dtype))[0] < 1e-37
