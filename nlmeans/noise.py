@@ -234,7 +234,7 @@ def _variance(
     for _ in range(_ROUNDS):
         kept = order[margin >= min(3 * math.sqrt(variance), enough)]
         fewest = max(min(_FEWEST, len(kept)), int(_FEWEST_SHARE * len(kept)))
-        flat = int(np.searchsorted(energy[kept], 9 * _LOW_MEDIAN * variance, side="right"))
+        flat = int(np.searchsorted(energy[kept], _LOW_MEDIAN * variance, side="right"))
         count = max(fewest, flat)
         if used == (len(kept), count):
             break

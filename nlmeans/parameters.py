@@ -30,7 +30,12 @@ GREY = (
     Row(2.2, 7, 13, 0.6),
     Row(math.inf, 9, 17, 0.5),
 )
-COLOUR = (Row(math.inf, 3, 11, 1.0),)
+COLOUR = (
+    Row(0.3, 3, 13, 0.9),
+    Row(0.85, 3, 17, 0.65),
+    Row(2.2, 5, 21, 0.48),
+    Row(math.inf, 7, 21, 0.45),
+)
 
 
 def table_row(sigma: float, image: NDArray[Any], axis: int | None) -> Row:

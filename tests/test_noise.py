@@ -126,7 +126,7 @@ def test_nearly_everything_is_saturated(camera):
 
 
 def test_dark_image_whose_lowest_value_is_no_clipping_level():
-    image = np.rint(noisy(np.full((256, 256), 3.0), 1)).astype(np.uint8)
+    image = to_uint8(noisy(np.full((256, 256), 3.0), 1))
     assert estimate_sigma(image) == pytest.approx(image.std(), rel=0.05)
 
 
