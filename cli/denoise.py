@@ -53,6 +53,7 @@ Examples:
     type=click.Path(path_type=Path),
     default=None,
     metavar="DIR",
+    show_default="beside the input",
     help="Write into this folder, which has to be there, under the input's name.",
 )
 @click.option(

@@ -8,9 +8,10 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-_DTYPES = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
+from nlmeans.arrays import checked_array, checked_axis, grid_shape
+
 _SIDE = 8  # of a patch
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
 _PATCHES = 1 << 16  # looked at; larger images are sub-sampled, four times as many gain nothing
@@ -40,15 +41,15 @@ _LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by 
 
 
 @overload
-def estimate_sigma(image: NDArray[Any], *, channel_axis: None = None) -> float: ...
+def estimate_sigma(image: ArrayLike, *, channel_axis: None = None) -> float: ...
 
 
 @overload
-def estimate_sigma(image: NDArray[Any], *, channel_axis: int) -> NDArray[np.float64]: ...
+def estimate_sigma(image: ArrayLike, *, channel_axis: int) -> NDArray[np.float64]: ...
 
 
 def estimate_sigma(
-    image: NDArray[Any], *, channel_axis: int | None = None
+    image: ArrayLike, *, channel_axis: int | None = None
 ) -> float | NDArray[np.float64]:
     """Estimate the standard deviation of additive white Gaussian noise.
 
@@ -123,46 +124,27 @@ def estimate_sigma(
     >>> estimate_sigma(np.stack([noisy, noisy / 2]), channel_axis=0).round()
     array([20., 10.])
     """
-    image = np.asarray(image)
     channels = _channels(image, channel_axis)
-    limits = [(float(c.min()), float(c.max())) for c in channels]
-    if not np.isfinite(limits).all():
-        bad = ~np.isfinite(image)
-        first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
-        message = f"image has {np.count_nonzero(bad)} NaN or infinite values, the first at {first}"
-        raise ValueError(message)
-    levels = [_level(c, low, high) for c, (low, high) in zip(channels, limits, strict=True)]
+    levels = [_level(c, float(c.min()), float(c.max())) for c in channels]
     return levels[0] if channel_axis is None else np.array(levels)
 
 
-def _channels(image: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
-    """The image as (channel, row, column), checked for all but its values."""
-    if image.dtype.name not in _DTYPES:
-        message = f"image has dtype {image.dtype}; allowed are {', '.join(_DTYPES)}"
-        raise TypeError(message)
-    shape = "x".join(map(str, image.shape))
-    if channel_axis is None:
-        if image.ndim != 2:
-            allowed = "allowed are 2, or 3 with channel_axis"
-            message = f"image has {image.ndim} dimensions ({shape}); {allowed}"
-            raise ValueError(message)
-        channels = image[np.newaxis]
-    else:
-        if image.ndim != 3:
-            message = f"image has {image.ndim} dimensions ({shape}); with channel_axis it needs 3"
-            raise ValueError(message)
-        if not -3 <= channel_axis < 3:
-            message = f"channel_axis is {channel_axis}; allowed are -3 to 2"
-            raise ValueError(message)
-        channels = np.moveaxis(image, channel_axis, 0)
-    if image.size == 0:
-        message = f"image is empty ({shape})"
+def _channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
+    """The image as (channel, row, column), checked."""
+    array = checked_array("image", image)
+    axis = checked_axis("image", array, channel_axis)
+    if len(grid_shape(array.shape, axis)) != 2:
+        message = (
+            f"image has shape {array.shape}; estimating its noise takes 2 axes, and one more with "
+            "channel_axis"
+        )
         raise ValueError(message)
+    channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
     rows, columns = channels.shape[1:]
     if min(rows, columns) < _SMALLEST:
-        need = f"{_SMALLEST}x{_SMALLEST}"
         message = (
-            f"image is {rows}x{columns}; estimating its noise needs at least {need}; pass sigma"
+            f"image is {rows}x{columns}; estimating its noise needs at least "
+            f"{_SMALLEST}x{_SMALLEST}; pass sigma"
         )
         raise ValueError(message)
     return channels
