@@ -137,6 +137,7 @@ def denoise(
             "channel_axis": 2 if picture.pixels.ndim == 3 else None,
             "alpha": picture.alpha,
         }
+        _load_kernel(picture.pixels.dtype)
         start = time.perf_counter()
         settings = settings_for(
             picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
@@ -171,6 +172,15 @@ def denoise(
         }
 
     return each_file(inputs, work, as_json=as_json)
+
+
+def _load_kernel(dtype: Any) -> None:
+    """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
+    import numpy as np
+
+    from nlmeans.classical import nl_means
+
+    nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
 
 
 def _targets(

@@ -37,12 +37,8 @@ def run_window(
     assert isinstance(over, Window)
     grid = image.shape[1:]
     dtype = image.dtype.type
-    patch, search = patches.radius(2), over.radius(2)
-    if over.border == "inside":
-        search = tuple(min(s, n - 1) for s, n in zip(search, grid, strict=True))
-        candidates = ((0, grid[0]), (0, grid[1]))
-    else:
-        candidates = ((-search[0], grid[0] + search[0]), (-search[1], grid[1] + search[1]))
+    patch, search, margin = patches.radius(2), over.reach(grid), over.margin(grid)
+    candidates = [(-m, n + m) for n, m in zip(grid, margin, strict=True)]
     rows, cols = mirror(grid, tuple(p + s for p, s in zip(patch, search, strict=True)))
 
     image_offset, image_scale = _centred(image)

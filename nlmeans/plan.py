@@ -13,6 +13,7 @@ from nlmeans.support import Support, Window
 # Measured on 512x512, 7x7 patches, 21x21 search: tiles of 64 rows by 512 columns; 128 rows gain
 # 3 % on one thread and leave other threads idle on small images, 32 lose 6 % to the overlap.
 TILE_HEIGHT, TILE_WIDTH = 64, 512
+LANES, GROUP = 16, 4  # as in kernels/window.py, which a plan does not import
 MOST_DIMENSIONS = 3
 
 
@@ -86,19 +87,28 @@ def make_plan(
     missing = _window_kernel_lacks(f, g, over, grid)
     if not missing:
         assert isinstance(over, Window)
-        tile = window_tile(grid, over.radius(2))
+        tile = window_tile(grid, over.reach(grid))
         return Plan(
-            "window", "Gaussian f of patches, identity g, search window, 2-D: one pass a shift",
-            grid, channels, pairs, _window_operations(f, pairs, channels, features),
-            _window_memory(f, over, tile, channels, None if guide_channels is None else features,
-                           dtype), tile,
-        )  # fmt: skip
+            kernel="window",
+            reason="Gaussian f of patches, identity g, search window, 2-D: one pass a shift",
+            positions=grid,
+            channels=channels,
+            pairs=pairs,
+            operations=_window_operations(f, pairs, channels, features),
+            memory=_window_memory(f, over.reach(grid), tile, channels, guide_channels, dtype),
+            tile=tile,
+        )
     d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
     return Plan(
-        "reference", f"no fast kernel has {missing}: the literal float64 loops run",
-        grid, channels, pairs, pairs * (3 * d + 2 * channels + 4),
-        8 * prod(grid) * (2 * d + 2 * channels), grid,
-    )  # fmt: skip
+        kernel="reference",
+        reason=f"no fast kernel has {missing}: the literal float64 loops run",
+        positions=grid,
+        channels=channels,
+        pairs=pairs,
+        operations=pairs * (3 * d + 2 * channels + 4),
+        memory=8 * prod(grid) * (2 * d + 2 * channels),
+        tile=grid,
+    )
 
 
 def _window_kernel_lacks(
@@ -132,8 +142,9 @@ def _window_operations(f: Pairwise, pairs: int, channels: int, features: int) ->
     """Half the pairs are computed: columns, patch sum, exponent, exp, and the two ends."""
     assert isinstance(f.query, Patches)
     side_y, side_x = (2 * r + 1 for r in f.query.radius(2))
+    # Uniform patches: two running sums, so that the patch size does not enter.
     if f.query.weighting == "uniform":
-        distance = 6 * features + side_x - 1
+        distance = 6 * features + 2
     else:
         distance = 4 * features * side_y + 2 * side_x
     return pairs // 2 * (distance + 2 + 17 + 2 * (1 + 2 * channels))
@@ -141,13 +152,18 @@ def _window_operations(f: Pairwise, pairs: int, channels: int, features: int) ->
 
 def _window_memory(
     f: Pairwise,
-    over: Window,
+    search: tuple[int, ...],
     tile: tuple[int, int],
     channels: int,
     guide_channels: int | None,
     dtype: np.dtype[Any],
 ) -> int:
-    halo = [p + s for p, s in zip(f.query.radius(2), over.radius(2), strict=True)]
-    plane = (tile[0] + 2 * halo[0]) * (tile[1] + 2 * halo[1])
-    planes = 2 * channels + (guide_channels or 0) + 1 + (f.centre == "max")
-    return int(planes * plane * dtype.itemsize)
+    """The buffers of one thread: the tile and the sums in lanes, and V for a row of shifts."""
+    (patch_y, patch_x), (search_y, search_x) = f.query.radius(2), search
+    segment = ceil((tile[1] + 2 * search_x) / LANES)
+    row = (segment + 2 * (patch_x + search_x + GROUP - 1)) * LANES
+    planes = channels + (guide_channels or 0)
+    sums = channels + 1 + (f.centre == "max")
+    columns = (2 * search_x + GROUP) * (segment + 2 * patch_x + 1) * LANES
+    floats = planes * (tile[0] + 2 * (patch_y + search_y)) * row + sums * tile[0] * row + columns
+    return int(floats * dtype.itemsize)

@@ -55,6 +55,13 @@ class Window:
     def radius(self, ndim: int) -> tuple[int, ...]:
         return radii("search_size", self.size, ndim)
 
+    def reach(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """The radius, less the shifts that meet no candidate in an array of this shape."""
+        radius = self.radius(len(grid))
+        if self.border == "mirror":
+            return radius
+        return tuple(min(r, n - 1) for r, n in zip(radius, grid, strict=True))
+
     def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
         ranges = []
         for k, n, r in zip(i, grid, self.radius(len(grid)), strict=True):
@@ -68,14 +75,11 @@ class Window:
         return radius if self.border == "mirror" else (0,) * len(grid)
 
     def pairs(self, grid: tuple[int, ...]) -> int:
-        counts = []
-        for n, r in zip(grid, self.radius(len(grid)), strict=True):
-            if self.border == "mirror":
-                counts.append(n * (2 * r + 1))
-            else:
-                s = min(r, n - 1)  # shifts beyond the array meet nothing
-                counts.append(n * (2 * s + 1) - s * (s + 1))
-        return prod(counts)
+        outside = 0 if self.border == "mirror" else 1
+        return prod(
+            n * (2 * r + 1) - outside * r * (r + 1)
+            for n, r in zip(grid, self.reach(grid), strict=True)
+        )
 
     def __str__(self) -> str:
         shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size

@@ -27,6 +27,7 @@ PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 PNG_FRAMES = {b"IDAT", b"IEND", b"fcTL", b"fdAT"}
 PNG_NO_PIXELS = b"\0\0\0\0IDAT\x35\xaf\x06\x1e"
 PNG_READ = PNG_PIXELS | {b"pHYs", b"iCCP", b"eXIf"}  # the latter by Pillow
+PNG_STALE = {b"tIME"}  # when the pixels were last changed: no loss
 # Segments of a JPEG that are its coding, or that Pillow reads for us.
 JPEG_READ = (b"JFIF", b"JFXX", EXIF_PREFIX, b"http://ns.adobe.com/xap/", b"ICC_PROFILE\0", b"Adobe")
 
@@ -70,7 +71,7 @@ def read_png(data: bytes) -> Picture:
         for name, raw in chunks
         if name in PNG_KEPT and not raw[8:].startswith(XMP_KEYWORD)
     )
-    lost = sorted(name.decode("latin-1") for name in set(names) - PNG_READ - PNG_KEPT)
+    lost = sorted(name.decode("latin-1") for name in set(names) - PNG_READ - PNG_KEPT - PNG_STALE)
     notes = (f"PNG chunks not kept: {', '.join(lost)}",) if lost else ()
     return _picture(pixels, "PNG", replace(_metadata(image.info), png=kept), notes)
 

@@ -1,0 +1,56 @@
+"""The documentation cannot drift: commands, examples and test command are those that exist."""
+
+import doctest
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from nlmeans.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_is_in_the_readme(command):
+    assert f"nlmeans {command} " in README
+
+
+def test_every_option_in_the_readme_exists():
+    known = {
+        option
+        for command in main.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    } | {"--help"}
+    shell = "".join(re.findall(r"nlmeans (?:denoise|estimate|plan)[^\n`#]*", README))
+    used = set(re.findall(r"(?<=\s)--?[a-zA-Z][a-z-]*", shell))
+    assert used
+    assert used <= known
+
+
+def test_readme_examples_run():
+    failed, attempted = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert (failed, attempted > 8) == (0, True)
+
+
+def test_continuous_integration_runs_the_readme_command():
+    script = ROOT / ".ci" / "run"
+    commands = re.findall(r"^python3 -m venv .*tests/check\.py$", README, re.MULTILINE)
+    assert len(commands) == 1
+    assert commands[0] in script.read_text().splitlines()
+    assert script.stat().st_mode & stat.S_IXUSR
+
+
+def test_readme_names_files_that_exist():
+    for name in re.findall(r"`((?:nlmeans|benchmarks|sample_images|tests)/[\w/.]+\.py)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_sample_images_are_those_that_the_script_makes():
+    import subprocess
+    import sys
+
+    script = ROOT / "sample_images" / "make.py"
+    subprocess.run([sys.executable, str(script), "--check"], check=True, capture_output=True)
