@@ -40,56 +40,54 @@ def run_window(
     patch, search, margin = patches.radius(2), over.reach(grid), over.margin(grid)
     candidates = [(-m, n + m) for n, m in zip(grid, margin, strict=True)]
     rows, cols = mirror(grid, tuple(p + s for p, s in zip(patch, search, strict=True)))
+    geometry = window.Geometry._make((*patch, *search, *plan.tile, *candidates[0], *candidates[1]))
+    taps = [(t * len(t)).astype(dtype) for t in patches.taps(2)]  # mean 1
+    weighted = window.Patch(taps[0], taps[1], patches.weighting == "uniform")
+    values = _centred(image)
+    features = values if guide is None else _centred(guide)
 
-    image_offset, image_scale = _centred(image)
-    guide_offset, guide_scale = (image_offset, image_scale) if guide is None else _centred(guide)
-    features = image if guide is None else guide
-    taps = [t * len(t) for t in patches.taps(2)]  # mean 1: uniform patches need no product
-    elements = len(features) * math.prod(len(t) for t in taps)
-
+    elements = len(features.values) * math.prod(len(t) for t in taps)
+    scale, bias = _exponent(op.f.scale, op.f.noise, float(features.scale), elements)
+    limit, smallest = (2.0**100, 2.0**-96) if dtype is np.float32 else (2.0**900, 2.0**-960)
+    # Cut off far beyond where every possible D gives weight 0: no infinity, so no NaN.
+    cut = min(1.0, limit / scale) if scale > 0 else 1.0
+    centre = CENTRE_CODES[op.f.centre]
+    weighting = window.Weighting(dtype(scale * cut), dtype(bias * cut), dtype(smallest), centre)
     out = np.empty_like(image)
-    done = np.zeros(plan.tiles, dtype=np.uint8)
+    isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0), dtype=np.bool_)
     driver.run(
-        window.window_parallel,
-        window.window_serial,
-        (
-            image, features, out, rows, cols,
-            window.Geometry._make((*patch, *search, *plan.tile, *candidates[0], *candidates[1])),
-            _weighting(op.f.scale, op.f.noise, guide_scale, elements, dtype),
-            patches.weighting == "uniform",
-            taps[0].astype(dtype), taps[1].astype(dtype),
-            CENTRE_CODES[op.f.centre],
-            image_offset, dtype(image_scale), guide_offset, dtype(guide_scale),
-            guide is None,
-        ),
-        done, threads, progress,
+        window.window_parallel, window.window_serial,
+        (values, features, guide is None, out, isolated, rows, cols, geometry, weighting, weighted),
+        np.zeros(plan.tiles, dtype=np.uint8), threads, progress,
     )  # fmt: skip
+    if isolated.any():
+        from nlmeans.kernels.isolated import isolated_parallel, isolated_serial
+
+        driver.run(
+            isolated_parallel, isolated_serial,
+            (values, features, out, isolated, rows, cols, geometry, scale, bias, centre, weighted),
+            np.zeros(grid[0], dtype=np.uint8), threads, None,
+        )  # fmt: skip
     return out
 
 
-def _centred(planes: NDArray[Any]) -> tuple[NDArray[Any], float]:
+def _centred(values: NDArray[Any]) -> window.Planes:
     """Offset per channel and one power-of-two scale that bring the planes into [-1, 1].
 
     Adding a constant to a channel, or scaling by a power of two, then changes no difference; a
     constant channel is exactly 0; and squares neither overflow nor vanish.
     """
-    low = planes.min(axis=(1, 2))
-    high = planes.max(axis=(1, 2))
+    low = values.min(axis=(1, 2))
+    high = values.max(axis=(1, 2))
     half = float(np.max(high / 2 - low / 2))
-    limit = 120 if planes.dtype == np.float32 else 1000
+    limit = 120 if values.dtype == np.float32 else 1000
     exponent = -math.frexp(half)[1] if half > 0 else 0
-    return low / 2 + high / 2, 2.0 ** min(max(exponent, -limit), limit)
+    scale = 2.0 ** min(max(exponent, -limit), limit)
+    return window.Planes(values, low / 2 + high / 2, values.dtype.type(scale))
 
 
-def _weighting(
-    inverse_h2: float, noise: float, scale: float, elements: int, dtype: type[Any]
-) -> window.Weighting:
-    """The constants of 2^min(bias - scale D, 0), D the sum over `elements` scaled differences."""
-    float_limit, smallest = (2.0**100, 2.0**-96) if dtype is np.float32 else (2.0**900, 2.0**-960)
-    # Cut off far beyond where every possible D gives weight 0, or 1: no infinity, so no NaN.
-    free = min(noise * scale * scale * elements, 8.0 * elements)
-    exact = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
-    factor = min(exact, float_limit)
-    return window.Weighting(
-        dtype(factor), dtype(factor * free), dtype(smallest), exact, exact * free
-    )
+def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> tuple[float, float]:
+    """Scale and bias of 2^min(bias - scale D, 0), D the sum over `elements` scaled differences."""
+    factor = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
+    largest = 4.0 * elements  # of D: differences lie in [-2, 2]
+    return factor, factor * min(noise * scale * scale * elements, 2 * largest)

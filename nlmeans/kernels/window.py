@@ -57,14 +57,29 @@ class Geometry(NamedTuple):
     end_x: int
 
 
-class Weighting(NamedTuple):
-    """w = 2^min(bias - scale * D, 0) of a patch sum D."""
+class Planes(NamedTuple):
+    """An image (C, H, W) and what brings it into [-1, 1]: (values - offset) * scale."""
 
-    scale: Any  # of the kernel's float type, as bias
+    values: Any
+    offset: Any  # one a channel
+    scale: Any  # a power of two, of the kernel's float type
+
+
+class Patch(NamedTuple):
+    """How the patch's pixels are weighted: taps along y and x, of mean 1."""
+
+    taps_y: Any
+    taps_x: Any
+    uniform: bool  # all taps are 1
+
+
+class Weighting(NamedTuple):
+    """w = 2^min(bias - scale * D, 0) of a patch sum D, in the kernel's float type."""
+
+    scale: Any
     bias: Any
-    smallest: Any  # below this sum of weights a pixel is isolated: see isolated_pixel
-    exact_scale: float  # the same in float64
-    exact_bias: float
+    smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
+    centre: int  # CENTRE_ONE, CENTRE_MAX or CENTRE_ZERO
 
 
 @row_loop
@@ -189,66 +204,13 @@ def keep_largest(largest, here, W, w, n):
 
 
 @row_loop
-def patch_distance(guide, rows, cols, y, x, dy, dx, scale, taps_y, taps_x):
-    """D of the pair of patches with corners (y, x) and (y + dy, x + dx), directly in float64."""
-    total = 0.0
-    for c in range(guide.shape[0]):
-        for k in range(len(taps_y)):
-            for m in range(len(taps_x)):
-                a = np.float64(guide[c, rows[y + k], cols[x + m]]) * scale
-                b = np.float64(guide[c, rows[y + dy + k], cols[x + dx + m]]) * scale
-                total += np.float64(taps_y[k] * taps_x[m]) * (a - b) ** 2
-    return total
-
-
-@row_loop
-def isolated_pixel(y, x, image, guide, rows, cols, g, weighting, guide_scale, taps_y, taps_x,
-                   centre, result):  # fmt: skip
-    """One pixel with all weights divided by the largest: exact where they underflow together.
-
-    Without the centre's weight of 1 all weights of an isolated pixel can be tiny, and their
-    quotients still matter: at exponents beyond float32's digits too, so in float64 and from the
-    images themselves. Rare, so done pixel by pixel.
-    """
-    low_y, end_y = max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1
-    low_x, end_x = max(-g.search_x, g.first_x - x), min(g.search_x, g.end_x - 1 - x) + 1
-    corner_y, corner_x = y + g.search_y, x + g.search_x  # in the index maps, which have a halo
-    exponents = np.empty((end_y - low_y) * (end_x - low_x))
-    best = -(np.float64(2) ** 1000)
-    k = 0
-    for dy in range(low_y, end_y):
-        for dx in range(low_x, end_x):
-            D = patch_distance(guide, rows, cols, corner_y, corner_x, dy, dx, guide_scale,
-                               taps_y, taps_x)  # fmt: skip
-            exponents[k] = min(weighting.exact_bias - D * weighting.exact_scale, 0.0)
-            if dy != 0 or dx != 0:
-                best = max(best, exponents[k])
-            k += 1
-
-    sums = np.zeros(len(result))
-    total = 0.0
-    k = 0
-    for dy in range(low_y, end_y):
-        for dx in range(low_x, end_x):
-            w = exp2_clamped(exponents[k] - best)
-            k += 1
-            if dy == 0 and dx == 0:
-                w = 1.0 if centre == CENTRE_MAX or len(exponents) == 1 else 0.0
-            total += w
-            row, col = rows[corner_y + g.patch_y + dy], cols[corner_x + g.patch_x + dx]
-            for c in range(len(result)):
-                sums[c] += w * np.float64(image[c, row, col])
-    for c in range(len(result)):
-        result[c] = sums[c] / total
-
-
-@row_loop
-def load_tile(buffer, image, rows, columns, top, height, segment, halo, offset, scale, line):
+def load_tile(buffer, planes, rows, columns, top, height, segment, halo, line):
     """Copy a tile with its halo into lanes, mirrored by the index maps, brought into [-1, 1].
 
     Lane l of vector k of a row holds column number l * segment + k of `columns`.
     """
     vectors = U(segment + 2 * halo)
+    image, offset, scale = planes.values, planes.offset, planes.scale
     for c in range(U(image.shape[0])):
         for y in range(U(height)):
             row = U(rows[U(top) + y])
@@ -269,8 +231,7 @@ def fill(buffer, value):
 
 @row_loop
 def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment, halo_x, g, low_y,
-               end_y, channels, planes, weighting, uniform, taps_y, taps_x, centre,
-               cancel):  # fmt: skip
+               end_y, channels, planes, weighting, patch, cancel):  # fmt: skip
     """Add every pair of a loaded tile to `total` and `acc`, for both of its ends."""
     halo_y = g.patch_y + g.search_y
     S = np.int64((segment + 2 * halo_x) * LANES)
@@ -278,7 +239,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
     plane, acc_plane = U((height + 2 * halo_y) * S), U(height * S)
     n = U(segment * LANES)
     columns = n + U(2 * g.patch_x * LANES)
-    side_y, side_x = U(len(taps_y)), U(len(taps_x))
+    side_y, side_x = U(len(patch.taps_y)), U(len(patch.taps_x))
     pitch, w_pitch = columns + L, n + U(2) * L3
     origin = halo_x * LANES  # position 0 of a row
     zero = W.dtype.type(0)
@@ -295,7 +256,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
             for group in range(first, g.search_x + 1, GROUP):
                 shift = U(dy * S + group * LANES)
                 v = U(group - first) * pitch + L
-                if uniform and y > top:
+                if patch.uniform and y > top:
                     step_columns(V, v, pitch, F, channels, plane, corner - stride, shift, stride,
                                  side_y, columns)  # fmt: skip
                 for k in range(GROUP):
@@ -305,10 +266,10 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                         for x in range(n):
                             W[w + x] = zero
                         continue
-                    if not uniform:
-                        weighted_columns(V, vk, F, channels, plane, corner, sk, stride, taps_y,
-                                         columns)  # fmt: skip
-                        weights_of_weighted_columns(W, w, V, vk, taps_x, weighting.scale,
+                    if not patch.uniform:
+                        weighted_columns(V, vk, F, channels, plane, corner, sk, stride,
+                                         patch.taps_y, columns)  # fmt: skip
+                        weights_of_weighted_columns(W, w, V, vk, patch.taps_x, weighting.scale,
                                                     weighting.bias, n)  # fmt: skip
                     else:
                         if y == top:
@@ -320,7 +281,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                         W[w + slots[x]] = zero
                     for x in range(max(0, min(span, span - dx)), len(slots)):
                         W[w + slots[x]] = zero
-                    if centre == CENTRE_MAX:
+                    if weighting.centre == CENTRE_MAX:
                         if y >= 0:
                             keep_largest(largest, here, W, w, n)
                         if y + dy < height:
@@ -360,12 +321,40 @@ def aligned(n, dtype):
 
 
 @row_loop
-def filter_tiles(worker, workers, image, guide, out, rows, cols, g, weighting, uniform, taps_y,
-                 taps_x, centre, image_offset, image_scale, guide_offset, guide_scale, same,
-                 done, cancel):  # fmt: skip
+def write_tile(out, isolated, image, acc, total, largest, lines, y0, x0, height, width, left, span,
+               segment, halo_x, search_x, weighting):  # fmt: skip
+    """The quotient of the sums, with the centre's own weight, in the image's units."""
+    row_total, row_largest, row_acc = lines[0], lines[1], lines[2:]
+    stride = (segment + 2 * halo_x) * LANES
+    zero, one = out.dtype.type(0), out.dtype.type(1)
+    for y in range(height):
+        start = y * stride
+        gather_row(row_total, total, start, span, segment, halo_x, search_x, False)
+        if weighting.centre == CENTRE_MAX:
+            gather_row(row_largest, largest, start, span, segment, halo_x, search_x, True)
+        for c in range(len(row_acc)):
+            start = (c * height + y) * stride
+            gather_row(row_acc[c], acc, start, span, segment, halo_x, search_x, False)
+        for x in range(x0, x0 + width):
+            i = x - left
+            own = one
+            if weighting.centre != CENTRE_ONE:
+                own = row_largest[i] if weighting.centre == CENTRE_MAX else zero
+                if row_total[i] < weighting.smallest:
+                    isolated[y0 + y, x] = True
+                    continue
+            for c in range(len(row_acc)):
+                value = (image.values[c, y0 + y, x] - image.offset[c]) * image.scale
+                mean = (row_acc[c, i] + own * value) / (row_total[i] + own)
+                out[c, y0 + y, x] = mean / image.scale + image.offset[c]
+
+
+@row_loop
+def filter_tiles(worker, workers, image, guide, same, out, isolated, rows, cols, g, weighting,
+                 patch, done, cancel):  # fmt: skip
     """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
     across = (out.shape[2] + g.tile_x - 1) // g.tile_x
-    channels, planes = guide.shape[0], out.shape[0]
+    channels, planes = guide.values.shape[0], out.shape[0]
     halo_y, halo_x = g.patch_y + g.search_y, g.patch_x + g.search_x + GROUP - 1
     widest = min(g.tile_x + 2 * g.search_x, g.end_x - g.first_x)
     segment = (widest + LANES - 1) // LANES
@@ -375,20 +364,15 @@ def filter_tiles(worker, workers, image, guide, out, rows, cols, g, weighting, u
     F = X if same else aligned(channels * (g.tile_y + 2 * halo_y) * stride, dtype)
     acc = aligned(planes * g.tile_y * stride, dtype)
     total = aligned(g.tile_y * stride, dtype)
-    largest = aligned(g.tile_y * stride if centre == CENTRE_MAX else 0, dtype)
+    largest = aligned(g.tile_y * stride if weighting.centre == CENTRE_MAX else 0, dtype)
     V = aligned((2 * g.search_x + GROUP) * (segment + 2 * g.patch_x + 1) * LANES, dtype)
     D = aligned((segment + 2 * g.patch_x + 1) * LANES, dtype)
     W = aligned(GROUP * (segment + 6) * LANES, dtype)
-    slots = np.empty(segment * LANES, np.uint64)
+    slots = np.empty(segment * LANES, np.uint64)  # where column x of the tile is in a row of W
     for x in range(len(slots)):
         slots[x] = x % segment * LANES + x // segment
-    line = np.empty(segment * LANES + 2 * halo_x, dtype)
-    columns = np.empty(len(line), np.uint64)
-    row_acc = np.empty((planes, segment * LANES), dtype)
-    row_total = np.empty(segment * LANES, dtype)
-    row_largest = np.empty(segment * LANES, dtype)
-    result = np.empty(planes, dtype)
-    one, zero = dtype.type(1), dtype.type(0)
+    columns = np.empty(segment * LANES + 2 * halo_x, np.uint64)
+    lines = np.empty((planes + 2, len(columns)), dtype)
 
     for tile in range(worker, len(done), workers):
         if cancel[0] != 0:
@@ -400,70 +384,39 @@ def filter_tiles(worker, workers, image, guide, out, rows, cols, g, weighting, u
         # Both ends of a pair lie in columns left <= x < left + span: the outputs and, where there
         # are candidates, a search radius more.
         left = max(g.first_x, x0 - g.search_x)
-        for x in range(len(columns)):
-            # The index maps have no halo for the group, nor for the last lanes: there the value
-            # does not matter, as no candidate is.
-            column = min(max(left - (GROUP - 1) + x, 0), len(cols) - 1)
-            columns[x] = cols[column]
         span = min(g.end_x, x0 + width + g.search_x) - left
-        load_tile(X, image, rows, columns, y0, height + 2 * halo_y, segment, halo_x,
-                  image_offset, image_scale, line)  # fmt: skip
+        for x in range(len(columns)):
+            # The index map has no halo for the group, nor for the last lanes: there the value
+            # does not matter, as no candidate is.
+            columns[x] = cols[min(max(left - (GROUP - 1) + x, 0), len(cols) - 1)]
+        load_tile(X, image, rows, columns, y0, height + 2 * halo_y, segment, halo_x, lines[0])
         if not same:
-            load_tile(F, guide, rows, columns, y0, height + 2 * halo_y, segment, halo_x,
-                      guide_offset, guide_scale, line)  # fmt: skip
-        fill(acc, zero)
-        fill(total, zero)
-        fill(largest, zero)
+            load_tile(F, guide, rows, columns, y0, height + 2 * halo_y, segment, halo_x, lines[0])
+        fill(acc, dtype.type(0))
+        fill(total, dtype.type(0))
+        fill(largest, dtype.type(0))
         add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment, halo_x, g,
-                   g.first_y - y0, g.end_y - y0, U(channels), U(planes), weighting, uniform,
-                   taps_y, taps_x, centre, cancel)  # fmt: skip
-
-        for y in range(height):
-            k = y * stride
-            gather_row(row_total, total, k, span, segment, halo_x, g.search_x, False)
-            if centre == CENTRE_MAX:
-                gather_row(row_largest, largest, k, span, segment, halo_x, g.search_x, True)
-            for c in range(planes):
-                k = (c * height + y) * stride
-                gather_row(row_acc[c], acc, k, span, segment, halo_x, g.search_x, False)
-            for x in range(x0, x0 + width):
-                i = x - left
-                if centre != CENTRE_ONE and row_total[i] < weighting.smallest:
-                    isolated_pixel(y0 + y, x, image, guide, rows, cols, g, weighting, guide_scale,
-                                   taps_y, taps_x, centre, result)  # fmt: skip
-                    for c in range(planes):
-                        out[c, y0 + y, x] = result[c]
-                    continue
-                own = one
-                if centre == CENTRE_MAX:
-                    own = row_largest[i]
-                elif centre == CENTRE_ZERO:
-                    own = zero
-                for c in range(planes):
-                    value = (image[c, y0 + y, x] - image_offset[c]) * image_scale
-                    mean = (row_acc[c, i] + own * value) / (row_total[i] + own)
-                    out[c, y0 + y, x] = mean / image_scale + image_offset[c]
+                   g.first_y - y0, g.end_y - y0, U(channels), U(planes), weighting, patch,
+                   cancel)  # fmt: skip
+        write_tile(out, isolated, image, acc, total, largest, lines, y0, x0, height, width, left,
+                   span, segment, halo_x, g.search_x, weighting)  # fmt: skip
         done[tile] = 1
 
 
 # Two functions of two names, not one function compiled twice: Numba's disk cache tells functions
 # apart by name and source alone, not by their options.
 @njit(parallel=True, nogil=True, cache=True)
-def window_parallel(workers, image, guide, out, rows, cols, g, weighting, uniform, taps_y, taps_x,
-                    centre, image_offset, image_scale, guide_offset, guide_scale, same, done,
-                    cancel):  # fmt: skip
+def window_parallel(workers, image, guide, same, out, isolated, rows, cols, g, weighting, patch,
+                    done, cancel):  # fmt: skip
     for worker in prange(workers):
         # int64 as in the serial kernel: prange counts in uint64, another 4 s of compiling
-        filter_tiles(np.int64(worker), workers, image, guide, out, rows, cols, g, weighting,
-                     uniform, taps_y, taps_x, centre, image_offset, image_scale, guide_offset,
-                     guide_scale, same, done, cancel)  # fmt: skip
+        filter_tiles(np.int64(worker), workers, image, guide, same, out, isolated, rows, cols, g,
+                     weighting, patch, done, cancel)  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
-def window_serial(workers, image, guide, out, rows, cols, g, weighting, uniform, taps_y, taps_x,
-                  centre, image_offset, image_scale, guide_offset, guide_scale, same, done,
-                  cancel):  # fmt: skip
+def window_serial(workers, image, guide, same, out, isolated, rows, cols, g, weighting, patch,
+                  done, cancel):  # fmt: skip
     for worker in range(workers):
-        filter_tiles(worker, workers, image, guide, out, rows, cols, g, weighting, uniform, taps_y,
-                     taps_x, centre, image_offset, image_scale, guide_offset, guide_scale, same,
-                     done, cancel)  # fmt: skip
+        filter_tiles(worker, workers, image, guide, same, out, isolated, rows, cols, g, weighting,
+                     patch, done, cancel)  # fmt: skip
