@@ -6,7 +6,8 @@ The protocol of the published tables: clean image in [0, 1], numpy.random.seed(0
 N(0, sigma/255) added and not clipped, the result quantised to 8 bits before PSNR. OpenCV takes 8
 bits only, so its input is clipped and rounded. Peers on Kodak24 at sigma 25: scikit-image at the
 settings of its own example (patch 5, distance 6, sigma given; h 0.8 sigma fast, 0.6 sigma slow)
-and OpenCV at the best of a range of h, chosen on the very images that are reported.
+and OpenCV at the best of a range of h, chosen on the very images that are reported. Our colour
+settings were chosen on crops of the odd-numbered images, so the even-numbered ones stand apart.
 """
 
 import argparse
@@ -37,8 +38,8 @@ def psnr(clean: Image, result: Image) -> float:
     return float(peak_signal_noise_ratio(clean.astype(float), quantised, data_range=255))
 
 
-def mean_psnr(images: list[Image], sigma: float, method: Callable[[Image], Image]) -> float:
-    return float(np.mean([psnr(clean, method(noisy_version(clean, sigma))) for clean in images]))
+def psnrs(images: list[Image], sigma: float, method: Callable[[Image], Image]) -> Image:
+    return np.array([psnr(clean, method(noisy_version(clean, sigma))) for clean in images])
 
 
 def set12(folder: Path) -> list[dict[str, Any]]:
@@ -52,7 +53,8 @@ def set12(folder: Path) -> list[dict[str, Any]]:
             return nlmeans.denoise(x, sigma / 255)
 
         noisy, told, found = (
-            mean_psnr(images, sigma, method) for method in (np.asarray, given, nlmeans.denoise)
+            float(psnrs(images, sigma, method).mean())
+            for method in (np.asarray, given, nlmeans.denoise)
         )
         print(f"| {sigma} | {noisy:.2f} | {told:.2f} | {found:.2f} | {told - found:.3f} |")
         rows.append({"sigma": sigma, "noisy": noisy, "given": told, "estimated": found})
@@ -87,18 +89,19 @@ def kodak(folder: Path) -> list[dict[str, Any]]:
         "scikit-image, fast": scikit_image(True),
         "scikit-image, slow": scikit_image(False),
     }
-    for h in (8, 11, 14, 17, 20, 24, 28):
+    for h in (11, 14, 17, 20):
         for colour in (h, 2 * h):
             methods[f"OpenCV fastNlMeansDenoisingColored, h {h}, hColor {colour}"] = opencv(
                 h, colour
             )
     print(f"\nKodak24, {len(images)} colour images, sigma {KODAK_SIGMA}, mean PSNR in dB\n")
-    print("| method | PSNR |\n|---|---|")
+    print("| method | all | even-numbered |\n|---|---|---|")
     rows = []
     for name, method in methods.items():
-        value = mean_psnr(images, KODAK_SIGMA, method)
-        print(f"| {name} | {value:.2f} |", flush=True)
-        rows.append({"method": name, "psnr": value})
+        values = psnrs(images, KODAK_SIGMA, method)
+        everywhere, even = float(values.mean()), float(values[1::2].mean())
+        print(f"| {name} | {everywhere:.2f} | {even:.2f} |", flush=True)
+        rows.append({"method": name, "all": everywhere, "even": even})
     return rows
 
 

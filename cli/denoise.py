@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from nlmeans.cli.files import each_file, shown
+from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.options import (
     NumberType,
     Sigma,
@@ -125,7 +125,7 @@ def denoise(
     """  # fmt: skip
     targets = _targets(inputs, output, output_folder, suffix)
 
-    def work(path: Path) -> dict[str, Any]:
+    def work(path: Path) -> Report:
         from nlmeans.denoising import denoise as denoise_array
         from nlmeans.denoising import settings_for
         from nlmeans.images import check_output, load, save
@@ -152,26 +152,29 @@ def denoise(
         seconds = time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
-        notes = (*picture.notes, *notes)
-        for note in () if quiet else notes:
-            click.echo(f"nlmeans: {shown(target)}: {note}", err=True)
-        if not quiet and not as_json:
-            click.echo(_summary(path, target, settings, sigma, seconds, picture.megapixels))
-        return {
-            "output": str(target),
-            "sigma": settings.sigma,
-            "sigma_estimated": sigma.value is None,
-            "h": settings.h,
-            "patch_size": settings.patch_size,
-            "search_size": settings.search_size,
-            "amount": amount,
-            "megapixels": picture.megapixels,
-            "seconds": seconds,
-            "megapixels_per_second": picture.megapixels / seconds,
-            "notes": list(notes),
-        }
+        return Report(
+            text=_summary(path, target, settings, sigma, seconds, picture.megapixels),
+            record={
+                "output": str(target),
+                "sigma": settings.sigma,
+                "sigma_estimated": sigma.value is None,
+                "h": settings.h,
+                "patch_size": settings.patch_size,
+                "search_size": settings.search_size,
+                "amount": amount,
+                "megapixels": picture.megapixels,
+                "seconds": seconds,
+                "megapixels_per_second": picture.megapixels / seconds,
+                "notes": [*picture.notes, *notes],
+            },
+            notes=tuple(
+                f"{shown(file)}: {note}"
+                for file, some in ((path, picture.notes), (target, notes))
+                for note in some
+            ),
+        )
 
-    return each_file(inputs, work, as_json=as_json)
+    return each_file(inputs, work, as_json=as_json, quiet=quiet)
 
 
 def _load_kernel(dtype: Any) -> None:
@@ -205,20 +208,39 @@ def _targets(
         suffix = SUFFIX if folder is None else ""
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
+    sources = {_identity(path): path for path in inputs}
     for path in inputs:
         if path in targets:
             message = f"{shown(path)} is named twice; name it once"
             raise click.UsageError(message)
         place = path.parent if folder is None else folder
-        targets[path] = output or place / f"{path.stem}{suffix}{path.suffix}"
-        other = taken.setdefault(targets[path].resolve(), path)
+        target = targets[path] = output or place / f"{path.stem}{suffix}{path.suffix}"
+        other = taken.setdefault(target.resolve(), path)
         if other is not path:
             message = (
-                f"{shown(other)} and {shown(path)} would both be written to "
-                f"{shown(targets[path])}; run them apart"
+                f"{shown(other)} and {shown(path)} would both be written to {shown(target)}; "
+                "run them apart"
+            )
+            raise click.UsageError(message)
+        source = sources.get(_identity(target))
+        if (
+            source is not None and source != path
+        ):  # onto itself is refused file by file, so that the others get done
+            message = (
+                f"{shown(path)} would be written to {shown(target)}, which is the input "
+                f"{shown(source)}; use -O DIR or another --suffix"
             )
             raise click.UsageError(message)
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """The same for all names and links of a file; the path where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino
 
 
 @contextmanager

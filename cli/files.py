@@ -4,6 +4,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,30 @@ import click
 from nlmeans.cli import exits
 
 
-def each_file(
-    inputs: Iterable[Path], work: Callable[[Path], dict[str, Any]], *, as_json: bool
-) -> int:
-    """Call `work` for every input and go on after errors; return the exit code.
+@dataclass(frozen=True)
+class Report:
+    """What is said of a file that went well."""
 
-    `work` returns what is known of the file afterwards, for JSON Lines on standard output.
-    """
+    text: str  # for standard output
+    record: dict[str, Any]  # the same for --json
+    notes: tuple[str, ...] = ()  # for standard error
+
+
+def each_file(
+    inputs: Iterable[Path],
+    work: Callable[[Path], Report],
+    *,
+    as_json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Call `work` for every input, go on after errors, and return the exit code."""
     paths = list(inputs)
     codes = []
     for path in paths:
+        code, report = exits.OK, None
         try:
-            record = {"input": str(path), **work(path)}
-            codes.append(exits.OK)
+            report = work(path)
+            record = {"input": str(path), **report.record}
         except Exception as error:
             code = exits.code_of(error)
             message = _one_line(path, error, code)
@@ -31,9 +43,15 @@ def each_file(
             if code == exits.INTERNAL and os.environ.get("NLMEANS_DEBUG"):
                 traceback.print_exc()
             record = {"input": str(path), "error": message, "exit_code": code}
-            codes.append(code)
+        # Outside of the try: what standard output does is no fault of the file.
+        codes.append(code)
+        if report and not quiet:
+            for note in report.notes:
+                click.echo(f"nlmeans: {note}", err=True)
         if as_json:
             click.echo(json.dumps(record))
+        elif report and not quiet:
+            click.echo(report.text)
     failed = [code for code in codes if code != exits.OK]
     if not failed:
         return exits.OK
@@ -42,14 +60,13 @@ def each_file(
 
 def _one_line(path: Path, error: Exception, code: int) -> str:
     text = " ".join(str(error).split())
-    name = shown(path)
     if code == exits.RESOURCES:
         text = "not enough memory for this picture; crop it or close other programs"
     elif code == exits.INTERNAL:
         text = f"unexpected {type(error).__name__}: {text}; set NLMEANS_DEBUG=1 to see where"
     elif isinstance(error, OSError):
         return text  # reading and writing name their file themselves
-    return f"{name}: {text}"
+    return f"{shown(path)}: {text}"
 
 
 def shown(path: Path) -> str:

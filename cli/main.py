@@ -42,6 +42,9 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = main.main(arguments, prog_name="nlmeans", standalone_mode=False) or exits.OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = exits.USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nlmeans"
         message = error.format_message()
@@ -50,6 +53,9 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("nlmeans: interrupted; files finished before are complete", err=True)
         code = exits.INTERRUPTED
+    except OSError as error:  # files have theirs handled: this is standard output
+        click.echo(f"nlmeans: cannot print ({error.strerror}); files are complete", err=True)
+        code = exits.OUTPUT
     sys.exit(code)
 
 

@@ -1,10 +1,9 @@
 """nlmeans plan: what denoise would run, without running it."""
 
 from pathlib import Path
-from typing import Any
 
 import click
-from nlmeans.cli.files import each_file, shown
+from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
 
 
@@ -30,7 +29,7 @@ def plan(
     the operations and memory it takes.
     """
 
-    def work(path: Path) -> dict[str, Any]:
+    def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
         from nlmeans.images import load
 
@@ -41,14 +40,12 @@ def plan(
             search_size=search_size, strength=strength, channel_axis=axis, alpha=picture.alpha,
         )  # fmt: skip
         found = "estimated" if sigma.value is None else "given"
-        click.echo(f"{shown(path)}: sigma {settings.sigma:.4g} ({found})\n")
+        heading = f"{shown(path)}: sigma {settings.sigma:.4g} ({found})"
         operation = settings.operation()
         if operation is None:
-            click.echo("nothing to remove: the picture would be copied")
-            return {}
+            return Report(f"{heading}\n\nnothing to remove: the picture would be copied", {})
         colours = picture.pixels[..., :-1] if picture.alpha else picture.pixels
-        click.echo(f"{operation}\n")
-        click.echo(operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype))
-        return {}
+        plan = operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
+        return Report(f"{heading}\n\n{operation}\n\n{plan}", {})
 
-    return each_file([path], work, as_json=False)
+    return each_file([path], work)

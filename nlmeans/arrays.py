@@ -23,12 +23,7 @@ def checked_array(name: str, x: ArrayLike) -> Array:
         message = f"{name} is a masked array; fill or crop the masked elements first"
         raise TypeError(message)
     array = np.asarray(x)
-    if array.dtype.name not in SUPPORTED:
-        message = (
-            f"{name} has dtype {array.dtype}; allowed are {', '.join(SUPPORTED)}; "
-            "convert it with astype"
-        )
-        raise TypeError(message)
+    check_dtype(name, array.dtype)
     if array.size == 0:
         message = f"{name} is empty: its shape is {array.shape}; every axis needs an element"
         raise ValueError(message)
@@ -44,20 +39,38 @@ def checked_array(name: str, x: ArrayLike) -> Array:
     return array
 
 
-def checked_axis(name: str, array: Array, channel_axis: int | None) -> int | None:
-    """The channel axis as a number from 0, or None."""
+def checked_axis(name: str, ndim: int, channel_axis: int | None) -> int | None:
+    """The channel axis of an array of `ndim` axes as a number from 0, or None."""
     if channel_axis is None:
         return None
     if isinstance(channel_axis, bool) or not isinstance(channel_axis, int | np.integer):
         message = f"channel_axis is {channel_axis!r}; allowed are None or a whole number"
         raise TypeError(message)
-    if not -array.ndim <= channel_axis < array.ndim:
+    if not -ndim <= channel_axis < ndim:
         message = (
-            f"channel_axis is {channel_axis}, but {name} has {array.ndim} axes; "
-            f"allowed are {-array.ndim} to {array.ndim - 1}"
+            f"channel_axis is {channel_axis}, but {name} has {ndim} axes; "
+            f"allowed are {-ndim} to {ndim - 1}"
         )
         raise ValueError(message)
-    return int(channel_axis) % array.ndim
+    return int(channel_axis) % ndim
+
+
+def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.name not in SUPPORTED:
+        message = (
+            f"{name} has dtype {dtype}; allowed are {', '.join(SUPPORTED)}; convert it with astype"
+        )
+        raise TypeError(message)
+
+
+def check_shape(name: str, shape: object) -> tuple[int, ...]:
+    """A shape of whole numbers above 0."""
+    if not isinstance(shape, tuple | list) or not all(
+        isinstance(n, int | np.integer) and n > 0 for n in shape
+    ):
+        message = f"{name} is {shape!r}; it has to be a tuple of whole numbers above 0"
+        raise ValueError(message)
+    return tuple(int(n) for n in shape)
 
 
 def grid_shape(array_shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:

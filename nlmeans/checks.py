@@ -5,6 +5,7 @@ import operator
 from collections.abc import Sequence
 
 LARGEST_SIZE = 9999
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-150, 1e150  # whose squares float64 holds
 
 
 class ParameterError(ValueError):

@@ -1,6 +1,5 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from nlmeans.arrays import checked_array, checked_axis, grid_shape, to_dtype, wo
 from nlmeans.checks import ParameterError, check_number, check_size, check_threads
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
-from nlmeans.noise import estimate_sigma
+from nlmeans.noise import estimate_sigma, joint_sigma
 from nlmeans.operation import Operation
 from nlmeans.parameters import table_row
 from nlmeans.support import Border
@@ -36,9 +35,9 @@ class Settings:
 
     def operation(self, **options: Any) -> Operation | None:
         """The classical filter with these settings; None where there is nothing to remove."""
-        if self.h == 0:
-            return None
-        return nl_means(self.sigma, self.h, self.patch_size, self.search_size, **options)
+        h = self.h or 1.0  # the options are checked even where they are not used
+        operation = nl_means(self.sigma, h, self.patch_size, self.search_size, **options)
+        return operation if self.h else None
 
 
 def denoise(
@@ -169,8 +168,7 @@ def _settings(
     if h is not None:
         h = check_number("h", h, low=0, above=True)
     if sigma is None:
-        levels = np.atleast_1d(estimate_sigma(colours, channel_axis=axis))
-        sigma = math.sqrt(float(np.mean(np.square(levels))))  # MSD averages the channels' variances
+        sigma = joint_sigma(estimate_sigma(colours, channel_axis=axis))
     else:
         sigma = check_number("sigma", sigma, low=0)
         _check_within_range(sigma, colours)
@@ -226,7 +224,7 @@ def _colours(
 
 def _channel_axis(array: Array, channel_axis: int | Auto | None) -> int | None:
     if channel_axis != "auto":
-        return checked_axis("image", array, channel_axis)
+        return checked_axis("image", array.ndim, channel_axis)
     if array.ndim == 3 and array.shape[2] <= 4:
         return 2
     if array.ndim == 3:

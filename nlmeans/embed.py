@@ -53,6 +53,11 @@ class Linear:
     of : embedding, optional
         What the matrix is applied to; the position's channels by default.
 
+    Raises
+    ------
+    ValueError
+        If the weight is no matrix, the bias does not fit it, or either holds NaN or infinity.
+
     Examples
     --------
     >>> import numpy as np

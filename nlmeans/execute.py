@@ -51,14 +51,19 @@ def run_window(
     limit, smallest = (2.0**100, 2.0**-96) if dtype is np.float32 else (2.0**900, 2.0**-960)
     # Cut off far beyond where every possible D gives weight 0: no infinity, so no NaN.
     cut = min(1.0, limit / scale) if scale > 0 else 1.0
+    negligible = -math.log2(smallest) + 32
+    most = min((negligible + bias * cut) / (scale * cut), 4.0) if scale > 0 else 4.0
     centre = CENTRE_CODES[op.f.centre]
-    weighting = window.Weighting(dtype(scale * cut), dtype(bias * cut), dtype(smallest), centre)
+    weighting = window.Weighting(
+        dtype(scale * cut), dtype(bias * cut), dtype(most), dtype(smallest), centre
+    )
     out = np.empty_like(image)
     isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0), dtype=np.bool_)
     driver.run(
         window.window_parallel, window.window_serial,
         (values, features, guide is None, out, isolated, rows, cols, geometry, weighting, weighted),
-        np.zeros(plan.tiles, dtype=np.uint8), threads, progress,
+        np.zeros(plan.tiles, dtype=np.uint8), threads,
+        _part(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
     if isolated.any():
         from nlmeans.kernels.isolated import isolated_parallel, isolated_serial
@@ -66,9 +71,20 @@ def run_window(
         driver.run(
             isolated_parallel, isolated_serial,
             (values, features, out, isolated, rows, cols, geometry, scale, bias, centre, weighted),
-            np.zeros(grid[0], dtype=np.uint8), threads, None,
+            np.zeros(grid[0], dtype=np.uint8), threads, _part(progress, 0.5, 1),
         )  # fmt: skip
+    if progress is not None and isolated.size:
+        progress(1.0)
     return out
+
+
+def _part(
+    progress: Callable[[float], None] | None, start: float, end: float
+) -> Callable[[float], None] | None:
+    """Progress of one of two passes, as part of the whole."""
+    if progress is None:
+        return None
+    return lambda fraction: progress(start + fraction * (end - start))
 
 
 def _centred(values: NDArray[Any]) -> window.Planes:
@@ -83,7 +99,10 @@ def _centred(values: NDArray[Any]) -> window.Planes:
     limit = 120 if values.dtype == np.float32 else 1000
     exponent = -math.frexp(half)[1] if half > 0 else 0
     scale = 2.0 ** min(max(exponent, -limit), limit)
-    return window.Planes(values, low / 2 + high / 2, values.dtype.type(scale))
+    # Numba compiles anew for read-only arrays: so that it need not, all are.
+    locked = values.view()
+    locked.flags.writeable = False
+    return window.Planes(locked, low / 2 + high / 2, values.dtype.type(scale))
 
 
 def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> tuple[float, float]:

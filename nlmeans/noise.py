@@ -129,10 +129,19 @@ def estimate_sigma(
     return levels[0] if channel_axis is None else np.array(levels)
 
 
+def joint_sigma(levels: float | NDArray[np.float64]) -> float:
+    """One level for channels filtered together: the root of the mean of their variances.
+
+    MSD is a mean over channels, so noise of these levels adds twice this level squared to it.
+    """
+    each = np.atleast_1d(levels)
+    return math.hypot(*each) / math.sqrt(len(each))
+
+
 def _channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     """The image as (channel, row, column), checked."""
     array = checked_array("image", image)
-    axis = checked_axis("image", array, channel_axis)
+    axis = checked_axis("image", array.ndim, channel_axis)
     if len(grid_shape(array.shape, axis)) != 2:
         message = (
             f"image has shape {array.shape}; estimating its noise takes 2 axes, and one more with "

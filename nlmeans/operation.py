@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import (
+    check_dtype,
+    check_shape,
     checked_array,
     checked_axis,
     from_planes,
@@ -85,8 +87,8 @@ class Operation:
         x : array, 1-D to 3-D and a channel axis if one is named
             bool, uint8, uint16, int16, float16, float32 or float64; never changed.
         guide : array, optional
-            f looks at this array instead of x: same positions, any number of channels; channels
-            along `channel_axis`, or none.
+            f looks at this array instead of x: the same positions with any number of channels,
+            along `channel_axis`, or along the last axis if x has none, or without channels.
         channel_axis : int, optional
             Without one every element is a position with one channel.
         threads : int, optional
@@ -106,11 +108,15 @@ class Operation:
             For an array or argument that is not allowed, in one line.
         """
         x = checked_array("x", x)
-        axis = checked_axis("x", x, channel_axis)
+        axis = checked_axis("x", x.ndim, channel_axis)
         check_threads(threads)
         dtype = working_dtype(x.dtype)
+        features = None
+        if guide is not None:
+            guide, guide_axis = _checked_guide(guide, axis, grid_shape(x.shape, axis))
+            dtype = np.promote_types(dtype, working_dtype(guide.dtype))
+            features = to_planes(guide, guide_axis, dtype)
         planes = to_planes(x, axis, dtype)
-        features = None if guide is None else _guide_planes(guide, axis, dtype, planes.shape[1:])
         plan = self._plan(planes.shape, None if features is None else len(features), dtype)
 
         if plan.kernel == "window":
@@ -124,7 +130,9 @@ class Operation:
             y = np.moveaxis(y, -1, 0)
         if axis is None and len(y) > 1:
             axis = x.ndim  # a linear g made channels where there were none: they come last
-        return to_dtype(from_planes(y, axis), x.dtype if self._averages() else dtype)
+        return to_dtype(
+            from_planes(y, axis), x.dtype if self._averages() else working_dtype(x.dtype)
+        )
 
     def plan(
         self,
@@ -136,15 +144,22 @@ class Operation:
     ) -> Plan:
         """What would run on an array of this shape: kernel, reason, operations, memory.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If the shape, the axis or the dtype is not one that a call would take.
+
         Examples
         --------
         >>> import nlmeans
         >>> nlmeans.nl_means(sigma=20, h=8).plan((512, 512)).kernel
         'window'
         """
-        axis = checked_axis("the array", np.broadcast_to(np.float32(0), shape), channel_axis)
+        shape = check_shape("shape", shape)
+        check_dtype("the array", np.dtype(dtype))
+        axis = checked_axis("the array", len(shape), channel_axis)
         channels = 1 if axis is None else shape[axis]
-        planes = (channels, *grid_shape(tuple(shape), axis))
+        planes = (channels, *grid_shape(shape, axis))
         return self._plan(planes, guide_channels, working_dtype(np.dtype(dtype)))
 
     def _plan(
@@ -166,16 +181,19 @@ class Operation:
         )
 
 
-def _guide_planes(
-    guide: ArrayLike, axis: int | None, dtype: np.dtype[Any], grid: tuple[int, ...]
-) -> NDArray[Any]:
+def _checked_guide(
+    guide: ArrayLike, axis: int | None, grid: tuple[int, ...]
+) -> tuple[NDArray[Any], int | None]:
+    """The guide and its channel axis."""
     array = checked_array("guide", guide)
     if array.ndim == len(grid):
         axis = None
-    if grid_shape(array.shape, axis) != grid:
+    elif axis is None:
+        axis = array.ndim - 1
+    if array.ndim > len(grid) + 1 or grid_shape(array.shape, axis) != grid:
         message = (
-            f"guide has shape {array.shape}; its positions have to be those of x, {grid}, "
-            "with channels along channel_axis or none"
+            f"guide has shape {array.shape}; its positions have to be those of x, {grid}, with "
+            "channels along channel_axis, or last if x has none"
         )
         raise ValueError(message)
-    return to_planes(array, axis, dtype)
+    return array, axis

@@ -6,7 +6,6 @@ Fast paths follow from the traits, never from a name. A new function with known 
 definition here and one line in PAIRWISE.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.checks import check_choice, check_number
+from nlmeans.checks import (
+    LARGEST_NUMBER,
+    SMALLEST_NUMBER,
+    ParameterError,
+    check_choice,
+    check_number,
+)
 from nlmeans.embed import Embedding, Floats, Identity, Linear, Patches, PatchWeighting
 
 Centre = Literal["as computed", "one", "max", "zero"]
@@ -33,7 +38,8 @@ class Pairwise:
     weight : {"exp", "identity", "relu"}
         Of the scaled score.
     normaliser : {"sum", "count"}
-        C: the sum of f over S(i), or the number of positions in S(i).
+        C: the sum of f over S(i), or the number of positions in S(i). Where a sum of "relu"
+        weights is 0, so is y_i.
     query, key : embedding
     scale : float
         Factor of the score: 1/h^2 for the Gaussian, 1/sqrt(d) for scaled attention.
@@ -55,12 +61,23 @@ class Pairwise:
     centre: Centre = "as computed"
 
     def __post_init__(self) -> None:
+        check_choice("score", self.score, ("distance", "dot", "sum"))
+        check_choice("weight", self.weight, ("exp", "identity", "relu"))
+        check_choice("normaliser", self.normaliser, ("sum", "count"))
+        check_choice("centre", self.centre, ("as computed", *CENTRES))
+        check_number("noise", self.noise, low=0)
+        check_number("scale", self.scale)
+        if self.score == "distance":
+            check_number("scale", self.scale, low=0, above=True)
+        if self.weight == "identity" and self.normaliser == "sum":
+            message = "normaliser is 'sum' for weights of either sign; only 'count' divides them"
+            raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
             message = (
                 f"centre is {self.centre!r} for weight {self.weight!r} and normaliser "
                 f"{self.normaliser!r}; only 'exp' with 'sum' allows it"
             )
-            raise ValueError(message)
+            raise ParameterError(message)
 
     def features(self, x: Floats) -> tuple[Floats, Floats]:
         """Queries and keys (*grid, d) of an array (*grid, C)."""
@@ -102,7 +119,7 @@ def gaussian(
 
     Parameters
     ----------
-    h : float, above 0
+    h : float, 1e-150 to 1e150
         Width of the weight, in the array's units.
     sigma : float, from 0
         Standard deviation of the noise, in the array's units.
@@ -110,20 +127,27 @@ def gaussian(
     patch_weighting : {"uniform", "gaussian"}
     centre : {"one", "max", "zero"}
         A position's own weight: 1, the largest of the others (Buades), or 0. A position with no
-        other candidate keeps its value.
+        other candidate keeps its value. With "max" and "zero", pixels unlike all others are
+        summed patch by patch in float64, which is slow if h is far below the noise.
 
     Raises
     ------
-    ValueError
+    ParameterError
         If a number is out of its range, a size even, or a name unknown.
+
+    Examples
+    --------
+    >>> import nlmeans
+    >>> nlmeans.gaussian(h=10, sigma=20, patch_size=7).noise
+    800.0
     """
-    h = check_number("h", h, low=0, above=True)
-    sigma = check_number("sigma", sigma, low=0)
+    h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
+    sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
     check_choice("centre", centre, CENTRES)
     patches = Patches(patch_size, patch_weighting)
     return Pairwise(
         "gaussian", "distance", "exp", "sum", patches, patches,
-        scale=1 / h**2 if h**2 > 0 else math.inf, noise=2 * sigma**2, centre=centre,
+        scale=1 / h**2, noise=2 * sigma**2, centre=centre,
     )  # fmt: skip
 
 
@@ -141,6 +165,18 @@ def embedded_gaussian(
         Query and key embedding; the position's channels by default.
     scale : float
         Factor of the logits, for example d**-0.5.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is none or holds NaN, or the scale is not finite.
+
+    Examples
+    --------
+    >>> import nlmeans
+    >>> f = nlmeans.embedded_gaussian(theta=[[1, 0]], phi=[[0, 1]], scale=0.5)
+    >>> print(f)
+    embedded gaussian: exp(0.5 * theta_i . phi_j), theta = W x (W 1x2), phi = W x (W 1x2)
     """
     scale = check_number("scale", scale)
     return Pairwise("embedded gaussian", "dot", "exp", "sum", _embed(theta), _embed(phi), scale)
@@ -152,7 +188,16 @@ def dot_product(
     *,
     scale: float = 1.0,
 ) -> Pairwise:
-    """theta_i . phi_j, C = N, the number of keys. Parameters as in `embedded_gaussian`."""
+    """scale * theta_i . phi_j, C = N, the number of keys.
+
+    Parameters and errors are those of `embedded_gaussian`.
+
+    Examples
+    --------
+    >>> import nlmeans
+    >>> nlmeans.Operation(nlmeans.dot_product())([1.0, 3.0]).tolist()
+    [5.0, 15.0]
+    """
     scale = check_number("scale", scale)
     return Pairwise("dot product", "dot", "identity", "count", _embed(theta), _embed(phi), scale)
 
@@ -169,6 +214,18 @@ def concatenation(
     w : array (2 d,)
         The first half meets theta_i, the second phi_j.
     theta, phi : array (d, C) or embedding, optional
+        Query and key embedding; the position's channels by default.
+
+    Raises
+    ------
+    ValueError
+        If w is no vector of even length, or a matrix is none or holds NaN.
+
+    Examples
+    --------
+    >>> import nlmeans
+    >>> nlmeans.Operation(nlmeans.concatenation(w=[1, -1]))([1.0, 3.0]).tolist()
+    [0.0, 1.0]
     """
     vector = np.asarray(w, dtype=np.float64)
     if vector.ndim != 1 or len(vector) == 0 or len(vector) % 2:
@@ -200,7 +257,7 @@ def score(f: Pairwise, query: NDArray[np.float64], key: NDArray[np.float64]) -> 
     """The scaled score of one query and one key."""
     if f.score == "distance":
         distance = max(float(((query - key) ** 2).sum()) - f.noise, 0.0)
-        return -distance * f.scale if distance > 0 else 0.0
+        return -distance * f.scale
     if f.score == "dot":
         return f.scale * float(query @ key)
     return f.scale * float(query.item() + key.item())

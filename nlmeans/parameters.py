@@ -18,12 +18,15 @@ class Row:
     h_over_sigma: float
 
 
+# For 7x7 patches and 21x21 windows the best is 0.8 at sigma 15, 0.65 at 25 and 0.5 at 50 (on 0 to
+# 255; every 20th image of Train400).
+PLAIN_H_OVER_SIGMA = 0.65
+
 # Start: the table of "Non-Local Means Denoising" (Buades, Coll, Morel, IPOL 2011; grey: patch 3 to
 # 11, search 21 to 35, h/sigma 0.4 to 0.3, for patchwise averages and sigma on 0 to 255). Corrected
-# for pixelwise averages by benchmarks/tune.py on training images: there smaller windows and a
-# larger h gain 0.3 to 0.5 dB. Indexed by sigma over the image's own contrast: as good as sigma on
-# 0 to 255 (30.72 against 30.71 dB, mean over all levels), and the same picture comes out whether
-# it is stored in 8 bits, in 16 or as floats.
+# for pixelwise averages by benchmarks/tune.py on training images, which prints what each row loses
+# against the best of its grid. Indexed by sigma over the image's own contrast, so that the same
+# picture comes out whether it is stored in 8 bits, in 16 or as floats.
 GREY = (
     Row(0.6, 3, 11, 1.0),
     Row(1.2, 5, 13, 0.7),

@@ -43,6 +43,16 @@ class Window:
     border : {"inside", "mirror"}
         At the border: only candidates inside the array, each once; or the whole window, with the
         array mirrored about its edge pixels.
+
+    Raises
+    ------
+    ParameterError
+        If a side is even or not from 1 to 9999, or the border is another name.
+
+    Examples
+    --------
+    >>> list(Window(3).positions((0,), (9,)))
+    [(0,), (1,)]
     """
 
     size: int | tuple[int, ...]

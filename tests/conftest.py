@@ -1,5 +1,8 @@
 """What several tests share."""
 
+import hashlib
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,13 @@ from numpy.typing import NDArray
 
 from nlmeans import Operation
 from nlmeans.reference import reference
+
+# Numba's cache sees changes in a kernel's own file only, not in what it calls: a cache for each
+# state of the sources, so that no test runs yesterday's code. Subprocesses inherit it.
+KERNELS = Path(__file__).parent.parent / "nlmeans" / "kernels"
+STATE = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(KERNELS.glob("*.py"))))
+CACHE = Path.home() / ".cache" / "nlmeans-tests" / STATE.hexdigest()[:16]
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
 
 @pytest.fixture

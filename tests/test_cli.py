@@ -275,6 +275,12 @@ def test_bad_values_name_the_option(cli, option, value):
     bad(cli, 2, f"{option}.*{re.escape(value)}", "denoise", "a.png", option, value)
 
 
+@pytest.mark.parametrize("option", [("--h", "1e200"), ("--strength", "1e300")])
+def test_numbers_beyond_computing(cli, option):
+    picture("a.png")
+    bad(cli, 2, "a.png: h is .* finite numbers from 1e-150 up to 1e", "denoise", "a.png", *option)
+
+
 def test_sigma_beyond_the_range_of_the_file(cli):
     picture("a.png")
     bad(cli, 2, "a.png: sigma is 300, above 255, the range of uint8", "denoise", "a.png",
@@ -298,6 +304,20 @@ def test_bad_outputs(cli):
     bad(cli, 2, "Missing argument", "denoise")
     bad(cli, 2, "No such option", "denoise", "a.png", "--sgima", "3")
     bad(cli, 2, "No such command", "dnoise", "a.png")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_no_input_is_overwritten_as_the_output_of_another(cli, link):
+    picture("a.png")
+    second = picture("b.png", COLOUR)
+    if link:
+        Path("a_denoised.png").hardlink_to("b.png")
+    else:
+        Path("b.png").rename("a_denoised.png")
+    other = "b.png" if link else "a_denoised.png"
+    bad(cli, 2, f"a.png would be written to a_denoised.png, which is the input {other}",
+        "denoise", "a.png", other, "--overwrite")  # fmt: skip
+    assert Path(other).read_bytes() == second
 
 
 def test_two_inputs_for_one_output_are_refused_before_any_work(cli):
@@ -386,6 +406,24 @@ def test_help_has_examples_and_states_every_option(cli, command):
             assert parameter.show_default, f"{parameter.name} does not show its default"
 
 
+def test_no_arguments_show_the_help(cli):
+    code, out, err = cli()
+    assert (code, err) == (2, "")
+    assert "Commands:" in out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_a_full_standard_output_is_no_bug(tmp_path):
+    picture(tmp_path / "a.png")
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "nlmeans", "estimate", "a.png"], cwd=tmp_path,
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == exits.OUTPUT
+    assert result.stderr.count("\n") == 1
+
+
 def test_group_help_lists_commands_and_exit_codes(cli):
     _, out, _ = cli("--help")
     for text in (*COMMANDS, "Examples:", "Exit codes: 0", "130"):
@@ -425,7 +463,7 @@ def test_interrupted_runs_leave_no_file(tmp_path, number, code):
     save(tmp_path / "a.png", Picture(big, alpha=False, format="PNG"))
     process = subprocess.Popen(
         [sys.executable, "-m", "nlmeans", "denoise", "a.png", "--sigma", "15",
-         "--search-size", "301"],
+         "--search-size", "2001"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     time.sleep(3)

@@ -75,6 +75,52 @@ def test_concurrent_calls_and_forks(layer):
     assert out.split() == [layer, "[True,", "True]"]
 
 
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_first_calls_at_once(layer):
+    """Nothing is set up yet when the first calls come together."""
+    run_python(
+        """
+        import threading, numpy as np, nlmeans
+        x = np.zeros((100, 90), np.float32)
+        barrier = threading.Barrier(6)
+        results = []
+        def work():
+            barrier.wait()
+            results.append(nlmeans.nl_means(0.3, 0.3, 5, 9)(x))
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        assert len(results) == 6
+        """,
+        NUMBA_THREADING_LAYER=layer,
+    )
+
+
+def test_calls_after_the_main_thread_has_ended():
+    out = run_python(
+        """
+        import atexit, threading, time, numpy as np, nlmeans
+        x = np.zeros((50, 40), np.float32)
+        op = nlmeans.nl_means(0.3, 0.3, 5, 9)
+        op(x)
+        atexit.register(lambda: print(op(x).shape))
+        threading.Thread(target=lambda: (time.sleep(0.5), print(op(x).shape))).start()
+        """
+    )
+    assert out.count("(50, 40)") == 2
+
+
+def test_read_only_input_compiles_nothing_new():
+    from nlmeans.kernels.window import window_parallel
+
+    x = np.zeros((20, 20), np.float32)
+    op = nl_means(0.3, 0.3, 5, 9)
+    op(x)
+    before = len(window_parallel.signatures)
+    x.flags.writeable = False
+    op(x)
+    assert len(window_parallel.signatures) == before
+
+
 def test_fork_while_another_thread_filters():
     run_python(
         """
@@ -95,16 +141,19 @@ def test_fork_while_another_thread_filters():
     )
 
 
-def test_progress_rises_to_one():
+@pytest.mark.parametrize("centre", ["one", "zero"])
+def test_progress_rises_to_one(centre):
     seen = []
-    nl_means(0.3, 0.3, 5, 21)(np.zeros((900, 700), np.float32), progress=seen.append)
+    x = np.zeros((900, 700), np.float32)
+    x[0, 0] = 1000  # an isolated pixel
+    nl_means(0.3, 0.3, 5, 21, centre=centre)(x, progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
 
 def test_an_exception_in_progress_stops_the_kernel_and_passes_through():
     x = np.zeros((2500, 2500), np.float32)
-    op = nl_means(0.3, 0.3, 5, 21)
+    op = nl_means(0.3, 0.3, 5, 501)
 
     def interrupt(fraction):
         raise KeyboardInterrupt
@@ -113,10 +162,8 @@ def test_an_exception_in_progress_stops_the_kernel_and_passes_through():
     start = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         op(x, progress=interrupt)
-    stopped = time.perf_counter() - start
-    start = time.perf_counter()
-    op(x)
-    assert stopped < (time.perf_counter() - start) / 2
+    assert time.perf_counter() - start < 10  # the whole takes minutes
+    np.testing.assert_array_equal(op(x[:64, :64]), 0)
 
 
 def test_a_cancelled_waiting_call_leaves_the_running_one_alone():

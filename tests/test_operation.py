@@ -12,6 +12,7 @@ from nlmeans import (
     Identity,
     Linear,
     Operation,
+    Pairwise,
     ParameterError,
     Patches,
     Window,
@@ -152,8 +153,16 @@ def test_bad_sizes(size):
 @pytest.mark.parametrize("value", [-1, np.nan, np.inf, "high"])
 def test_bad_numbers(value):
     bad(ParameterError, "sigma is .* finite numbers from 0", lambda: nl_means(value, 1))
-    bad(ParameterError, "h is .* finite numbers above 0", lambda: nl_means(1, value))
+    bad(ParameterError, "h is .* finite numbers from 1e-150", lambda: nl_means(1, value))
     bad(ParameterError, "scale is", lambda: dot_product(scale=value if value != -1 else np.nan))
+
+
+def test_bad_traits():
+    good = {"name": "x", "score": "dot", "weight": "exp", "normaliser": "sum"}
+    for change in ({"score": "dist"}, {"weight": "gauss"}, {"normaliser": "n"},
+                   {"centre": "middle"}, {"noise": -1}, {"scale": np.inf}, {"weight": "identity"},
+                   {"score": "distance", "scale": -1}):  # fmt: skip
+        bad(ParameterError, "is", lambda change=change: Pairwise(**{**good, **change}))
 
 
 def test_bad_names_list_what_is_allowed():
@@ -163,7 +172,9 @@ def test_bad_names_list_what_is_allowed():
 
 
 def test_bad_parts():
-    bad(ValueError, "h is missing", nl_means)
+    bad(ParameterError, "h is missing", nl_means)
+    for sigma in ("loud", None, [1, 2], np.nan):
+        bad(ParameterError, "sigma is", lambda sigma=sigma: nl_means(sigma))
     bad(TypeError, "f is 'gaussian'", lambda: Operation("gaussian"))
     bad(TypeError, "over is 21", lambda: Operation(gaussian(1), over=21))
     bad(ValueError, "a matrix", lambda: Linear([1, 2]))
@@ -172,6 +183,15 @@ def test_bad_parts():
     bad(ValueError, "even length", lambda: concatenation([1, 2, 3]))
     bad(ValueError, "only 'exp' with 'sum'",
         lambda: dataclasses.replace(dot_product(), centre="zero"))  # fmt: skip
+
+
+def test_bad_shapes_in_plans():
+    op = nl_means(1, 1, 3, 3)
+    for shape in ((0, 5), 5, (2.5, 3), (-1, 4), "ab"):
+        bad(ValueError, "whole numbers above 0", lambda shape=shape: op.plan(shape))
+    bad(TypeError, "dtype complex128", lambda: op.plan((5, 5), dtype=complex))
+    bad(ValueError, "allowed are -2 to 1", lambda: op.plan((5, 5), channel_axis=2))
+    assert op.plan((10**10, 10**10)).pairs > 10**20
 
 
 def test_bad_arrays(rng):
@@ -202,4 +222,5 @@ def test_public_names_are_importable_and_documented():
         value = getattr(nlmeans, name)
         if callable(value):
             assert value.__doc__, name
+            assert not value.__doc__.startswith(f"{name}("), "a dataclass's own docstring"
     assert Patches(3)(np.zeros((4, 4, 1))).shape == (4, 4, 9)

@@ -171,10 +171,16 @@ def test_a_new_function_is_one_definition_of_traits(rng):
     np.testing.assert_allclose(y, np.maximum(x @ x.T, 0) @ x / 6, atol=1e-14)
 
 
+def test_relu_weights_that_sum_to_zero_give_zero():
+    f = Pairwise("relu dot", "dot", "relu", "sum")
+    y = Operation(f)(np.array([[1.0, 0], [-1, 0], [0, 0]]), channel_axis=-1)
+    np.testing.assert_array_equal(y, [[1, 0], [-1, 0], [0, 0]])
+
+
 def test_a_large_array_is_announced_with_a_time(monkeypatch):
-    monkeypatch.setattr(nlmeans.reference, "ANNOUNCE_SECONDS", 0.06)
-    with pytest.warns(nlmeans.ReferenceWarning, match=r"pairs, about \d+ s"):
-        Operation(dot_product())(np.zeros((150, 1)), channel_axis=-1)
+    monkeypatch.setattr(nlmeans.reference, "ANNOUNCE_SECONDS", 1e-6)
+    with pytest.warns(nlmeans.ReferenceWarning, match=r"on 81 pairs, about \d+ s"):
+        Operation(dot_product())(np.zeros((9, 1)), channel_axis=-1)
 
 
 def test_a_small_array_is_not_announced():

@@ -1,13 +1,14 @@
 """Runs parallel kernels: one at a time, off the caller's thread, with progress and cancel.
 
-One kernel thread for the process, for three reasons: Numba's workqueue layer aborts when two
-threads enter it at once; concurrent callers would oversubscribe the cores; and the calling thread
-stays free to see Ctrl-C, which compiled code never does.
+One at a time because Numba's workqueue layer aborts the process when two threads enter it at once,
+and because concurrent callers would oversubscribe the cores. Off the caller's thread because
+compiled code never sees Ctrl-C: the caller waits in Python and tells the kernel to stop.
 """
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numba
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 POLL_SECONDS = 0.05
 
-_executor: ThreadPoolExecutor | None = None
+_one_at_a_time = threading.Lock()
 _forked_from_openmp = False
 
 
@@ -40,62 +41,61 @@ def run(
     threads : int or None
         At most this many workers; None for as many as Numba uses in the caller's thread.
     progress : callable or None
-        Called on the caller's thread with the fraction of tiles done.
+        Called on the caller's thread with the fraction of tiles done; it must not run a kernel.
 
     Raises
     ------
-    KeyboardInterrupt
-        After the kernel has stopped.
+    BaseException
+        Whatever the kernel, the progress callable or an interrupt raised, after the kernel has
+        stopped.
     """
     cancel = np.zeros(1, dtype=np.uint8)
     available = numba.get_num_threads()
     workers = min(threads or available, available, len(done))
+    failures: list[BaseException] = []
 
     def job() -> None:
-        if _forked_from_openmp:
-            serial(1, *arguments, done, cancel)
-        else:
-            numba.set_num_threads(workers)
-            parallel(workers, *arguments, done, cancel)
+        try:
+            if _forked_from_openmp:
+                serial(1, *arguments, done, cancel)
+            else:
+                numba.set_num_threads(workers)
+                parallel(workers, *arguments, done, cancel)
+        except BaseException as error:  # handed to the caller's thread
+            failures.append(error)
 
-    future = _submit(job)
-    try:
-        while not _finished(future):
-            if progress is not None:
-                progress(float(done.mean()))
-    except BaseException:
-        cancel[0] = 1
-        if not future.cancel():
-            future.exception()  # the kernel still writes to the arrays: wait until it has stopped
-        raise
-    future.result()
+    with _one_at_a_time:
+        thread = threading.Thread(target=job, name="nlmeans-kernel", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down and starts no threads
+            job()
+        try:
+            while thread.is_alive():
+                thread.join(POLL_SECONDS)
+                if progress is not None:
+                    progress(float(done.mean()))
+        except BaseException:
+            cancel[0] = 1
+            while thread.is_alive():  # it still writes to the arrays, and holds the cores
+                with suppress(KeyboardInterrupt):
+                    thread.join()
+            raise
+    if failures:
+        raise failures[0]
     if progress is not None:
         progress(1.0)
 
 
-def _finished(future: "Future[None]") -> bool:
-    try:
-        future.exception(timeout=POLL_SECONDS)
-    except TimeoutError:
-        return False
-    return True
-
-
-def _submit(job: Callable[[], None]) -> "Future[None]":
-    global _executor
-    if _executor is None:
-        _executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nlmeans-kernel")
-    return _executor.submit(job)
-
-
 def _after_fork_in_child() -> None:
-    """The kernel thread does not exist here, and a used OpenMP would kill this process."""
-    global _executor, _forked_from_openmp
-    _executor = None
+    """Here the kernel's thread is gone, its lock may be taken, and OpenMP would kill the child."""
+    global _one_at_a_time, _forked_from_openmp
+    _one_at_a_time = threading.Lock()
     try:
-        _forked_from_openmp = numba.threading_layer() == "omp"  # type: ignore[attr-defined]
+        layer = numba.threading_layer()  # type: ignore[attr-defined]
     except ValueError:  # no parallel kernel has run yet
-        _forked_from_openmp = False
+        layer = None
+    _forked_from_openmp = layer == "omp"
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,7 +18,9 @@ pairs are a and b = a + (dy, dx), and w_ab = w_ba: half the shifts serve both en
 Measured at 512x512, patch 7, search 21, one thread: 61 ms with V alone, 46 ms with lanes, 40 ms
 with groups of four.
 
-Running sums restart with every tile and segment, so float32 does not drift. Tiles depend on the
+Running sums keep rounding errors of what has left them. So squared differences are clipped where
+one alone makes the weight negligible, which changes no other weight, and the sums restart with
+every tile and segment. Tiles depend on the
 image's shape alone and each is worked off by one thread in one order: the result has the same bits
 for any number of threads.
 """
@@ -78,12 +80,13 @@ class Weighting(NamedTuple):
 
     scale: Any
     bias: Any
+    most: Any  # beyond this one squared difference alone makes the weight negligible
     smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
     centre: int  # CENTRE_ONE, CENTRE_MAX or CENTRE_ZERO
 
 
 @row_loop
-def start_columns(V, v, F, channels, plane, a, shift, stride, height, n):
+def start_columns(V, v, F, channels, plane, a, shift, stride, height, most, n):
     """V[x] = sum over `height` rows below a, and channels, of squared differences to a + shift."""
     zero = V.dtype.type(0)
     for x in range(n):
@@ -94,11 +97,11 @@ def start_columns(V, v, F, channels, plane, a, shift, stride, height, n):
             j = i + shift
             for x in range(n):
                 d = F[i + x] - F[j + x]
-                V[v + x] += d * d
+                V[v + x] += min(d * d, most)
 
 
 @row_loop
-def step_columns(V, v, pitch, F, channels, plane, a, shift, stride, height, n):
+def step_columns(V, v, pitch, F, channels, plane, a, shift, stride, height, most, n):
     """Move V of four neighbouring shifts a row down: add row a + height, take away row a."""
     v1, v2, v3 = v + pitch, v + U(2) * pitch, v + U(3) * pitch
     for c in range(channels):
@@ -109,13 +112,13 @@ def step_columns(V, v, pitch, F, channels, plane, a, shift, stride, height, n):
         for x in range(n):
             new, old = F[i1 + x], F[i0 + x]
             d, e = new - F[j1 + x], old - F[j0 + x]
-            V[v + x] += d * d - e * e
+            V[v + x] += min(d * d, most) - min(e * e, most)
             d, e = new - F[j1 + x + L], old - F[j0 + x + L]
-            V[v1 + x] += d * d - e * e
+            V[v1 + x] += min(d * d, most) - min(e * e, most)
             d, e = new - F[j1 + x + L2], old - F[j0 + x + L2]
-            V[v2 + x] += d * d - e * e
+            V[v2 + x] += min(d * d, most) - min(e * e, most)
             d, e = new - F[j1 + x + L3], old - F[j0 + x + L3]
-            V[v3 + x] += d * d - e * e
+            V[v3 + x] += min(d * d, most) - min(e * e, most)
 
 
 @row_loop
@@ -258,7 +261,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                 v = U(group - first) * pitch + L
                 if patch.uniform and y > top:
                     step_columns(V, v, pitch, F, channels, plane, corner - stride, shift, stride,
-                                 side_y, columns)  # fmt: skip
+                                 side_y, weighting.most, columns)  # fmt: skip
                 for k in range(GROUP):
                     dx = group + k
                     w, vk, sk = U(k) * w_pitch + L3, v + U(k) * pitch, shift + U(k) * L
@@ -274,7 +277,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                     else:
                         if y == top:
                             start_columns(V, vk, F, channels, plane, corner, sk, stride, side_y,
-                                          columns)  # fmt: skip
+                                          weighting.most, columns)  # fmt: skip
                         weights_of_columns(W, w, D, V, vk, side_x, weighting.scale,
                                            weighting.bias, n)  # fmt: skip
                     for x in range(max(0, -dx)):
