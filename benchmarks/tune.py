@@ -3,10 +3,10 @@
     python benchmarks/tune.py TRAIN400_DIR KODAK24_DIR [--every 13] [--json FILE]
 
 Grey rows from Train400 (every 13th image), colour rows from the middle 192x192 pixels of the
-odd-numbered Kodak24 images: benchmarks/quality.py reports the even-numbered ones apart. Each image gets seeded noise
-of several levels; every (image, level) falls into a bin by its relative noise, sigma divided by the
-standard deviation of the clean image. Per bin the table shows the best settings of the grid, what
-the package's table gives there, and the difference in dB.
+odd-numbered Kodak24 images: benchmarks/quality.py reports the even-numbered ones apart. Each image
+gets seeded noise of several levels; every (image, level) falls into a bin by its relative noise,
+sigma divided by the contrast. Per bin the table shows the best settings of the grid, what the
+package's table gives there, and the difference in dB.
 """
 
 import argparse

@@ -222,10 +222,8 @@ def _targets(
                 "run them apart"
             )
             raise click.UsageError(message)
-        source = sources.get(_identity(target))
-        if (
-            source is not None and source != path
-        ):  # onto itself is refused file by file, so that the others get done
+        source = sources.get(_identity(target), path)
+        if source != path:  # onto itself is refused later, so that the other files get done
             message = (
                 f"{shown(path)} would be written to {shown(target)}, which is the input "
                 f"{shown(source)}; use -O DIR or another --suffix"
