@@ -190,22 +190,7 @@ def _targets(
     inputs: tuple[Path, ...], output: Path | None, folder: Path | None, suffix: str | None
 ) -> dict[Path, Path]:
     """Where each input goes; every clash is found before any work is done."""
-    given = [
-        name
-        for name, value in (("-o", output), ("-O", folder), ("--suffix", suffix))
-        if value is not None
-    ]
-    if output is not None and len(given) > 1:
-        message = f"use just one of {' and '.join(given)}"
-        raise click.UsageError(message)
-    if output is not None and len(inputs) > 1:
-        message = f"-o names one file, but there are {len(inputs)} inputs; use -O DIR or --suffix"
-        raise click.UsageError(message)
-    if suffix is not None and ("/" in suffix or "\\" in suffix or (not suffix and folder is None)):
-        message = f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
-        raise click.UsageError(message)
-    if suffix is None:
-        suffix = SUFFIX if folder is None else ""
+    suffix = _checked_suffix(len(inputs), output, folder, suffix)
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     sources = {_identity(path): path for path in inputs}
@@ -230,6 +215,26 @@ def _targets(
             )
             raise click.UsageError(message)
     return targets
+
+
+def _checked_suffix(
+    inputs: int, output: Path | None, folder: Path | None, suffix: str | None
+) -> str:
+    """The suffix that the output options ask for, which have to go together."""
+    options = (("-o", output), ("-O", folder), ("--suffix", suffix))
+    given = [name for name, value in options if value is not None]
+    if output is not None and len(given) > 1:
+        message = f"use just one of {' and '.join(given)}"
+        raise click.UsageError(message)
+    if output is not None and inputs > 1:
+        message = f"-o names one file, but there are {inputs} inputs; use -O DIR or --suffix"
+        raise click.UsageError(message)
+    if suffix is None:
+        return SUFFIX if folder is None else ""
+    if "/" in suffix or "\\" in suffix or (not suffix and folder is None):
+        message = f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
+        raise click.UsageError(message)
+    return suffix
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
