@@ -87,7 +87,7 @@ def make_plan(
     missing = _window_kernel_lacks(f, g, over, grid)
     if not missing:
         assert isinstance(over, Window)
-        tile = window_tile(grid, over.reach(grid))
+        tile = window_tile(grid)
         return Plan(
             kernel="window",
             reason="Gaussian f of patches, identity g, search window, 2-D: one pass a shift",
@@ -128,14 +128,10 @@ def _window_kernel_lacks(
     return None
 
 
-def window_tile(grid: tuple[int, ...], search: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of a tile: from the shape alone, so that threads change no bit.
-
-    Never lower than the search radius, below which rows between the two ends would be wasted.
-    """
+def window_tile(grid: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a tile: from the shape alone, so that threads change no bit."""
     height, width = grid
-    tall = max(TILE_HEIGHT, min(search[0], height))
-    return ceil(height / ceil(height / tall)), ceil(width / ceil(width / TILE_WIDTH))
+    return ceil(height / ceil(height / TILE_HEIGHT)), ceil(width / ceil(width / TILE_WIDTH))
 
 
 def _window_operations(f: Pairwise, pairs: int, channels: int, features: int) -> int:

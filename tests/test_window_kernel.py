@@ -117,6 +117,13 @@ def test_options_with_channels_and_a_guide(rng, dtype, options):
     assert_equals_reference(op, x, rng.normal(size=(7, 6, 2)).astype(dtype), channel_axis=-1)
 
 
+@DTYPES
+@pytest.mark.parametrize("border", ["inside", "mirror"])
+def test_windows_taller_than_a_tile(rng, dtype, border):
+    x = rng.normal(size=(140, 2)).astype(dtype)  # tiles of 47 rows
+    assert_equals_reference(nl_means(0.3, 0.5, 3, (201, 3), border=border), x)
+
+
 def test_guide_keeps_its_own_precision(rng):
     x = rng.normal(0, 10, size=(12, 12)).astype(np.float32)
     op = nl_means(10, 8, 3, 5)

@@ -247,19 +247,23 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
     origin = halo_x * LANES  # position 0 of a row
     zero = W.dtype.type(0)
     for dy in range(g.search_y + 1):
-        if cancel[0] != 0:
-            return
         top = max(-dy, low_y)
         bottom = min(height, end_y - dy)
         first = -g.search_x if dy > 0 else 1
+        fresh = True  # V has to be summed from scratch
         for y in range(top, bottom):
+            if cancel[0] != 0:
+                return
+            if y < 0 and y + dy >= height:  # a lies above the tile and b below it
+                fresh = True
+                continue
             a = (y + halo_y) * S + origin
             corner = U(a - g.patch_y * S - g.patch_x * LANES)
             here = U(y * S + origin)
             for group in range(first, g.search_x + 1, GROUP):
                 shift = U(dy * S + group * LANES)
                 v = U(group - first) * pitch + L
-                if patch.uniform and y > top:
+                if patch.uniform and not fresh:
                     step_columns(V, v, pitch, F, channels, plane, corner - stride, shift, stride,
                                  side_y, weighting.most, columns)  # fmt: skip
                 for k in range(GROUP):
@@ -275,7 +279,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                         weights_of_weighted_columns(W, w, V, vk, patch.taps_x, weighting.scale,
                                                     weighting.bias, n)  # fmt: skip
                     else:
-                        if y == top:
+                        if fresh:
                             start_columns(V, vk, F, channels, plane, corner, sk, stride, side_y,
                                           weighting.most, columns)  # fmt: skip
                         weights_of_columns(W, w, D, V, vk, side_x, weighting.scale,
@@ -295,6 +299,7 @@ def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment,
                 if y + dy < height:
                     add_to_second(total, acc, W, L3, w_pitch, X, planes, acc_plane, plane,
                                   here + shift, U(a), n)  # fmt: skip
+            fresh = False
 
 
 @row_loop
