@@ -96,13 +96,13 @@ def test_seams_of_tiles_show_nothing(rng, dtype, options):
     """Whole images with seams of rows or columns, against crops around the seams."""
     op = nl_means(0.3, 0.5, 3, 5, **options)
     tall = rng.normal(size=(140, 9)).astype(dtype)
-    wide = rng.normal(size=(4, 1100)).astype(dtype)
-    # Tiles end at rows 47 and 94, at columns 367 and 734: plan.window_tile
+    wide = rng.normal(size=(4, 2100)).astype(dtype)
+    # Tiles end at rows 47 and 94, at columns 700 and 1400: plan.window_tile
     assert op.plan(tall.shape).tile == (47, 9)
-    assert op.plan(wide.shape).tile == (4, 367)
+    assert op.plan(wide.shape).tile == (4, 700)
     rows = by_reference(op, tall[40:55])[4:-4]
     assert np.abs(op(tall)[44:51] - rows).max() <= TOLERANCE[dtype] * np.ptp(tall)
-    for column in (367, 734):
+    for column in (700, 1400):
         columns = by_reference(op, wide[:, column - 9 : column + 9])[:, 4:-4]
         found = op(wide)[:, column - 5 : column + 5]
         assert np.abs(found - columns).max() <= TOLERANCE[dtype] * np.ptp(wide)
