@@ -466,9 +466,12 @@ def test_interrupted_runs_leave_no_file(tmp_path, number, code):
          "--search-size", "2001"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(3)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    try:
+        time.sleep(3)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)  # a kernel being compiled is waited for
+    finally:
+        process.kill()
     assert process.returncode == code
     assert out == ""
     assert "Traceback" not in err

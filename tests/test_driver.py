@@ -19,7 +19,7 @@ def run_python(code, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,  # two children compile a kernel of their own
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -65,7 +65,7 @@ def test_concurrent_calls_and_forks(layer):
         queue = context.Queue()
         children = [context.Process(target=child, args=(queue,)) for _ in range(2)]
         [c.start() for c in children]
-        print(numba.threading_layer(), [queue.get(timeout=60) for _ in children])
+        print(numba.threading_layer(), [queue.get(timeout=240) for _ in children])
         [c.join() for c in children]
         assert [c.exitcode for c in children] == [0, 0]
         assert np.array_equal(op(x), expected)
