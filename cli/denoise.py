@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,19 +138,22 @@ def denoise(
             "channel_axis": 2 if picture.pixels.ndim == 3 else None,
             "alpha": picture.alpha,
         }
-        _load_kernel(picture.pixels.dtype)
         start = time.perf_counter()
         settings = settings_for(
             picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
             search_size=search_size, strength=strength, **layout,
         )  # fmt: skip
+        seconds = time.perf_counter() - start
+        if settings.h:
+            _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
+        start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
             pixels = denoise_array(
                 picture.pixels, settings.sigma, h=settings.h or None,
                 patch_size=settings.patch_size, search_size=settings.search_size,
                 amount=amount, threads=threads, progress=progress, **layout,
             )  # fmt: skip
-        seconds = time.perf_counter() - start
+        seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
         return Report(
@@ -177,13 +181,21 @@ def denoise(
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
 
 
-def _load_kernel(dtype: Any) -> None:
+def _load_kernel(dtype: Any, *, silent: bool) -> None:
     """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
     from nlmeans.classical import nl_means
 
-    nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
+    patience = threading.Timer(
+        3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
+    )
+    if not silent:
+        patience.start()
+    try:
+        nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
+    finally:
+        patience.cancel()
 
 
 def _targets(

@@ -1,6 +1,6 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ class Settings:
 
 def denoise(
     image: ArrayLike,
-    sigma: float | None = None,
+    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None = None,
     *,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -64,9 +64,10 @@ def denoise(
     image : array (H, W) or with a channel axis
         bool, uint8, uint16, int16, float16, float32 or float64; never changed. Channels are
         filtered jointly: one weight for all of them.
-    sigma : float, from 0, optional
+    sigma : float, from 0, or one a channel, optional
         Standard deviation of the noise in the image's own units (grey levels for uint8);
-        estimated by default. 0 returns a copy, unless h is given.
+        estimated by default. 0 returns a copy, unless h is given. Of several the root of the mean
+        square counts, as the channels are filtered together.
     h : float, above 0, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
         in `nlmeans.parameters`.
@@ -132,7 +133,7 @@ def denoise(
 
 def settings_for(
     image: ArrayLike,
-    sigma: float | None = None,
+    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None = None,
     *,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -158,7 +159,7 @@ def settings_for(
 def _settings(
     colours: Array,
     axis: int | None,
-    sigma: float | None,
+    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -170,7 +171,8 @@ def _settings(
     if sigma is None:
         sigma = joint_sigma(estimate_sigma(colours, channel_axis=axis))
     else:
-        sigma = check_number("sigma", sigma, low=0)
+        each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
+        sigma = joint_sigma(np.array(each))
         _check_within_range(sigma, colours)
     row = table_row(sigma or h or 0.0, colours, axis)
     return Settings(

@@ -128,6 +128,6 @@ def _announce(f: Pairwise, queries: Float64s, keys: Float64s, pairs: int) -> Non
     if seconds > ANNOUNCE_SECONDS:
         message = (
             f"the float64 reference works on {pairs:.2g} pairs, about {seconds:.0f} s; "
-            "op.plan(shape) says why no fast kernel runs"
+            "op.plan(shape) says why no fast kernel runs; channels have to be named by channel_axis"
         )
         warnings.warn(message, ReferenceWarning, stacklevel=4)

@@ -290,8 +290,9 @@ def test_sigma_beyond_the_range_of_the_file(cli):
 def test_bad_outputs(cli):
     picture("a.png")
     picture("deep.png", GREY * 257, np.uint16)
-    bad(cli, 4, "there is no folder", "denoise", "a.png", "-O", "nowhere")
-    bad(cli, 4, "there is no folder", "denoise", "a.png", "-o", "nowhere/b.png")
+    bad(cli, 4, "folder .*nowhere does not exist", "denoise", "a.png", "-O", "nowhere")
+    bad(cli, 4, "does not exist", "denoise", "a.png", "-o", "nowhere/b.png")
+    bad(cli, 4, "a.png is a file, not a folder", "denoise", "a.png", "-O", "a.png")
     bad(cli, 4, "unknown extension '.xyz': use one of .png", "denoise", "a.png", "-o", "b.xyz")
     bad(cli, 4, "extension", "denoise", "a.png", "-o", "b")
     bad(cli, 4, "b.jpg.*16", "denoise", "deep.png", "-o", "b.jpg")
@@ -461,6 +462,8 @@ def test_version_and_help_load_neither_numba_nor_numpy():
 def test_interrupted_runs_leave_no_file(tmp_path, number, code):
     big = np.tile(GREY, (60, 60)).astype(np.uint8)
     save(tmp_path / "a.png", Picture(big, alpha=False, format="PNG"))
+    # Started in the background, this process ignores SIGINT, and so would its child.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "nlmeans", "denoise", "a.png", "--sigma", "15",
          "--search-size", "2001"],
@@ -472,6 +475,7 @@ def test_interrupted_runs_leave_no_file(tmp_path, number, code):
         out, err = process.communicate(timeout=120)  # a kernel being compiled is waited for
     finally:
         process.kill()
+        signal.signal(signal.SIGINT, handler)
     assert process.returncode == code
     assert out == ""
     assert "Traceback" not in err

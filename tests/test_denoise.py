@@ -129,6 +129,13 @@ def test_sigma_over_channels_is_the_root_of_the_mean_variance(rng):
     assert found == pytest.approx(np.sqrt((25 + 100 + 400) / 3), rel=0.05)
 
 
+def test_sigma_may_be_one_a_channel(rng):
+    image = rng.normal(100, 20, (30, 31, 3))
+    levels = nlmeans.estimate_sigma(image, channel_axis=-1)
+    np.testing.assert_array_equal(denoise(image, levels), denoise(image))
+    bad(ParameterError, "sigma is", image, [10, -1, 10])
+
+
 def test_amount_blends_with_the_original(camera):
     noisy = add_noise(camera, 20)
     full = denoise(noisy, 20)

@@ -35,6 +35,14 @@ def test_readme_examples_run():
     assert (failed, attempted > 8) == (0, True)
 
 
+def test_the_output_shown_of_estimate_is_real(capfd, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = README.split("$ nlmeans estimate sample_images/*_noisy.png\n")[1].split("```")[0]
+    inputs = sorted(str(p) for p in Path("sample_images").glob("*_noisy.png"))
+    main(["estimate", *inputs], standalone_mode=False)
+    assert capfd.readouterr().out == shown
+
+
 def test_continuous_integration_runs_the_readme_command():
     script = ROOT / ".ci" / "run"
     commands = re.findall(r"^python3 -m venv .*tests/check\.py$", README, re.MULTILINE)

@@ -213,13 +213,14 @@ def _check_place(path: StrPath, overwrite: bool, source: StrPath | None) -> None
         msg = "is the input itself: choose another name"
         raise Unsupported(msg)
     if os.path.lexists(path) and not overwrite:
-        msg = "exists already: choose another name, or allow overwriting"
+        msg = "exists already: choose another name, or allow it by overwrite (--overwrite)"
         raise Unsupported(msg)
     if target.exists() and not target.is_file():
         msg = "is a folder, pipe or device: choose another name"
         raise Unsupported(msg)
     if not target.parent.is_dir():
-        msg = f"there is no folder {_shown(target.parent)}: create it first"
+        found = "is a file, not a folder" if target.parent.exists() else "does not exist"
+        msg = f"the folder {_shown(target.parent)} {found}: create it first, or choose another"
         raise Unsupported(msg)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         msg = f"the folder {_shown(target.parent)} is not writable: choose another"
