@@ -190,7 +190,7 @@ def _load_kernel(dtype: Any, *, silent: bool) -> None:
     patience = threading.Timer(
         3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
     )
-    if not silent:
+    if sys.stderr.isatty() and not silent:
         patience.start()
     try:
         nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
