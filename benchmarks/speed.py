@@ -103,7 +103,7 @@ def report(threads: int, runs: int, file: Path | None) -> None:
             "psnr_db": peak_signal_noise_ratio(
                 clean, outputs[name].astype(np.float32), data_range=255
             ),
-            "psnr_to_ours_db": None if outputs[name] is outputs[first] else
+            "psnr_to_ours_db": None if np.array_equal(outputs[name], outputs[first]) else
             peak_signal_noise_ratio(outputs[first], outputs[name].astype(np.float32),
                                     data_range=255),
         }
