@@ -135,7 +135,7 @@ def denoise(
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
         layout: dict[str, Any] = {
-            "channel_axis": 2 if picture.pixels.ndim == 3 else None,
+            "channel_axis": picture.channel_axis,
             "alpha": picture.alpha,
         }
         start = time.perf_counter()

@@ -23,14 +23,14 @@ def estimate(inputs: tuple[Path, ...], as_json: bool) -> int:
     """
 
     def work(path: Path) -> Report:
+        import numpy as np
+
         from nlmeans.images import load
         from nlmeans.noise import estimate_sigma, joint_sigma
 
         picture = load(path)
-        pixels = picture.pixels[..., None] if picture.pixels.ndim == 2 else picture.pixels
-        colours = pixels[..., :-1] if picture.alpha else pixels
-        found = estimate_sigma(colours, channel_axis=2)
-        levels, sigma = found.tolist(), joint_sigma(found)
+        found = estimate_sigma(picture.colours, channel_axis=picture.channel_axis)
+        levels, sigma = np.atleast_1d(found).tolist(), joint_sigma(found)
         whole = grey_range(picture)
         percent = 100 * sigma / whole if whole else 0.0
         each = ", ".join(f"{level:.4g}" for level in levels)

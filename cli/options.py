@@ -30,15 +30,12 @@ class Sigma:
 
 def grey_range(picture: "Picture") -> float:
     """What 100 % means: 255 for 8 bits, 65535 for 16 bits, highest minus lowest for floats."""
-    import numpy as np
+    from nlmeans.arrays import whole_range
 
     pixels = picture.pixels
     if pixels.dtype.kind == "f":
         return float(pixels.max()) - float(pixels.min())
-    if pixels.dtype.kind == "b":
-        return 1.0
-    limits = np.iinfo(pixels.dtype)
-    return float(limits.max) - float(limits.min)
+    return whole_range(pixels.dtype)
 
 
 class SigmaType(click.ParamType[Sigma]):

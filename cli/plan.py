@@ -34,18 +34,18 @@ def plan(
         from nlmeans.images import load
 
         picture = load(path)
-        axis = 2 if picture.pixels.ndim == 3 else None
         settings = settings_for(
             picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
-            search_size=search_size, strength=strength, channel_axis=axis, alpha=picture.alpha,
+            search_size=search_size, strength=strength, channel_axis=picture.channel_axis,
+            alpha=picture.alpha,
         )  # fmt: skip
         found = "estimated" if sigma.value is None else "given"
         heading = f"{shown(path)}: sigma {settings.sigma:.4g} ({found})"
         operation = settings.operation()
         if operation is None:
             return Report(f"{heading}\n\nnothing to remove: the picture would be copied", {})
-        colours = picture.pixels[..., :-1] if picture.alpha else picture.pixels
-        plan = operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
+        colours = picture.colours
+        plan = operation.plan(colours.shape, channel_axis=picture.channel_axis, dtype=colours.dtype)
         return Report(f"{heading}\n\n{operation}\n\n{plan}", {})
 
     return each_file([path], work)

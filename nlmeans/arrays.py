@@ -63,6 +63,14 @@ def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
         raise TypeError(message)
 
 
+def whole_range(dtype: np.dtype[Any]) -> float:
+    """Highest minus lowest value of bool or an integer dtype: 255 for uint8."""
+    if dtype.kind == "b":
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
+
+
 def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """A shape of whole numbers above 0."""
     if not isinstance(shape, tuple | list) or not all(

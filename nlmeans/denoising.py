@@ -7,7 +7,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, grid_shape, to_dtype, working_dtype
+from nlmeans.arrays import (
+    checked_array,
+    checked_axis,
+    grid_shape,
+    to_dtype,
+    whole_range,
+    working_dtype,
+)
 from nlmeans.checks import ParameterError, check_number, check_size, check_threads
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
@@ -18,6 +25,7 @@ from nlmeans.support import Border
 
 Array = NDArray[Any]
 Size = int | tuple[int, ...]
+Levels = float | Sequence[float] | NDArray[np.floating[Any]]
 Auto = Literal["auto"]
 
 
@@ -42,7 +50,7 @@ class Settings:
 
 def denoise(
     image: ArrayLike,
-    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None = None,
+    sigma: Levels | None = None,
     *,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -133,7 +141,7 @@ def denoise(
 
 def settings_for(
     image: ArrayLike,
-    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None = None,
+    sigma: Levels | None = None,
     *,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -159,7 +167,7 @@ def settings_for(
 def _settings(
     colours: Array,
     axis: int | None,
-    sigma: float | Sequence[float] | NDArray[np.floating[Any]] | None,
+    sigma: Levels | None,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -174,14 +182,16 @@ def _settings(
         each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
         sigma = joint_sigma(np.array(each))
         _check_within_range(sigma, colours)
-    row = table_row(sigma or h or 0.0, colours, axis)
+    if h is None or patch_size is None or search_size is None:
+        row = table_row(sigma or h or 0.0, colours, axis)
+        h = row.h_over_sigma * sigma if h is None else h
+        patch_size = row.patch_size if patch_size is None else patch_size
+        search_size = row.search_size if search_size is None else search_size
     return Settings(
         sigma=sigma,
-        h=strength * (row.h_over_sigma * sigma if h is None else h),
-        patch_size=row.patch_size if patch_size is None else check_size("patch_size", patch_size),
-        search_size=row.search_size
-        if search_size is None
-        else check_size("search_size", search_size),
+        h=strength * h,
+        patch_size=check_size("patch_size", patch_size),
+        search_size=check_size("search_size", search_size),
     )
 
 
@@ -189,11 +199,8 @@ def _check_within_range(sigma: float, colours: Array) -> None:
     """A sigma beyond the range is most likely meant in other units: 25 for an image in [0, 1]."""
     if colours.dtype.kind == "f":
         limit, of = 2 * float(np.abs(colours).max()), "twice the largest magnitude in the image"
-    elif colours.dtype.kind == "b":
-        limit, of = 1.0, "the range of bool"
     else:
-        limits = np.iinfo(colours.dtype)
-        limit, of = float(limits.max - limits.min), f"the range of {colours.dtype}"
+        limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
     if sigma > limit > 0:
         message = f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
         raise ParameterError(message)

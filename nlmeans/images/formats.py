@@ -158,6 +158,16 @@ class Picture:
         return float(height * width / 1e6)
 
     @property
+    def channel_axis(self) -> int | None:
+        """2, or None for a grey picture of two axes."""
+        return 2 if self.pixels.ndim == 3 else None
+
+    @property
+    def colours(self) -> NDArray[Any]:
+        """The pixels without their alpha channel."""
+        return self.pixels[..., :-1] if self.alpha else self.pixels
+
+    @property
     def premultiplied(self) -> bool:
         """True when the colours were stored multiplied by alpha, as some TIFFs do."""
         layout = self.metadata.tiff
