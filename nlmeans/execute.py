@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.embed import Patches, mirror
 from nlmeans.kernels import driver, window
-from nlmeans.plan import Plan
-from nlmeans.support import Window
+from nlmeans.kernels.tiles import cut, lay_out
+from nlmeans.plan import Plan, along_axes, window_axes
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation
@@ -31,37 +31,43 @@ def run_window(
     threads: int | None,
     progress: Callable[[float], None] | None,
 ) -> NDArray[Any]:
-    """The window kernel on planes (C, H, W), float32 or float64; the guide has its own planes."""
-    patches, over = op.f.query, op.over
-    assert isinstance(patches, Patches)
-    assert isinstance(over, Window)
-    grid = image.shape[1:]
+    """The window kernel on planes (C, *grid), float32 or float64; the guide has its own planes."""
+    assert isinstance(op.f.query, Patches)
     dtype = image.dtype.type
-    patch, search, margin = patches.radius(2), over.reach(grid), over.margin(grid)
-    candidates = [(-m, n + m) for n, m in zip(grid, margin, strict=True)]
-    rows, cols = mirror(grid, tuple(p + s for p, s in zip(patch, search, strict=True)))
-    geometry = window.Geometry._make((*patch, *search, *plan.tile, *candidates[0], *candidates[1]))
-    taps = [(t * len(t)).astype(dtype) for t in patches.taps(2)]  # mean 1
-    weighted = window.Patch(taps[0], taps[1], patches.weighting == "uniform")
-    values = _centred(image)
-    features = values if guide is None else _centred(guide)
-
-    elements = len(features.values) * math.prod(len(t) for t in taps)
-    scale, bias = _exponent(op.f.scale, op.f.noise, float(features.scale), elements)
-    limit, smallest = (2.0**100, 2.0**-96) if dtype is np.float32 else (2.0**900, 2.0**-960)
-    # Cut off far beyond where every possible D gives weight 0: no infinity, so no NaN.
-    cut = min(1.0, limit / scale) if scale > 0 else 1.0
-    negligible = -math.log2(smallest) + 32
-    most = min((negligible + bias * cut) / (scale * cut), 4.0) if scale > 0 else 4.0
+    axes = window_axes(op.f, op.over, image.shape[1:])
+    grid = tuple(axis.size for axis in axes)
+    tiles = cut(axes, len(image), dtype().itemsize)
     centre = CENTRE_CODES[op.f.centre]
-    weighting = window.Weighting(
-        dtype(scale * cut), dtype(bias * cut), dtype(most), dtype(smallest), centre
-    )
-    out = np.empty_like(image)
-    isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0), dtype=np.bool_)
+    at = lay_out(
+        tiles, len(image), None if guide is None else len(guide),
+        centre == window.CENTRE_MAX, dtype().itemsize,
+    )  # fmt: skip
+    radii = (*(a.patch for a in axes), *(a.search for a in axes))
+    candidates = (*(-a.margin for a in axes), *(a.size + a.margin for a in axes))
+    geometry = window.Geometry._make((*radii, *candidates, centre))
+    values = _centred(image.reshape(-1, *grid))
+    features = values if guide is None else _centred(guide.reshape(-1, *grid))
+    factors = along_axes(op.f.query.taps(image.ndim - 1), np.ones(1))
+    taps = [(t * len(t)).astype(dtype) for t in factors]  # mean 1
+    taps_z = np.tile(taps[0], len(features.planes))  # one a plane of the patch
+    # The kernel pads a row of taps for its four rows or columns at once; none means uniform.
+    plain = op.f.query.weighting == "uniform" and min(len(t) for t in taps[1:]) >= 3
+    taps_y, taps_x = (np.pad(t, 3) if not plain else t[:0] for t in taps[1:])
+    elements = len(features.planes) * math.prod(2 * a.patch + 1 for a in axes)
+    scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, elements)
+    scales = _scales(scale, bias, values.scale, features.scale, dtype)
+    integers = np.zeros((3, 20), dtype=np.intp)
+    for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
+        row[: len(numbers)] = numbers
+    deep, several = range(2 * axes[0].patch + 1), range(len(features.planes))
+    planes = [c * at.source_c + z * at.source_z for c in several for z in deep]
+    maps = mirror(grid, tuple(a.patch + a.search for a in axes))
+    out = np.empty_like(values.planes)
+    isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0, 0), dtype=np.bool_)
     driver.run(
         window.window_parallel, window.window_serial,
-        (values, features, guide is None, out, isolated, rows, cols, geometry, weighting, weighted),
+        (values.planes, values.offset, features.planes, features.offset, out, isolated, *maps,
+         integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y, taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
         _part(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
@@ -70,12 +76,13 @@ def run_window(
 
         driver.run(
             isolated_parallel, isolated_serial,
-            (values, features, out, isolated, rows, cols, geometry, scale, bias, centre, weighted),
-            np.zeros(grid[0], dtype=np.uint8), threads, _part(progress, 0.5, 1),
+            (values.planes, values.offset, features.planes, features.scale, out, isolated, *maps,
+             integers, scale, bias, *taps),
+            np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, _part(progress, 0.5, 1),
         )  # fmt: skip
     if progress is not None and isolated.size:
         progress(1.0)
-    return out
+    return out.reshape(image.shape)
 
 
 def _part(
@@ -87,22 +94,27 @@ def _part(
     return lambda fraction: progress(start + fraction * (end - start))
 
 
-def _centred(values: NDArray[Any]) -> window.Planes:
-    """Offset per channel and one power-of-two scale that bring the planes into [-1, 1].
+class _Centred(NamedTuple):
+    """Planes (C, Z, Y, X) and what brings them into [-1, 1]: (planes - offset) * scale."""
 
-    Adding a constant to a channel, or scaling by a power of two, then changes no difference; a
-    constant channel is exactly 0; and squares neither overflow nor vanish.
+    planes: NDArray[Any]
+    offset: NDArray[Any]  # one a channel
+    scale: float  # a power of two
+
+
+def _centred(planes: NDArray[Any]) -> _Centred:
+    """Adding a constant to a channel, or scaling by a power of two, then changes no difference;
+    a constant channel is exactly 0; and squares neither overflow nor vanish.
     """
-    low = values.min(axis=(1, 2))
-    high = values.max(axis=(1, 2))
+    low = planes.min(axis=(1, 2, 3))
+    high = planes.max(axis=(1, 2, 3))
     half = float(np.max(high / 2 - low / 2))
-    limit = 120 if values.dtype == np.float32 else 1000
+    limit = 120 if planes.dtype == np.float32 else 1000
     exponent = -math.frexp(half)[1] if half > 0 else 0
-    scale = 2.0 ** min(max(exponent, -limit), limit)
     # Numba compiles anew for read-only arrays: so that it need not, all are.
-    locked = values.view()
+    locked = planes.view()
     locked.flags.writeable = False
-    return window.Planes(locked, low / 2 + high / 2, values.dtype.type(scale))
+    return _Centred(locked, low / 2 + high / 2, 2.0 ** min(max(exponent, -limit), limit))
 
 
 def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> tuple[float, float]:
@@ -110,3 +122,14 @@ def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> t
     factor = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
     largest = 4.0 * elements  # of D: differences lie in [-2, 2]
     return factor, factor * min(noise * scale * scale * elements, 2 * largest)
+
+
+def _scales(
+    scale: float, bias: float, image: float, guide: float, dtype: type[np.floating[Any]]
+) -> "window.Scales":
+    """The kernel's constants: finite in its float type, for its arithmetic knows no infinity."""
+    limit, smallest = (2.0**90, 2.0**-96) if dtype is np.float32 else (2.0**800, 2.0**-960)
+    # Cut off far beyond where every possible D gives weight 0.
+    cut = min(1.0, limit / scale) if scale > 0 else 1.0
+    numbers = (image, guide, scale * cut, bias * cut, -limit, smallest)
+    return window.Scales._make(dtype(number) for number in numbers)

@@ -1,21 +1,21 @@
 """Which kernel runs, why, and what it costs: one ladder on traits and sizes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.kernels.tiles import Axes, Axis, cut, lay_out
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Support, Window
 
-# Measured at patch 7, search 21, one thread: 32 rows take 9 % more time than 64, 128 take 1 % less
-# and leave other threads idle on small images; on wide images 512 columns take 12 % more than
-# 1024, 256 take 40 % more.
-TILE_HEIGHT, TILE_WIDTH = 64, 1024
-LANES, GROUP = 16, 4  # as in kernels/window.py, which a plan does not import
 MOST_DIMENSIONS = 3
+T = TypeVar("T")
+# The kernel's z, y and x of an array's axes. A sequence lies along y, which is cut into lanes.
+AXES = {1: (1,), 2: (1, 2), 3: (0, 1, 2)}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
     memory : int
         Bytes above input and output; for the window kernel, per thread.
     tile : tuple of int
-        Rows and columns one thread works on at a time.
+        The part, along each axis, that one thread works on at a time.
     """
 
     kernel: Literal["window", "reference"]
@@ -88,16 +88,18 @@ def make_plan(
     missing = _window_kernel_lacks(f, g, over, grid)
     if not missing:
         assert isinstance(over, Window)
-        tile = window_tile(grid)
+        axes = window_axes(f, over, grid)
+        tiles = cut(axes, channels + (guide_channels or 0), dtype.itemsize)
+        buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize)
         return Plan(
             kernel="window",
-            reason="Gaussian f of patches, identity g, search window, 2-D: one pass a shift",
+            reason="Gaussian f of patches, identity g, search window: one pass a shift",
             positions=grid,
             channels=channels,
             pairs=pairs,
-            operations=_window_operations(f, pairs, channels, features),
-            memory=_window_memory(f, over.reach(grid), tile, channels, guide_channels, dtype),
-            tile=tile,
+            operations=_window_operations(f, pairs, len(grid), channels, features),
+            memory=buffers.end * dtype.itemsize,
+            tile=tuple(tiles[k] for k in AXES[len(grid)]),
         )
     d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
     return Plan(
@@ -124,43 +126,32 @@ def _window_kernel_lacks(
         return "a g that is not the identity"
     if not isinstance(over, Window):
         return f"the support {str(over)!r}"
-    if len(grid) != 2:
-        return f"{len(grid)}-D arrays"
     return None
 
 
-def window_tile(grid: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of a tile: from the shape alone, so that threads change no bit."""
-    height, width = grid
-    return ceil(height / ceil(height / TILE_HEIGHT)), ceil(width / ceil(width / TILE_WIDTH))
+def along_axes(values: Sequence[T], missing: T) -> tuple[T, T, T]:
+    """What belongs to an array's axes along the kernel's z, y and x."""
+    whole = [missing] * MOST_DIMENSIONS
+    for k, value in zip(AXES[len(values)], values, strict=True):
+        whole[k] = value
+    z, y, x = whole
+    return z, y, x
 
 
-def _window_operations(f: Pairwise, pairs: int, channels: int, features: int) -> int:
+def window_axes(f: Pairwise, over: Support, grid: tuple[int, ...]) -> Axes:
+    """Sizes and radii along the kernel's z, y and x."""
+    assert isinstance(over, Window)
+    sides = zip(grid, f.query.radius(len(grid)), over.reach(grid), over.margin(grid), strict=True)
+    return along_axes([Axis(*side) for side in sides], Axis(1, 0, 0, 0))
+
+
+def _window_operations(f: Pairwise, pairs: int, ndim: int, channels: int, features: int) -> int:
     """Half the pairs are computed: columns, patch sum, exponent, exp, and the two ends."""
     assert isinstance(f.query, Patches)
-    side_y, side_x = (2 * r + 1 for r in f.query.radius(2))
-    # Uniform patches: two running sums, so that the patch size does not enter.
+    side_z, side_y, side_x = along_axes([2 * r + 1 for r in f.query.radius(ndim)], 1)
+    # Of four neighbouring windows each adds the end of a run to the start of the next.
     if f.query.weighting == "uniform":
-        distance = 6 * features + 2
+        distance = features * side_z * (3 * (side_y + 3) + 3) / 4 + (side_x + 5) / 4
     else:
-        distance = 4 * features * side_y + 2 * side_x
-    return pairs // 2 * (distance + 2 + 17 + 2 * (1 + 2 * channels))
-
-
-def _window_memory(
-    f: Pairwise,
-    search: tuple[int, ...],
-    tile: tuple[int, int],
-    channels: int,
-    guide_channels: int | None,
-    dtype: np.dtype[Any],
-) -> int:
-    """The buffers of one thread: the tile and the sums in lanes, and V for a row of shifts."""
-    (patch_y, patch_x), (search_y, search_x) = f.query.radius(2), search
-    segment = ceil((tile[1] + 2 * search_x) / LANES)
-    row = (segment + 2 * (patch_x + search_x + GROUP - 1)) * LANES
-    planes = channels + (guide_channels or 0)
-    sums = channels + 1 + (f.centre == "max")
-    columns = (2 * search_x + GROUP) * (segment + 2 * patch_x + 1) * LANES
-    floats = planes * (tile[0] + 2 * (patch_y + search_y)) * row + sums * tile[0] * row + columns
-    return int(floats * dtype.itemsize)
+        distance = features * side_z * (3 + 8) * (side_y + 3) / 4 + 2 * (side_x + 3)
+    return round(pairs / 2 * (distance + 3 + 17 + 2 * (1 + 2 * channels)))

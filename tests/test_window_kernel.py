@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nlmeans import nl_means
-from nlmeans.kernels.exp2 import exp2_clamped
+from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.lanes import load, store
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}  # of the value range
 
@@ -47,6 +48,31 @@ def test_options_against_the_reference(rng, dtype, shape, border, patch_weightin
             0.3, h, patch, search, centre=centre, border=border, patch_weighting=patch_weighting
         )
         assert_equals_reference(op, x)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1,), (3,), (50,), (1, 1, 1), (5, 7, 6), (2, 1, 9), (20, 3, 4)])
+@pytest.mark.parametrize("border", ["inside", "mirror"])
+@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian"])
+def test_sequences_and_volumes(rng, dtype, shape, border, patch_weighting):
+    x = rng.normal(size=shape).astype(dtype)
+    for centre, h in itertools.product(["one", "max", "zero"], [0.02, 0.7]):
+        options = {"centre": centre, "border": border, "patch_weighting": patch_weighting}
+        assert_equals_reference(nl_means(0.3, h, 3, 5, **options), x)
+    if len(shape) == 3:
+        op = nl_means(0.3, 0.7, (1, 5, 3), (3, 5, 7), border=border)
+        assert_equals_reference(op, x)
+        channels = rng.normal(size=(*shape, 2)).astype(dtype)
+        assert_equals_reference(op, channels, rng.normal(size=(*shape, 3)).astype(dtype), -1)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(70, 3, 4), (40, 33, 2), (9, 70, 5), (3, 4, 150)])
+def test_volumes_of_several_tiles_and_lanes_along_z(rng, dtype, shape):
+    x = rng.normal(size=shape).astype(dtype)
+    op = nl_means(0.3, 0.7, 3, 3)
+    assert_equals_reference(op, x)
+    assert op.plan(shape).kernel == "window"
 
 
 @DTYPES
@@ -95,14 +121,17 @@ OPTIONS = pytest.mark.parametrize(
 def test_seams_of_tiles_show_nothing(rng, dtype, options):
     """Whole images with seams of rows or columns, against crops around the seams."""
     op = nl_means(0.3, 0.5, 3, 5, **options)
-    tall = rng.normal(size=(140, 9)).astype(dtype)
-    wide = rng.normal(size=(4, 2100)).astype(dtype)
-    # Tiles end at rows 47 and 94, at columns 700 and 1400: plan.window_tile
-    assert op.plan(tall.shape).tile == (47, 9)
-    assert op.plan(wide.shape).tile == (4, 700)
-    rows = by_reference(op, tall[40:55])[4:-4]
-    assert np.abs(op(tall)[44:51] - rows).max() <= TOLERANCE[dtype] * np.ptp(tall)
-    for column in (700, 1400):
+    tall = rng.normal(size=(1100, 9)).astype(dtype)
+    wide = rng.normal(size=(4, 300)).astype(dtype)
+    step = op.plan(tall.shape).tile[0]
+    assert step < 600
+    for row in (step // 2, step):  # where segments, that is lanes, and tiles end
+        part = slice(row - 9, row + 9)
+        rows = by_reference(op, tall[part])[4:-4]
+        assert np.abs(op(tall)[row - 5 : row + 5] - rows).max() <= TOLERANCE[dtype] * np.ptp(tall)
+    step = op.plan(wide.shape).tile[1]
+    assert step <= 128
+    for column in (step, 2 * step):
         columns = by_reference(op, wide[:, column - 9 : column + 9])[:, 4:-4]
         found = op(wide)[:, column - 5 : column + 5]
         assert np.abs(found - columns).max() <= TOLERANCE[dtype] * np.ptp(wide)
@@ -120,8 +149,8 @@ def test_options_with_channels_and_a_guide(rng, dtype, options):
 @DTYPES
 @pytest.mark.parametrize("border", ["inside", "mirror"])
 def test_windows_taller_than_a_tile(rng, dtype, border):
-    x = rng.normal(size=(140, 2)).astype(dtype)  # tiles of 47 rows
-    assert_equals_reference(nl_means(0.3, 0.5, 3, (201, 3), border=border), x)
+    x = rng.normal(size=(140, 2)).astype(dtype)
+    assert_equals_reference(nl_means(0.3, 0.5, 3, (601, 3), border=border), x)
 
 
 def test_guide_keeps_its_own_precision(rng):
@@ -238,15 +267,25 @@ def test_property_equal_channels_are_filtered_like_one(x):
 def test_exp2_is_accurate_and_exact_at_zero(dtype, bound):
     from numba import njit
 
+    from nlmeans.kernels.lanes import VECTOR_BYTES
+
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+
     @njit
-    def each(t):
-        out = np.empty_like(t)
-        for k in range(len(t)):
-            out[k] = exp2_clamped(t[k])
-        return out
+    def each(memory):
+        for k in range(0, len(memory), lanes):
+            store(memory, k, exp2(load(memory, k, 1)))
+
+    def powers(t):
+        space = np.zeros(len(t) + 2 * lanes, dtype)
+        start = -space.ctypes.data % VECTOR_BYTES // space.itemsize
+        memory = space[start : start + -(-len(t) // lanes) * lanes]
+        memory[: len(t)] = t
+        each(memory)
+        return memory[: len(t)]
 
     t = np.linspace(-100, 0, 200001).astype(dtype)
     exact = np.exp2(t.astype(np.longdouble))
-    assert np.abs(each(t) / exact - 1).max() < bound
-    assert each(np.array([0, 5], dtype=dtype)).tolist() == [1.0, 1.0]
-    assert 0 < each(np.array([-1e30], dtype=dtype))[0] < 1e-37
+    assert np.abs(powers(t) / exact - 1).max() < bound
+    assert powers(np.zeros(1)).tolist() == [1.0]
+    assert 0 < powers(np.array([-1e30]))[0] < 1e-37

@@ -9,82 +9,95 @@ window kernel marks these pixels; they are few, unless h is far below the noise.
 
 import numpy as np
 from numba import njit, prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.exp2 import exp2_clamped
-from nlmeans.kernels.window import CENTRE_MAX, row_loop
+from nlmeans.kernels.window import CENTRE_MAX, Geometry, compiled
 
 
-@row_loop
-def patch_distance(guide, rows, cols, y, x, dy, dx, patch):
-    """D of the pair of patches with corners (y, x) and (y + dy, x + dx) of the index maps."""
+@compiled
+def patch_distance(guide, scale, zs, ys, xs, a, b, taps_z, taps_y, taps_x):
+    """D of the pair of patches with corners a and b, places (z, y, x) in the index maps."""
     total = 0.0
-    for c in range(guide.values.shape[0]):
-        for k in range(len(patch.taps_y)):
-            for m in range(len(patch.taps_x)):
-                a = np.float64(guide.values[c, rows[y + k], cols[x + m]]) * guide.scale
-                b = np.float64(guide.values[c, rows[y + dy + k], cols[x + dx + m]]) * guide.scale
-                total += np.float64(patch.taps_y[k] * patch.taps_x[m]) * (a - b) ** 2
+    for c in range(guide.shape[0]):
+        for i in range(len(taps_z)):
+            for k in range(len(taps_y)):
+                for m in range(len(taps_x)):
+                    u = guide[c, zs[a[0] + i], ys[a[1] + k], xs[a[2] + m]]
+                    v = guide[c, zs[b[0] + i], ys[b[1] + k], xs[b[2] + m]]
+                    d = (np.float64(u) - np.float64(v)) * scale
+                    total += np.float64(taps_z[i] * taps_y[k] * taps_x[m]) * d * d
     return total
 
 
-@row_loop
-def average_pixel(y, x, image, guide, out, rows, cols, g, scale, bias, centre, patch):
+@compiled
+def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale, bias,
+                  taps_z, taps_y, taps_x):  # fmt: skip
     """One pixel, all weights divided by the largest."""
+    low_z, end_z = max(-g.search_z, g.first_z - z), min(g.search_z, g.end_z - 1 - z) + 1
     low_y, end_y = max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1
     low_x, end_x = max(-g.search_x, g.first_x - x), min(g.search_x, g.end_x - 1 - x) + 1
-    corner_y, corner_x = y + g.search_y, x + g.search_x  # in the index maps, which have a halo
-    exponents = np.empty((end_y - low_y) * (end_x - low_x))
+    z, y, x = z + g.search_z, y + g.search_y, x + g.search_x  # in the index maps, with a halo
+    exponents = np.empty((end_z - low_z) * (end_y - low_y) * (end_x - low_x))
     best = -(np.float64(2) ** 1000)
     k = 0
-    for dy in range(low_y, end_y):
-        for dx in range(low_x, end_x):
-            D = patch_distance(guide, rows, cols, corner_y, corner_x, dy, dx, patch)
-            exponents[k] = min(bias - D * scale, 0.0)
-            if dy != 0 or dx != 0:
-                best = max(best, exponents[k])
-            k += 1
+    for dz in range(low_z, end_z):
+        for dy in range(low_y, end_y):
+            for dx in range(low_x, end_x):
+                D = patch_distance(guide, guide_scale, zs, ys, xs, (z, y, x),
+                                   (z + dz, y + dy, x + dx), taps_z, taps_y, taps_x)  # fmt: skip
+                exponents[k] = min(bias - D * scale, 0.0)
+                if dz != 0 or dy != 0 or dx != 0:
+                    best = max(best, exponents[k])
+                k += 1
 
     sums = np.zeros(len(out))
     total = 0.0
     k = 0
-    for dy in range(low_y, end_y):
-        for dx in range(low_x, end_x):
-            w = exp2_clamped(exponents[k] - best)
-            k += 1
-            if dy == 0 and dx == 0:  # without any candidate a pixel keeps its value
-                w = 1.0 if centre == CENTRE_MAX or len(exponents) == 1 else 0.0
-            total += w
-            row, col = rows[corner_y + g.patch_y + dy], cols[corner_x + g.patch_x + dx]
-            for c in range(len(out)):
-                # of the offset's neighbourhood, lest sums lose the digits of a small range
-                sums[c] += w * (np.float64(image.values[c, row, col]) - image.offset[c])
+    for dz in range(low_z, end_z):
+        for dy in range(low_y, end_y):
+            for dx in range(low_x, end_x):
+                w = np.exp2(exponents[k] - best)
+                k += 1
+                if dz == 0 and dy == 0 and dx == 0:  # without any candidate a pixel keeps its value
+                    w = 1.0 if g.centre == CENTRE_MAX or len(exponents) == 1 else 0.0
+                total += w
+                i, j, m = zs[z + g.patch_z + dz], ys[y + g.patch_y + dy], xs[x + g.patch_x + dx]
+                for c in range(len(out)):
+                    # of the offset's neighbourhood, lest sums lose the digits of a small range
+                    sums[c] += w * (np.float64(image[c, i, j, m]) - offset[c])
+    i, j, m = zs[z + g.patch_z], ys[y + g.patch_y], xs[x + g.patch_x]
     for c in range(len(out)):
-        out[c, y, x] = sums[c] / total + image.offset[c]
+        out[c, i, j, m] = sums[c] / total + offset[c]
 
 
-@row_loop
-def average_rows(worker, workers, image, guide, out, isolated, rows, cols, g, scale, bias, centre,
-                 patch, done, cancel):  # fmt: skip
-    for y in range(worker, len(done), workers):
-        for x in range(out.shape[2]):
+@compiled
+def average_rows(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
+                 integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
+    g = Geometry(*to_fixed_tuple(integers[0], 13))
+    height, width = out.shape[2:]
+    for row in range(worker, len(done), workers):
+        z, y = row // height, row % height
+        for x in range(width):
             if cancel[0] != 0:
                 return
-            if isolated[y, x]:
-                average_pixel(y, x, image, guide, out, rows, cols, g, scale, bias, centre, patch)
-        done[y] = 1
+            if isolated[z, y, x]:
+                average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale,
+                              bias, taps_z, taps_y, taps_x)  # fmt: skip
+        done[row] = 1
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def isolated_parallel(workers, image, guide, out, isolated, rows, cols, g, scale, bias, centre,
-                      patch, done, cancel):  # fmt: skip
+def isolated_parallel(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
+                      integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in prange(workers):
-        average_rows(np.int64(worker), workers, image, guide, out, isolated, rows, cols, g, scale,
-                     bias, centre, patch, done, cancel)  # fmt: skip
+        average_rows(np.int64(worker), workers, image, offset, guide, guide_scale, out, isolated,
+                     zs, ys, xs, integers, scale, bias, taps_z, taps_y, taps_x, done,
+                     cancel)  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
-def isolated_serial(workers, image, guide, out, isolated, rows, cols, g, scale, bias, centre,
-                    patch, done, cancel):  # fmt: skip
+def isolated_serial(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
+                    integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in range(workers):
-        average_rows(worker, workers, image, guide, out, isolated, rows, cols, g, scale, bias,
-                     centre, patch, done, cancel)  # fmt: skip
+        average_rows(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
+                     integers, scale, bias, taps_z, taps_y, taps_x, done, cancel)  # fmt: skip

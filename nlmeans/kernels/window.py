@@ -2,429 +2,467 @@
 
     y_i = sum_j w_ij x_j / sum_j w_ij,    w_ij = 2^min(bias - scale * D_ij, 0),
 
-D_ij the sum of squared differences over the patch and the channels. For one shift (dy, dx) the
-pairs are a and b = a + (dy, dx), and w_ab = w_ba: half the shifts serve both ends of every pair.
+D_ij the sum of squared differences over the patch and the channels; images and volumes alike.
 
-* D of neighbouring pairs share all but their edges. V holds, for each column, the sum over one
-  column of the patch; a step down adds a row and takes one away. D is a running sum of V.
-* Lanes: a row of a tile is cut into 16 segments, and position k of all segments makes one 512-bit
-  vector. A neighbour in x is then the next vector: every load is aligned, and the running sum is
-  over vectors, so that its cost does not depend on the patch size.
-* Four neighbouring shifts together load and store the sums, and the row of a, once.
-* All shifts of one dy are worked off row by row, so that rows stay in the first-level cache.
-* Every inner loop is a function of its own over flat buffers with unsigned indices (no test for
-  negative ones), without which Numba's loops did not vectorise.
+* w_ab = w_ba: half the shifts serve both ends a and b = a + shift of every pair.
+* Patch sums: first along y, of four rows under four shifts at once, then along x, of four columns.
+  Four windows share most of what they add up. Nothing is subtracted: running sums, which subtract
+  what leaves the window, kept rounding errors of it, up to 4e-4 of the range beside strong edges.
+* Vectors hold one pixel of each of 16 segments (see tiles.py): no load is unaligned.
+* Weights stay vectors from the patch sums to the sums of both ends, and each is loaded once for
+  four multiplications: kernels that did the ends one after the other took 15 % more time.
 
-Measured at 512x512, patch 7, search 21, one thread: 61 ms with V alone, 46 ms with lanes, 40 ms
-with groups of four.
-
-Running sums keep rounding errors of what has left them. So squared differences are clipped where
-one alone makes the weight negligible, which changes no other weight, and the sums restart with
-every tile and segment. Tiles depend on the
-image's shape alone and each is worked off by one thread in one order: the result has the same bits
-for any number of threads.
+Tiles depend on the array's shape alone and each is worked off by one thread in one order: the
+result has the same bits for any number of threads.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.exp2 import exp2_clamped
+from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.lanes import (
+    FASTMATH,
+    fill,
+    join,
+    lanes,
+    larger,
+    like,
+    load,
+    part,
+    smaller,
+    store,
+)  # fmt: skip
+from nlmeans.kernels.tiles import COLUMNS, ROWS, SHIFTS, Buffers, Tiles
 
-# No reassoc: see exp2. nnan and ninf hold because the input is checked and scaled to [-1, 1].
-FASTMATH = {"contract", "nsz", "arcp", "nnan", "ninf"}
-row_loop = njit(fastmath=FASTMATH, nogil=True, error_model="numpy")
+compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
+inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
 
 CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2
-LANES = 16  # floats in a 512-bit vector
-GROUP = 4  # shifts handled together
-U = np.uint64
-L = U(LANES)
-L2, L3 = U(2 * LANES), U(3 * LANES)
 
 
 class Geometry(NamedTuple):
-    """Sizes in pixels, all integers: radii of patch and search, tile sizes, candidate range."""
+    """Radii of patch and search and candidates first <= i < end, in pixels; the centre rule."""
 
+    patch_z: int
     patch_y: int
     patch_x: int
+    search_z: int
     search_y: int
     search_x: int
-    tile_y: int
-    tile_x: int
-    first_y: int  # candidates are first <= y < end, in image coordinates
-    end_y: int
+    first_z: int
+    first_y: int
     first_x: int
+    end_z: int
+    end_y: int
     end_x: int
-
-
-class Planes(NamedTuple):
-    """An image (C, H, W) and what brings it into [-1, 1]: (values - offset) * scale."""
-
-    values: Any
-    offset: Any  # one a channel
-    scale: Any  # a power of two, of the kernel's float type
-
-
-class Patch(NamedTuple):
-    """How the patch's pixels are weighted: taps along y and x, of mean 1."""
-
-    taps_y: Any
-    taps_x: Any
-    uniform: bool  # all taps are 1
-
-
-class Weighting(NamedTuple):
-    """w = 2^min(bias - scale * D, 0) of a patch sum D, in the kernel's float type."""
-
-    scale: Any
-    bias: Any
-    most: Any  # beyond this one squared difference alone makes the weight negligible
-    smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
     centre: int  # CENTRE_ONE, CENTRE_MAX or CENTRE_ZERO
 
 
-@row_loop
-def start_columns(V, v, F, channels, plane, a, shift, stride, height, most, n):
-    """V[x] = sum over `height` rows below a, and channels, of squared differences to a + shift."""
-    zero = V.dtype.type(0)
-    for x in range(n):
-        V[v + x] = zero
-    for c in range(channels):
-        for k in range(height):
-            i = c * plane + a + k * stride
-            j = i + shift
-            for x in range(n):
-                d = F[i + x] - F[j + x]
-                V[v + x] += min(d * d, most)
+class Scales(NamedTuple):
+    """In the kernel's float type."""
+
+    image: Any  # the factor, a power of two, that brings values into [-1, 1]
+    guide: Any
+    scale: Any  # w = 2^min(bias - scale * D, 0) of a patch sum D
+    bias: Any
+    masked: Any  # a bias that makes any weight negligible
+    smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
 
 
-@row_loop
-def step_columns(V, v, pitch, F, channels, plane, a, shift, stride, height, most, n):
-    """Move V of four neighbouring shifts a row down: add row a + height, take away row a."""
-    v1, v2, v3 = v + pitch, v + U(2) * pitch, v + U(3) * pitch
-    for c in range(channels):
-        i0 = c * plane + a
-        j0 = i0 + shift
-        i1 = i0 + height * stride
-        j1 = i1 + shift
-        for x in range(n):
-            new, old = F[i1 + x], F[i0 + x]
-            d, e = new - F[j1 + x], old - F[j0 + x]
-            V[v + x] += min(d * d, most) - min(e * e, most)
-            d, e = new - F[j1 + x + L], old - F[j0 + x + L]
-            V[v1 + x] += min(d * d, most) - min(e * e, most)
-            d, e = new - F[j1 + x + L2], old - F[j0 + x + L2]
-            V[v2 + x] += min(d * d, most) - min(e * e, most)
-            d, e = new - F[j1 + x + L3], old - F[j0 + x + L3]
-            V[v3 + x] += min(d * d, most) - min(e * e, most)
+class Box(NamedTuple):
+    """First ends of a tile's pairs: low <= i < end along z and y; the tile's columns."""
+
+    low_z: int
+    low_y: int
+    end_z: int
+    end_y: int
+    x: int
+    width: int
 
 
-@row_loop
-def weighted_columns(V, v, F, channels, plane, a, shift, stride, taps, n):
-    """V[x] = the same sum with row k of the patch weighted by taps[k]."""
-    zero = V.dtype.type(0)
-    for x in range(n):
-        V[v + x] = zero
-    for c in range(channels):
-        for k in range(U(len(taps))):
-            tap = taps[k]
-            i = c * plane + a + k * stride
-            j = i + shift
-            for x in range(n):
-                d = F[i + x] - F[j + x]
-                V[v + x] += tap * (d * d)
+@inlined
+def squares(M, i, j):
+    """(M[i] - M[j + k])^2 for four neighbouring shifts k."""
+    x = load(M, i, 1)
+    x = join(x, x)
+    d = join(x, x) - load(M, j, SHIFTS)
+    return d * d
 
 
-@row_loop
-def weights_of_columns(W, w, D, V, v, width, scale, bias, n):
-    """W of D[k] = V[k] + ... + V[k + width - 1], per lane a running sum over positions k.
+@inlined
+def four_rows(M, a, b, stride, side):
+    """Sums of squares over `side` rows from each of four rows downward.
 
-    D starts with a vector of zeros and the vector before V[v] is zero. LLVM keeps the running sum
-    in a register: in one loop with the weights it costs as much as in a loop of its own.
+    Each is the end of one run of rows and the start of the next. Running sums in memory took 30 %
+    more time; eight rows at a time, which compute less, were no faster.
     """
-    ahead = (width - U(1)) * L
-    for x in range(ahead):
-        D[L + x] = D[x] + V[v + x]
-    for x in range(n):
-        d = D[ahead + x] + (V[v + ahead + x] - V[v - L + x])
-        D[ahead + L + x] = d
-        W[w + x] = exp2_clamped(bias - d * scale)
+    s3 = fill(M.dtype.type(0), SHIFTS)
+    for row in range(3, side):
+        s3 = s3 + squares(M, a + row * stride, b + row * stride)
+    s2 = s3 + squares(M, a + 2 * stride, b + 2 * stride)
+    s1 = s2 + squares(M, a + stride, b + stride)
+    s0 = s1 + squares(M, a, b)
+    a += side * stride
+    b += side * stride
+    p1 = squares(M, a, b)
+    p2 = p1 + squares(M, a + stride, b + stride)
+    p3 = p2 + squares(M, a + 2 * stride, b + 2 * stride)
+    return s0, s1 + p1, s2 + p2, s3 + p3
 
 
-@row_loop
-def weights_of_weighted_columns(W, w, V, v, taps, scale, bias, n):
-    """W of D[k] = sum over m of taps[m] V[k + m]."""
-    zero = W.dtype.type(0)
-    for x in range(n):
-        W[w + x] = zero
-    for m in range(U(len(taps))):
-        tap = taps[m]
-        for x in range(n):
-            W[w + x] += tap * V[v + m * L + x]
-    for x in range(n):
-        W[w + x] = exp2_clamped(bias - W[w + x] * scale)
+@inlined
+def four_weighted_rows(M, a, b, stride, taps, side):
+    """The same with rows weighted by taps[3:-3]; the three taps at either end are zero."""
+    s0 = s1 = s2 = s3 = fill(M.dtype.type(0), SHIFTS)
+    for row in range(side + 3):
+        d = squares(M, a + row * stride, b + row * stride)
+        s0 = s0 + like(d, taps[row + 3]) * d
+        s1 = s1 + like(d, taps[row + 2]) * d
+        s2 = s2 + like(d, taps[row + 1]) * d
+        s3 = s3 + like(d, taps[row]) * d
+    return s0, s1, s2, s3
 
 
-@row_loop
-def add_to_first(total, acc, W, w, pitch, X, channels, acc_plane, plane, here, there, n):
-    """total += w and acc += w * X at a, for four shifts: one load and store of the sums."""
-    w1, w2, w3 = w + pitch, w + U(2) * pitch, w + U(3) * pitch
-    for x in range(n):
-        total[here + x] += (W[w + x] + W[w1 + x]) + (W[w2 + x] + W[w3 + x])
-    for c in range(channels):
-        i = c * acc_plane + here
-        j = c * plane + there
-        for x in range(n):
-            acc[i + x] += (W[w + x] * X[j + x] + W[w1 + x] * X[j + x + L]) + (
-                W[w2 + x] * X[j + x + L2] + W[w3 + x] * X[j + x + L3]
-            )
+@inlined
+def put_shifts(M, to, shift, v):
+    store(M, to, part(v, 0))
+    store(M, to + shift, part(v, 1))
+    store(M, to + 2 * shift, part(v, 2))
+    store(M, to + 3 * shift, part(v, 3))
 
 
-@row_loop
-def add_to_second(total, acc, W, w, pitch, X, channels, acc_plane, plane, here, there, n):
-    """The same at b = a + shift, where the four meet with a in different places.
+@inlined
+def put_rows(M, to, row, shift, v0, v1, v2, v3):
+    """Put down one column's sums of four rows under four shifts."""
+    put_shifts(M, to, shift, v0)
+    put_shifts(M, to + row, shift, v1)
+    put_shifts(M, to + 2 * row, shift, v2)
+    put_shifts(M, to + 3 * row, shift, v3)
 
-    The rows of W have three vectors of zeros at either end, so that the four ranges are one.
+
+@compiled
+def put_columns(M, to, row, shift, a, b, stride, side, planes):
+    """Patch sums along y, z and the channels of four rows under four shifts, in one column."""
+    v0, v1, v2, v3 = four_rows(M, a, b, stride, side)
+    for k in range(1, len(planes)):
+        u0, u1, u2, u3 = four_rows(M, a + planes[k], b + planes[k], stride, side)
+        v0, v1, v2, v3 = v0 + u0, v1 + u1, v2 + u2, v3 + u3
+    put_rows(M, to, row, shift, v0, v1, v2, v3)
+
+
+@compiled
+def put_weighted_columns(M, to, row, shift, a, b, stride, taps_y, side, taps_z, planes):
+    v0 = v1 = v2 = v3 = fill(M.dtype.type(0), SHIFTS)
+    for k in range(len(planes)):
+        u0, u1, u2, u3 = four_weighted_rows(M, a + planes[k], b + planes[k], stride, taps_y, side)
+        tap = like(v0, taps_z[k])
+        v0, v1, v2, v3 = v0 + tap * u0, v1 + tap * u1, v2 + tap * u2, v3 + tap * u3
+    put_rows(M, to, row, shift, v0, v1, v2, v3)
+
+
+@inlined
+def four_columns(M, row, column, ring, side):
+    """Sums of `side` columns, from each of four columns onward; found as in `four_rows`."""
+    L = lanes(M)
+    mask = ring - 1
+    s3 = fill(M.dtype.type(0), 1)
+    for k in range(3, side):
+        s3 = s3 + load(M, row + ((column + k) & mask) * L, 1)
+    s2 = s3 + load(M, row + ((column + 2) & mask) * L, 1)
+    s1 = s2 + load(M, row + ((column + 1) & mask) * L, 1)
+    s0 = s1 + load(M, row + (column & mask) * L, 1)
+    column += side
+    p1 = load(M, row + (column & mask) * L, 1)
+    p2 = p1 + load(M, row + ((column + 1) & mask) * L, 1)
+    p3 = p2 + load(M, row + ((column + 2) & mask) * L, 1)
+    return join(join(s0, s1 + p1), join(s2 + p2, s3 + p3))
+
+
+@inlined
+def four_weighted_columns(M, row, column, ring, taps, side):
+    L = lanes(M)
+    s0 = s1 = s2 = s3 = fill(M.dtype.type(0), 1)
+    for k in range(side + 3):
+        v = load(M, row + ((column + k) & (ring - 1)) * L, 1)
+        s0, s1 = s0 + like(v, taps[k + 3]) * v, s1 + like(v, taps[k + 2]) * v
+        s2, s3 = s2 + like(v, taps[k + 1]) * v, s3 + like(v, taps[k]) * v
+    return join(join(s0, s1), join(s2, s3))
+
+
+@inlined
+def weights_of(d, scale, bias):
+    """2^min(bias - scale * d, 0); the bias has one number a lane.
+
+    Eight vectors at a time: a chain of some 17 dependent instructions keeps the pipelines busy
+    only if as many others run beside it; with four it took twice the time.
     """
-    w1, w2, w3 = w + pitch - L, w + U(2) * pitch - L2, w + U(3) * pitch - L3
-    for x in range(n + L3):
-        total[here + x] += (W[w + x] + W[w1 + x]) + (W[w2 + x] + W[w3 + x])
-    for c in range(channels):
-        i = c * acc_plane + here
-        j = c * plane + there
-        for x in range(n + L3):
-            acc[i + x] += (W[w + x] * X[j + x] + W[w1 + x] * X[j + x - L]) + (
-                W[w2 + x] * X[j + x - L2] + W[w3 + x] * X[j + x - L3]
-            )
+    bias = join(bias, bias)
+    bias = join(bias, bias)
+    return exp2(smaller(join(bias, bias) - d * like(d, scale), like(d, 0.0)))
 
 
-@row_loop
-def keep_largest(largest, here, W, w, n):
-    for x in range(n):
-        largest[here + x] = max(largest[here + x], W[w + x])
+@inlined
+def add_pairs(M, sums_a, sums_b, total_a, total_b, values_a, values_b, weights, totals):
+    """sums[a] += w x[b] and sums[b] += w x[a]; with `totals` also total[a] += w, total[b] += w.
+
+    Column k of a meets column m = k + s of b under shift s. In the order of m each weight, and
+    each column of b, is loaded once.
+    """
+    L = lanes(M)
+    x0, x1 = load(M, values_a, 1), load(M, values_a + L, 1)
+    x2, x3 = load(M, values_a + 2 * L, 1), load(M, values_a + 3 * L, 1)
+    a0 = a1 = a2 = a3 = t0 = t1 = t2 = t3 = fill(M.dtype.type(0), 1)
+    for m in range(COLUMNS + SHIFTS - 1):
+        x, b = load(M, values_b + m * L, 1), load(M, sums_b + m * L, 1)
+        t = load(M, total_b + m * L, 1)
+        if m < SHIFTS:
+            w = load(M, weights + m * COLUMNS * L, 1)
+            a0, t0, b, t = a0 + w * x, t0 + w, b + w * x0, t + w
+        if 0 < m <= SHIFTS:
+            w = load(M, weights + ((m - 1) * COLUMNS + 1) * L, 1)
+            a1, t1, b, t = a1 + w * x, t1 + w, b + w * x1, t + w
+        if 1 < m <= SHIFTS + 1:
+            w = load(M, weights + ((m - 2) * COLUMNS + 2) * L, 1)
+            a2, t2, b, t = a2 + w * x, t2 + w, b + w * x2, t + w
+        if m > 2:
+            w = load(M, weights + ((m - 3) * COLUMNS + 3) * L, 1)
+            a3, t3, b, t = a3 + w * x, t3 + w, b + w * x3, t + w
+        store(M, sums_b + m * L, b)
+        if totals:
+            store(M, total_b + m * L, t)
+    # Only now, for in one row the columns of b are among those of a.
+    store(M, sums_a, load(M, sums_a, COLUMNS) + join(join(a0, a1), join(a2, a3)))
+    if totals:
+        store(M, total_a, load(M, total_a, COLUMNS) + join(join(t0, t1), join(t2, t3)))
 
 
-@row_loop
-def load_tile(buffer, planes, rows, columns, top, height, segment, halo, line):
+@compiled
+def keep_largest(M, first, second, weights):
+    L = lanes(M)
+    for s in range(SHIFTS):
+        w = load(M, weights + s * COLUMNS * L, COLUMNS)
+        store(M, first, larger(load(M, first, COLUMNS), w))
+        b = second + s * L
+        store(M, b, larger(load(M, b, COLUMNS), w))
+
+
+@compiled
+def put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales):
+    """The bias of each lane: where either end is no candidate the weight is to be negligible."""
+    L = lanes(M)
+    for r in range(rows):
+        for lane in range(L):
+            a_z = box.low_z + lane // t.lanes_y * t.depth + z
+            a_y = box.low_y + lane % t.lanes_y * t.height + y + r
+            inside = a_z < box.end_z and a_y < box.end_y
+            inside = inside and a_z + dz < g.end_z and g.first_y <= a_y + dy < g.end_y
+            M[at.bias + r * L + lane] = scales.bias if inside else scales.masked
+
+
+@compiled
+def mask_weights(M, weights, first, shifts, x, first_x, end_x):
+    """Zero the weights of shifts that are too many and of columns that are no candidates."""
+    L = lanes(M)
+    zero = fill(M.dtype.type(0), 1)
+    for s in range(SHIFTS):
+        for k in range(COLUMNS):
+            a = x + k
+            b = a + first + s
+            if s >= shifts or min(a, b) < first_x or max(a, b) >= end_x:
+                store(M, weights + (s * COLUMNS + k) * L, zero)
+
+
+@compiled
+def add_block(M, t, at, box, z, y, rows, dz, dy, g, scales, planes, taps_z, taps_y, taps_x,
+              channels):  # fmt: skip
+    """Add the pairs of up to four rows of the box whose ends lie (dz, dy, any dx) apart."""
+    L = lanes(M)
+    row = t.ring * L
+    shift = ROWS * row
+    mask = t.ring - 1
+    side_y, side_x = 2 * g.patch_y + 1, 2 * g.patch_x + 1
+    uniform = len(taps_y) == 0
+    put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales)
+    corner = z * at.source_z + (y + t.up) * at.source_y + t.left * L
+    centre = corner + g.patch_z * at.source_z + g.patch_y * at.source_y + g.patch_x * L
+    here = z * at.sums_z + (y + t.up) * at.sums_y + t.left * L
+    source_away = dz * at.source_z + dy * at.source_y
+    sums_away = dz * at.sums_z + dy * at.sums_y
+    ahead = (2 * g.patch_x + COLUMNS - 1) // COLUMNS
+    first_x, end_x = g.first_x - box.x, g.end_x - box.x
+    for first in range(-g.search_x if dz > 0 or dy > 0 else 1, g.search_x + 1, SHIFTS):
+        shifts = min(SHIFTS, g.search_x + 1 - first)
+        low = max(-max(first + shifts - 1, 0), first_x)
+        end = min(box.width + max(-first, 0), end_x)
+        for i in range((end - low + COLUMNS - 1) // COLUMNS + ahead):
+            for k in range(i * COLUMNS, (i + 1) * COLUMNS):
+                to = at.columns + (k & mask) * L
+                a = at.source + corner + (low + k) * L
+                b = a + source_away + first * L
+                if uniform:
+                    put_columns(M, to, row, shift, a, b, at.source_y, side_y, planes)
+                else:
+                    put_weighted_columns(M, to, row, shift, a, b, at.source_y, taps_y, side_y,
+                                         taps_z, planes)  # fmt: skip
+            if i < ahead:
+                continue
+            column = (i - ahead) * COLUMNS
+            x = low + column
+            whole = shifts == SHIFTS and x >= first_x - min(first, 0)
+            whole = whole and x + COLUMNS <= end_x - max(first + SHIFTS - 1, 0)
+            for r in range(rows):
+                bias = load(M, at.bias + r * L, 1)
+                for s in range(0, shifts, 2):
+                    v = at.columns + r * row + s * shift
+                    if uniform:
+                        d = join(four_columns(M, v, column, t.ring, side_x),
+                                 four_columns(M, v + shift, column, t.ring, side_x))  # fmt: skip
+                    else:
+                        d = join(
+                            four_weighted_columns(M, v, column, t.ring, taps_x, side_x),
+                            four_weighted_columns(M, v + shift, column, t.ring, taps_x, side_x),
+                        )
+                    store(M, at.weights + s * COLUMNS * L, weights_of(d, scales.scale, bias))
+                if not whole:
+                    mask_weights(M, at.weights, first, shifts, x, first_x, end_x)
+                sums_a = here + r * at.sums_y + x * L
+                sums_b = sums_a + sums_away + first * L
+                x_a = at.values + centre + r * at.source_y + x * L
+                x_b = x_a + source_away + first * L
+                total_a, total_b = at.total + sums_a, at.total + sums_b
+                add_pairs(M, at.sums + sums_a, at.sums + sums_b, total_a, total_b, x_a, x_b,
+                          at.weights, True)  # fmt: skip
+                for c in range(1, channels):
+                    plane = at.sums + c * at.sums_c
+                    add_pairs(M, plane + sums_a, plane + sums_b, total_a, total_b,
+                              x_a + c * at.source_c, x_b + c * at.source_c, at.weights,
+                              False)  # fmt: skip
+                if g.centre == CENTRE_MAX:
+                    keep_largest(M, at.largest + sums_a, at.largest + sums_b, at.weights)
+
+
+@compiled
+def load_tile(M, t, at, box, image, offset, scale, zs, ys, xs, start, g):
     """Copy a tile with its halo into lanes, mirrored by the index maps, brought into [-1, 1].
 
-    Lane l of vector k of a row holds column number l * segment + k of `columns`.
+    Beyond the maps, in the padding, the value does not matter, as no candidate is.
     """
-    vectors = U(segment + 2 * halo)
-    image, offset, scale = planes.values, planes.offset, planes.scale
-    for c in range(U(image.shape[0])):
-        for y in range(U(height)):
-            row = U(rows[U(top) + y])
-            for x in range(U(len(line))):
-                line[x] = (image[c, row, columns[x]] - offset[c]) * scale
-            start = (c * U(height) + y) * vectors * L
-            # Lanes inside: outside, LLVM made 5 times the code of it, and no faster.
-            for k in range(vectors):
+    L = lanes(M)
+    for c in range(image.shape[0]):
+        for z in range(t.source_z):
+            for y in range(t.source_y):
                 for lane in range(L):
-                    buffer[start + k * L + lane] = line[lane * U(segment) + k]
+                    i_z = box.low_z + lane // t.lanes_y * t.depth + z + g.search_z
+                    i_y = box.low_y + lane % t.lanes_y * t.height + y - t.up + g.search_y
+                    plane = zs[min(i_z, len(zs) - 1)]
+                    row = ys[min(max(i_y, 0), len(ys) - 1)]
+                    i = start + c * at.source_c + z * at.source_z + y * at.source_y + lane
+                    for x in range(t.source_x):
+                        column = xs[min(max(box.x + x + g.search_x - t.left, 0), len(xs) - 1)]
+                        M[i] = (image[c, plane, row, column] - offset[c]) * scale
+                        i += L
 
 
-@row_loop
-def fill(buffer, value):
-    for i in range(U(len(buffer))):
-        buffer[i] = value
-
-
-@row_loop
-def add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment, halo_x, g, low_y,
-               end_y, channels, planes, weighting, patch, cancel):  # fmt: skip
-    """Add every pair of a loaded tile to `total` and `acc`, for both of its ends."""
-    halo_y = g.patch_y + g.search_y
-    S = np.int64((segment + 2 * halo_x) * LANES)
-    stride = U(S)
-    plane, acc_plane = U((height + 2 * halo_y) * S), U(height * S)
-    n = U(segment * LANES)
-    columns = n + U(2 * g.patch_x * LANES)
-    side_y, side_x = U(len(patch.taps_y)), U(len(patch.taps_x))
-    pitch, w_pitch = columns + L, n + U(2) * L3
-    origin = halo_x * LANES  # position 0 of a row
-    zero = W.dtype.type(0)
-    for dy in range(g.search_y + 1):
-        top = max(-dy, low_y)
-        bottom = min(height, end_y - dy)
-        first = -g.search_x if dy > 0 else 1
-        fresh = True  # V has to be summed from scratch
-        for y in range(top, bottom):
-            if cancel[0] != 0:
-                return
-            if y < 0 and y + dy >= height:  # a lies above the tile and b below it
-                fresh = True
-                continue
-            a = (y + halo_y) * S + origin
-            corner = U(a - g.patch_y * S - g.patch_x * LANES)
-            here = U(y * S + origin)
-            for group in range(first, g.search_x + 1, GROUP):
-                shift = U(dy * S + group * LANES)
-                v = U(group - first) * pitch + L
-                if patch.uniform and not fresh:
-                    step_columns(V, v, pitch, F, channels, plane, corner - stride, shift, stride,
-                                 side_y, weighting.most, columns)  # fmt: skip
-                for k in range(GROUP):
-                    dx = group + k
-                    w, vk, sk = U(k) * w_pitch + L3, v + U(k) * pitch, shift + U(k) * L
-                    if dx > g.search_x:
-                        for x in range(n):
-                            W[w + x] = zero
-                        continue
-                    if not patch.uniform:
-                        weighted_columns(V, vk, F, channels, plane, corner, sk, stride,
-                                         patch.taps_y, columns)  # fmt: skip
-                        weights_of_weighted_columns(W, w, V, vk, patch.taps_x, weighting.scale,
-                                                    weighting.bias, n)  # fmt: skip
-                    else:
-                        if fresh:
-                            start_columns(V, vk, F, channels, plane, corner, sk, stride, side_y,
-                                          weighting.most, columns)  # fmt: skip
-                        weights_of_columns(W, w, D, V, vk, side_x, weighting.scale,
-                                           weighting.bias, n)  # fmt: skip
-                    for x in range(max(0, -dx)):
-                        W[w + slots[x]] = zero
-                    for x in range(max(0, min(span, span - dx)), len(slots)):
-                        W[w + slots[x]] = zero
-                    if weighting.centre == CENTRE_MAX:
-                        if y >= 0:
-                            keep_largest(largest, here, W, w, n)
-                        if y + dy < height:
-                            keep_largest(largest, here + sk, W, w, n)
-                if y >= 0:
-                    add_to_first(total, acc, W, L3, w_pitch, X, planes, acc_plane, plane, here,
-                                 U(a) + shift, n)  # fmt: skip
-                if y + dy < height:
-                    add_to_second(total, acc, W, L3, w_pitch, X, planes, acc_plane, plane,
-                                  here + shift, U(a), n)  # fmt: skip
-            fresh = False
-
-
-@row_loop
-def gather_row(line, lanes, start, span, segment, halo_x, search_x, largest):
-    """Sum, or take the largest of, what the lanes of a row hold of each column.
-
-    A halo belongs to the columns of the neighbouring segments.
-    """
-    for x in range(U(span)):
+@compiled
+def gather_row(line, M, start, t, at, box, z, y, g, largest):
+    """Add up, or take the largest of, what the lanes hold of one row of the tile."""
+    L = lanes(M)
+    for x in range(len(line)):
         line[x] = 0
-    for lane in range(LANES):
-        first = lane * segment - search_x
-        low, high = max(first, 0), min(first + segment + 2 * search_x, span)
-        i = U(start + (low - first + halo_x - search_x) * LANES + lane)
-        for x in range(U(low), U(max(high, low))):
-            value = lanes[i]
-            line[x] = max(line[x], value) if largest else line[x] + value
-            i += L
+    for lane in range(L):
+        i_z = z - box.low_z - lane // t.lanes_y * t.depth
+        i_y = y - box.low_y - lane % t.lanes_y * t.height + t.up
+        if 0 <= i_z < t.sums_z and 0 <= i_y < t.sums_y:
+            i = start + i_z * at.sums_z + i_y * at.sums_y + t.left * L + lane
+            for x in range(len(line)):
+                line[x] = max(line[x], M[i]) if largest else line[x] + M[i]
+                i += L
 
 
-@row_loop
-def aligned(n, dtype):
-    """Zeros that start on a cache line: unaligned vectors cost up to twice the time."""
-    buffer = np.zeros(n + LANES, dtype)
-    start = (-(buffer.ctypes.data // buffer.itemsize)) % LANES
-    return buffer[start : start + n]
-
-
-@row_loop
-def write_tile(out, isolated, image, acc, total, largest, lines, y0, x0, height, width, left, span,
-               segment, halo_x, search_x, weighting):  # fmt: skip
-    """The quotient of the sums, with the centre's own weight, in the image's units."""
-    row_total, row_largest, row_acc = lines[0], lines[1], lines[2:]
-    stride = (segment + 2 * halo_x) * LANES
+@compiled
+def write_tile(out, isolated, image, offset, M, lines, t, at, box, z, y, g, scales):
+    """One row of the tile: the quotient of the sums, with the centre's own weight."""
+    total, largest, sums = lines[0, : box.width], lines[1, : box.width], lines[2, : box.width]
     zero, one = out.dtype.type(0), out.dtype.type(1)
-    for y in range(height):
-        start = y * stride
-        gather_row(row_total, total, start, span, segment, halo_x, search_x, False)
-        if weighting.centre == CENTRE_MAX:
-            gather_row(row_largest, largest, start, span, segment, halo_x, search_x, True)
-        for c in range(len(row_acc)):
-            start = (c * height + y) * stride
-            gather_row(row_acc[c], acc, start, span, segment, halo_x, search_x, False)
-        for x in range(x0, x0 + width):
-            i = x - left
+    gather_row(total, M, at.total, t, at, box, z, y, g, False)
+    if g.centre == CENTRE_MAX:
+        gather_row(largest, M, at.largest, t, at, box, z, y, g, True)
+    for c in range(out.shape[0]):
+        gather_row(sums, M, at.sums + c * at.sums_c, t, at, box, z, y, g, False)
+        for i in range(box.width):
+            x = box.x + i
             own = one
-            if weighting.centre != CENTRE_ONE:
-                own = row_largest[i] if weighting.centre == CENTRE_MAX else zero
-                if row_total[i] < weighting.smallest:
-                    isolated[y0 + y, x] = True
+            if g.centre != CENTRE_ONE:
+                own = largest[i] if g.centre == CENTRE_MAX else zero
+                if total[i] < scales.smallest:
+                    isolated[z, y, x] = True
                     continue
-            for c in range(len(row_acc)):
-                value = (image.values[c, y0 + y, x] - image.offset[c]) * image.scale
-                mean = (row_acc[c, i] + own * value) / (row_total[i] + own)
-                out[c, y0 + y, x] = mean / image.scale + image.offset[c]
+            value = (image[c, z, y, x] - offset[c]) * scales.image
+            mean = (sums[i] + own * value) / (total[i] + own)
+            out[c, z, y, x] = mean / scales.image + offset[c]
 
 
-@row_loop
-def filter_tiles(worker, workers, image, guide, same, out, isolated, rows, cols, g, weighting,
-                 patch, done, cancel):  # fmt: skip
+@compiled
+def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys,
+                 xs, integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
-    across = (out.shape[2] + g.tile_x - 1) // g.tile_x
-    channels, planes = guide.values.shape[0], out.shape[0]
-    halo_y, halo_x = g.patch_y + g.search_y, g.patch_x + g.search_x + GROUP - 1
-    widest = min(g.tile_x + 2 * g.search_x, g.end_x - g.first_x)
-    segment = (widest + LANES - 1) // LANES
-    stride = (segment + 2 * halo_x) * LANES
-    dtype = out.dtype
-    X = aligned(planes * (g.tile_y + 2 * halo_y) * stride, dtype)
-    F = X if same else aligned(channels * (g.tile_y + 2 * halo_y) * stride, dtype)
-    acc = aligned(planes * g.tile_y * stride, dtype)
-    total = aligned(g.tile_y * stride, dtype)
-    largest = aligned(g.tile_y * stride if weighting.centre == CENTRE_MAX else 0, dtype)
-    V = aligned((2 * g.search_x + GROUP) * (segment + 2 * g.patch_x + 1) * LANES, dtype)
-    D = aligned((segment + 2 * g.patch_x + 1) * LANES, dtype)
-    W = aligned(GROUP * (segment + 6) * LANES, dtype)
-    slots = np.empty(segment * LANES, np.uint64)  # where column x of the tile is in a row of W
-    for x in range(len(slots)):
-        slots[x] = x % segment * LANES + x // segment
-    columns = np.empty(segment * LANES + 2 * halo_x, np.uint64)
-    lines = np.empty((planes + 2, len(columns)), dtype)
-
+    g = Geometry(*to_fixed_tuple(integers[0], 13))
+    t = Tiles(*to_fixed_tuple(integers[1], 16))
+    at = Buffers(*to_fixed_tuple(integers[2], 17))
+    scales = Scales(*to_fixed_tuple(floats, 6))
+    channels, depth, height, width = out.shape
+    L = lanes(out)
+    buffer = np.empty(at.end + L, out.dtype)
+    M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
+    lines = np.empty((3, t.tile_x), out.dtype)
+    across_y, across_x = -(-height // t.tile_y), -(-width // t.tile_x)
+    zero = fill(M.dtype.type(0), 1)
     for tile in range(worker, len(done), workers):
-        if cancel[0] != 0:
-            break
-        y0 = tile // across * g.tile_y
-        x0 = tile % across * g.tile_x
-        height = min(g.tile_y, out.shape[1] - y0)
-        width = min(g.tile_x, out.shape[2] - x0)
-        # Both ends of a pair lie in columns left <= x < left + span: the outputs and, where there
-        # are candidates, a search radius more.
-        left = max(g.first_x, x0 - g.search_x)
-        span = min(g.end_x, x0 + width + g.search_x) - left
-        for x in range(len(columns)):
-            # The index map has no halo for the group, nor for the last lanes: there the value
-            # does not matter, as no candidate is.
-            columns[x] = cols[min(max(left - (GROUP - 1) + x, 0), len(cols) - 1)]
-        load_tile(X, image, rows, columns, y0, height + 2 * halo_y, segment, halo_x, lines[0])
-        if not same:
-            load_tile(F, guide, rows, columns, y0, height + 2 * halo_y, segment, halo_x, lines[0])
-        fill(acc, dtype.type(0))
-        fill(total, dtype.type(0))
-        fill(largest, dtype.type(0))
-        add_shifts(F, X, acc, total, largest, V, D, W, slots, height, span, segment, halo_x, g,
-                   g.first_y - y0, g.end_y - y0, U(channels), U(planes), weighting, patch,
-                   cancel)  # fmt: skip
-        write_tile(out, isolated, image, acc, total, largest, lines, y0, x0, height, width, left,
-                   span, segment, halo_x, g.search_x, weighting)  # fmt: skip
+        z0 = tile // (across_y * across_x) * t.tile_z
+        y0 = tile // across_x % across_y * t.tile_y
+        x0 = tile % across_x * t.tile_x
+        end_z, end_y = min(z0 + t.tile_z, depth), min(y0 + t.tile_y, height)
+        box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
+                  min(g.end_y, end_y + t.up), x0, min(t.tile_x, width - x0))  # fmt: skip
+        load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, xs, at.values, g)
+        if at.source != at.values:
+            load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, xs, at.source, g)
+        for i in range(at.total, at.columns, L):
+            store(M, i, zero)
+        for dz in range(g.search_z + 1):
+            for dy in range(-t.up if dz > 0 else 0, g.search_y + 1):
+                for z in range(t.depth):
+                    for y in range(0, t.height, ROWS):
+                        if cancel[0] != 0:
+                            return
+                        add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, dy, g, scales,
+                                  planes, taps_z, taps_y, taps_x, channels)  # fmt: skip
+        for z in range(z0, end_z):
+            for y in range(y0, end_y):
+                write_tile(out, isolated, image, image_offset, M, lines, t, at, box, z, y, g,
+                           scales)  # fmt: skip
         done[tile] = 1
 
 
 # Two functions of two names, not one function compiled twice: Numba's disk cache tells functions
 # apart by name and source alone, not by their options.
 @njit(parallel=True, nogil=True, cache=True)
-def window_parallel(workers, image, guide, same, out, isolated, rows, cols, g, weighting, patch,
-                    done, cancel):  # fmt: skip
+def window_parallel(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
+                    integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in prange(workers):
         # int64 as in the serial kernel: prange counts in uint64, another 4 s of compiling
-        filter_tiles(np.int64(worker), workers, image, guide, same, out, isolated, rows, cols, g,
-                     weighting, patch, done, cancel)  # fmt: skip
+        filter_tiles(np.int64(worker), workers, image, image_offset, guide, guide_offset, out,
+                     isolated, zs, ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
+                     cancel)  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
-def window_serial(workers, image, guide, same, out, isolated, rows, cols, g, weighting, patch,
-                  done, cancel):  # fmt: skip
+def window_serial(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
+                  integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in range(workers):
-        filter_tiles(worker, workers, image, guide, same, out, isolated, rows, cols, g, weighting,
-                     patch, done, cancel)  # fmt: skip
+        filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs,
+                     ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
+                     cancel)  # fmt: skip

@@ -1,0 +1,167 @@
+"""How an array is cut into tiles, and a tile into lanes: sizes alone, without Numba.
+
+The pairs (a, b = a + shift) of a tile have their first ends a in a box somewhat larger than the
+tile. The box is cut along z and y into as many segments as a vector has lanes. One vector holds the
+pixels at one place of all segments, so that a neighbour along any axis is simply another vector:
+every load is aligned, whatever the shift. An image is a volume of one plane.
+"""
+
+from functools import lru_cache
+from itertools import product
+from math import ceil, prod
+from typing import NamedTuple
+
+VECTOR_BYTES = 64
+ROWS = 4  # whose patch sums are computed together
+COLUMNS = 4  # whose weights are computed together
+SHIFTS = 4  # neighbours along x that share loads and sums
+
+# Per thread. Larger tiles compute fewer pairs twice; what has to stay in the second-level cache is
+# a few rows of a tile, not all of it.
+MOST_BYTES = 2**24
+CORES = 4  # that are to have equal work even on a small array; tiles depend on no machine
+
+
+class Axis(NamedTuple):
+    """One axis of an array and of the filter, in pixels."""
+
+    size: int
+    patch: int  # radius
+    search: int  # radius
+    margin: int  # candidates lie in -margin <= i < size + margin
+
+
+Axes = tuple[Axis, Axis, Axis]
+
+
+class Tiles(NamedTuple):
+    """Tile sizes, lanes along z and y, and the sizes of a tile's buffers in vectors."""
+
+    tile_z: int
+    tile_y: int
+    tile_x: int
+    lanes_z: int
+    lanes_y: int
+    depth: int  # of a segment of the box
+    height: int
+    up: int  # how far shifts go up: where there is depth, shifts go up as well as down
+    left: int  # columns before the tile's first
+    source_z: int  # a segment with the halo of patch and search
+    source_y: int
+    source_x: int
+    sums_z: int  # where the pairs of a segment end
+    sums_y: int
+    sums_x: int
+    ring: int  # columns of patch sums kept, a power of two
+
+
+class Buffers(NamedTuple):
+    """Where things lie in a thread's memory, and strides; counted in floats."""
+
+    source: int  # the features that patches are compared in
+    values: int  # what is averaged: the source itself, if there is no guide
+    total: int  # sums of weights
+    sums: int  # sums of weighted values
+    largest: int  # largest weights, for centre "max"
+    columns: int  # patch sums along y
+    weights: int
+    bias: int
+    end: int
+    source_x: int
+    source_y: int
+    source_z: int
+    source_c: int
+    sums_x: int
+    sums_y: int
+    sums_z: int
+    sums_c: int
+
+
+def cut(axes: Axes, channels: int, itemsize: int) -> Tiles:
+    """The tiles that need the least work."""
+    return _cut(axes, channels, VECTOR_BYTES // itemsize)
+
+
+def count(t: Tiles, axes: Axes) -> int:
+    return prod(ceil(a.size / n) for a, n in zip(axes, t[:3], strict=True))
+
+
+def vectors(t: Tiles, axes: Axes) -> int:
+    """Vectors of first ends in all tiles, those computed twice and the padding included."""
+    return count(t, axes) * t.depth * t.height * (t.tile_x + axes[2].search // 2 + COLUMNS)
+
+
+def lay_out(
+    t: Tiles, channels: int, guide_channels: int | None, keep_largest: bool, itemsize: int
+) -> Buffers:
+    """Buffers of one thread."""
+    lanes = VECTOR_BYTES // itemsize
+    source_y, sums_y = t.source_x * lanes, t.sums_x * lanes
+    source_z, sums_z = t.source_y * source_y, t.sums_y * sums_y
+    source_c, sums_c = t.source_z * source_z, t.sums_z * sums_z
+    values = (guide_channels or 0) * source_c
+    total = values + channels * source_c
+    sums = total + sums_c
+    largest = sums + channels * sums_c
+    columns = largest + keep_largest * sums_c
+    weights = columns + SHIFTS * ROWS * t.ring * lanes
+    bias = weights + SHIFTS * COLUMNS * lanes
+    return Buffers(
+        0, values, total, sums, largest, columns, weights, bias, bias + ROWS * lanes,
+        lanes, source_y, source_z, source_c, lanes, sums_y, sums_z, sums_c,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _cut(axes: Axes, channels: int, lanes: int) -> Tiles:
+    lanes_z = [n for n in (1, 2, 4, 8, 16) if n <= lanes and n < 2 * axes[0].size]
+    depths = (2, 8, 32) if axes[0].size > 1 else (1,)
+    candidates = {
+        _tiles(axes, lanes, *choice)
+        for choice in product(lanes_z, depths, (4, 8, 16, 32, 64), (32, 64, 128))
+    }
+
+    def rank(t: Tiles) -> tuple[bool, float, int]:
+        tiles = count(t, axes)
+        buffers = lay_out(t, channels, None, False, VECTOR_BYTES // lanes)
+        too_large = buffers.end * (VECTOR_BYTES // lanes) > MOST_BYTES
+        return too_large, ceil(tiles / CORES) * (vectors(t, axes) / tiles), tiles
+
+    return min(candidates, key=rank)
+
+
+def _tiles(axes: Axes, lanes: int, lanes_z: int, depth: int, height: int, width: int) -> Tiles:
+    z, y, x = axes
+    lanes_y = lanes // lanes_z
+    up = y.search if z.search else 0
+    most = (depth * lanes_z, height * lanes_y, width)
+    tile_z, tile_y, tile_x = (
+        ceil(a.size / ceil(a.size / n)) for a, n in zip(axes, most, strict=True)
+    )
+    depth = ceil(min(tile_z + z.search, z.size + 2 * z.margin) / lanes_z)
+    height = ceil(min(tile_y + y.search + up, y.size + 2 * y.margin) / lanes_y)
+    left = max(x.search, SHIFTS - 1)
+    sums_x = left + tile_x + x.search + SHIFTS + COLUMNS
+    ring = COLUMNS
+    while ring < 2 * x.patch + 2 * COLUMNS:
+        ring *= 2
+    return Tiles(
+        tile_z=tile_z,
+        tile_y=tile_y,
+        tile_x=tile_x,
+        lanes_z=lanes_z,
+        lanes_y=lanes_y,
+        depth=depth,
+        height=height,
+        up=up,
+        left=left,
+        source_z=depth + 2 * z.patch + z.search,
+        source_y=height + 2 * y.patch + y.search + up + ROWS - 1,
+        # Odd, so that the rows of a column begin in different sets of the first-level cache:
+        # 64 vectors instead of 65 took twice the time.
+        source_x=(sums_x + 2 * x.patch + COLUMNS) | 1,
+        sums_z=depth + z.search,
+        sums_y=height + y.search + up,
+        sums_x=sums_x | 1,
+        ring=ring,
+    )
