@@ -40,9 +40,18 @@ COLOUR = (
     Row(math.inf, 7, 21, 0.45),
 )
 
+# Patches of 27 voxels. The factor is that of 3x3 patches, not tuned yet.
+VOLUME_H_OVER_SIGMA = 1.0
+VOLUME = Row(math.inf, 3, 11, VOLUME_H_OVER_SIGMA)
 
-def table_row(sigma: float, image: NDArray[Any], axis: int | None) -> Row:
-    """The row for an image (H, W), or with a channel axis, with noise sigma."""
+# A clip takes its row, h among it, from the tables above, as its patches lie in a frame.
+PATCH_FRAMES, SEARCH_FRAMES = 1, 5
+
+
+def table_row(sigma: float, image: NDArray[Any], axis: int | None, *, volume: bool = False) -> Row:
+    """The row for an image (H, W), or several (N, H, W), or with a channel axis, of noise sigma."""
+    if volume:
+        return VOLUME
     channels = 1 if axis is None else image.shape[axis]
     level = relative_noise(sigma, image, axis)
     return next(row for row in (GREY if channels == 1 else COLOUR) if level <= row.up_to)
@@ -51,9 +60,11 @@ def table_row(sigma: float, image: NDArray[Any], axis: int | None) -> Row:
 def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float:
     """sigma over the contrast: the standard deviation of the image without its noise.
 
-    Independent of the image's units. Over several channels the mean of their variances counts.
+    Independent of the image's units. Over several channels, or images (N, H, W), the mean of their
+    variances counts.
     """
     planes = image[None] if axis is None else np.moveaxis(image, axis, 0)
+    planes = planes.reshape(-1, *planes.shape[-2:])
     # Scaled first, so that squares of any magnitude stay finite.
     scale = max(float(np.abs(planes.max())), float(np.abs(planes.min())), sigma)
     if scale == 0:
