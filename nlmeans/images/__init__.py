@@ -61,12 +61,15 @@ def load(path: StrPath) -> Picture:
     Parameters
     ----------
     path : path-like
-        A PNG, JPEG, TIFF, WebP, BMP or PNM file with one picture in it.
+        A PNG, JPEG, WebP, BMP or PNM file with one picture in it, or a TIFF of any number of
+        pages of one kind.
 
     Returns
     -------
     Picture
         ``pixels`` (H, W) or (H, W, C), sample type as in the file; palettes become RGB or RGBA.
+        Those of a stack have its axes before these, and ``stack`` says what they are. ImageJ's,
+        OME's and tifffile's axes T, Z and C are understood.
 
     Raises
     ------
