@@ -263,7 +263,7 @@ def test_tiny_pictures_work_when_sigma_is_given(cli):
         ("--sigma", "loud"), ("--sigma", ""), ("--sigma", "-5%"),
         ("--h", "0"), ("--h", "-2"), ("--h", "nan"),
         ("--patch-size", "4"), ("--patch-size", "-7"), ("--patch-size", "0"),
-        ("--patch-size", "99999"), ("--patch-size", "3x"), ("--patch-size", "3x3x3"),
+        ("--patch-size", "99999"), ("--patch-size", "3x"), ("--patch-size", "3x3x3x3"),
         ("--search-size", "20"), ("--search-size", "1.5"), ("--search-size", "100001"),
         ("--strength", "0"), ("--strength", "-1"), ("--strength", "inf"),
         ("--amount", "1.1"), ("--amount", "-0.1"), ("--amount", "nan"),

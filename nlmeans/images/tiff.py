@@ -105,7 +105,14 @@ def read_tiff(data: bytes) -> Picture:
 
 def _full_pages(file: tifffile.TiffFile) -> list[Any]:
     """The full pages of the file, which are alike; thumbnails and masks do not count."""
-    every: list[Any] = list(file.pages)
+    listed = iter(file.pages)
+    every: list[Any] = []
+    while True:
+        with _of_page(len(every) + 1, len(every) + 1):
+            page = next(listed, None)
+        if page is None:
+            break
+        every.append(page)
     pages = [page for page in every if not page.subfiletype & 5]
     if not pages:
         msg = "no page is a full picture; save one that is"
@@ -479,7 +486,7 @@ def _of_page(number: int, count: int) -> Iterator[None]:
 
 
 def _on_page(number: int, count: int, text: str) -> str:
-    return f"page {number} of {count}: {text}" if count > 1 else text
+    return f"page {number}: {text}" if count > 1 else text
 
 
 @contextmanager
