@@ -147,6 +147,30 @@ def test_imagej_lists_one_page_of_a_large_stack(tmp_path):
     assert series(tmp_path / "b.tif") == series(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("text", ["ImageJ=1.53t\nimages=4\nslices=4\n", None])
+def test_pages_told_of_but_not_there_are_noted(tmp_path, text):
+    options = {"description": text} if text else {"metadata": {}}
+    data = tiff_bytes(random_pixels((4, 16, 16)), truncate=True, **options, **GREY)
+    (tmp_path / "a.tif").write_bytes(data[:-100])
+    found = load(tmp_path / "a.tif")
+    assert found.pixels.shape == (16, 16)
+    assert "the description tells of 4 pages, but the file holds one" in found.notes
+
+
+def test_a_description_gives_way_to_that_of_the_axes(tmp_path):
+    exif = Image.Exif()
+    exif[270] = "my words"
+    metadata = Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+    stack = Picture(random_pixels((3, 7, 8)), False, "TIFF", metadata, stack="Z")
+    (note,) = save(tmp_path / "a.tif", stack)
+    assert note == "TIFF description not kept: it tells what the pages are"
+    assert load(tmp_path / "a.tif").stack == "Z"
+    pages = Picture(stack.pixels, False, "TIFF", metadata, stack="I")
+    assert save(tmp_path / "b.tif", pages) == ()
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].description == "my words"
+
+
 def test_what_imagej_says_is_kept(tmp_path):
     said = {"axes": "ZYX", "unit": "um", "spacing": 2.5, "Labels": ["a", "b", "c"], "Info": "µ"}
     pixels = random_pixels((3, 16, 17), "uint16")
@@ -169,9 +193,12 @@ def test_what_ome_says_is_kept_word_for_word(tmp_path):
     said = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeZ": 2.0, "Name": "Zellen"}
     tifffile.imwrite(tmp_path / "a.ome.tif", random_pixels((3, 16, 17)), ome=True, metadata=said)
     save(tmp_path / "b.ome.tif", load(tmp_path / "a.ome.tif"))
-    texts = [tifffile.TiffFile(tmp_path / f"{n}.ome.tif").ome_metadata for n in "ab"]
-    assert texts[0] == texts[1]
-    assert 'PhysicalSizeZ="2.0"' in texts[1]
+    with (
+        tifffile.TiffFile(tmp_path / "a.ome.tif") as a,
+        tifffile.TiffFile(tmp_path / "b.ome.tif") as b,
+    ):
+        assert a.ome_metadata == b.ome_metadata
+        assert 'PhysicalSizeZ="2.0"' in b.ome_metadata
 
 
 def test_ome_planes_in_another_order_than_the_pages_are_pages(tmp_path):
@@ -338,7 +365,7 @@ def test_what_pages_have_of_their_own_is_noted(tmp_path):
 def test_over_four_gigabytes_it_is_bigtiff(tmp_path, monkeypatch):
     picture = Picture(random_pixels((3, 9, 8)), False, "TIFF", Metadata(exif=exif_of()), stack="Z")
     save(tmp_path / "a.tif", picture)
-    monkeypatch.setattr(images.tiff, "CLASSIC_LIMIT", 1000)
+    monkeypatch.setattr(images.tiff_writing, "CLASSIC_LIMIT", 1000)
     assert save(tmp_path / "b.tif", picture) == ("EXIF of a TIFF over 4 GB not kept",)
     assert (tmp_path / "a.tif").read_bytes()[:4] == b"II*\0"
     assert (tmp_path / "b.tif").read_bytes()[:4] == b"II+\0"

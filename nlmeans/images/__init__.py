@@ -275,7 +275,7 @@ def save(
 
 def _encode(picture: Picture, suffix: str, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     if picture.format == "TIFF":
-        from nlmeans.images.tiff import write_tiff
+        from nlmeans.images.tiff_writing import write_tiff
 
         return write_tiff(picture)
     if picture.format == "PNG":
@@ -292,7 +292,7 @@ def _encode(picture: Picture, suffix: str, quality: int | None) -> tuple[bytes, 
 def _check_header(data: bytes, picture: Picture) -> None:
     """The encoded file must claim just what was asked for."""
     if picture.format == "TIFF":
-        from nlmeans.images.tiff import header
+        from nlmeans.images.tiff_writing import header
 
         found = header(data)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,3 +146,16 @@ def listed_in_full(text: bytes) -> bytes:
     told = json.loads(text)
     told.pop("truncated", None)
     return json.dumps(told).encode()
+
+
+def pages_told(text: bytes, page: tuple[int, ...]) -> int:
+    """How many pages of this shape a description speaks of; 1 where it does not say."""
+    if text.startswith(IMAGEJ):
+        images = re.search(rb"\nimages=(\d{1,9})\s", text)
+        return int(images[1]) if images else 1
+    if text.startswith(SHAPED):
+        try:
+            return int(math.prod(json.loads(text)["shape"])) // math.prod(page)
+        except (LookupError, TypeError, ValueError):
+            return 1
+    return 1

@@ -1,14 +1,13 @@
-"""TIFF bytes to pixels and back, exact for every sample type this program knows.
+"""TIFF bytes to a picture, exact for every sample type this program knows.
 
-tifffile holds the pixels and the tags; ``exif.py`` the directories that tifffile does not write,
-``arrangement.py`` what several pages are to each other.
+tifffile finds the pixels and the tags; ``arrangement.py`` knows what several pages are to each
+other, ``exif.py`` the directories of EXIF, ``tiff_writing.py`` the way back.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,21 +23,17 @@ from nlmeans.images.arrangement import (
     SHAPED,
     Arrangement,
     Said,
-    arrangement_for,
     arrangement_of,
     listed_in_full,
     pages_said,
-    text_for,
+    pages_told,
 )
 from nlmeans.images.exif import (
     DESCRIPTION,
     DNG_VERSION,
-    EXIF_IFD,
     HEADER,
     ICC,
-    MAKER_NOTE,
     XMP,
-    Directory,
     descriptive,
     directory_bytes,
     left_out_note,
@@ -47,22 +42,10 @@ from nlmeans.images.formats import Metadata, Picture, TiffLayout, TiffPages, Uns
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 JPEG_COMPRESSION = (6, 7)
-LOSSLESS = {
-    1: None,
-    5: "lzw",
-    8: "adobe_deflate",
-    32946: "adobe_deflate",
-    32773: "packbits",
-    34925: "lzma",
-    50000: "zstd",
-}
-WITHOUT_PREDICTOR = (None, "packbits")
 SAMPLES = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
 
 IMAGEJ_COUNTS, IMAGEJ_DATA = 50838, 50839
 BOMB_BYTES, BOMB_RATIO = 2**29, 1100  # deflate cannot pack closer than 1 : 1032
-CLASSIC_LIMIT = 2**32 - 2**25  # of bytes that classic TIFF is trusted with
-PAGE_BYTES = 2**12  # allowed for the tags of a page
 
 
 # --------------------------------------------------------------------------- reading
@@ -70,11 +53,11 @@ PAGE_BYTES = 2**12  # allowed for the tags of a page
 
 def read_tiff(data: bytes) -> Picture:
     """Pages alike, grey or colour, any number of channels, 1-bit, integer or float samples."""
-    with _errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = _full_pages(file)
+    with errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        pages = full_pages(file)
         _check_samples(pages[0])
         _check_segments(pages, len(data))
-        said = _said(data, pages)
+        said = said_of_pages(data, pages)
         count = pages_said(said, pages[0].axes, len(pages))
         found = arrangement_of(said, pages[0].axes, pages[0].description, count)
         planes = _planes(pages) if count == len(pages) else _planes_behind(data, count, pages[0])
@@ -103,7 +86,7 @@ def read_tiff(data: bytes) -> Picture:
     )
 
 
-def _full_pages(file: tifffile.TiffFile) -> list[Any]:
+def full_pages(file: tifffile.TiffFile) -> list[Any]:
     """The full pages of the file, which are alike; thumbnails and masks do not count."""
     listed = iter(file.pages)
     every: list[Any] = []
@@ -136,10 +119,12 @@ def _kind(page: Any) -> str:
     size = " x ".join(map(str, page.shape))
     extra = "".join(f" {int(kind)}" for kind in page.extrasamples)
     name = getattr(page.photometric, "name", page.photometric)
-    return f"{size} {page.dtype} {name}{extra}"
+    whole = page.dtype is None or page.bitspersample in (1, 8 * page.dtype.itemsize)
+    bits = "" if whole else f" of {page.bitspersample} bits"
+    return f"{size} {page.dtype}{bits} {name}{extra}"
 
 
-def _said(data: bytes, pages: list[Any]) -> Said | None:
+def said_of_pages(data: bytes, pages: list[Any]) -> Said | None:
     """What the file says of its pages; None where that makes several series, or no sense."""
     # Only these two leave pages unlisted.
     if len(pages) == 1 and not pages[0].description.encode().startswith((SHAPED, IMAGEJ)):
@@ -159,7 +144,9 @@ def _said(data: bytes, pages: list[Any]) -> Said | None:
             axes=one.axes,
             shape=tuple(one.shape),
             indices=tuple(None if p is None else p.index for p in one.pages),
-            contiguous=len(one.pages) == 1 and one.dataoffset is not None,
+            contiguous=len(one.pages) == 1
+            and one.dataoffset is not None
+            and one.dataoffset + one.nbytes <= len(data),
         )
 
 
@@ -229,6 +216,8 @@ def _metadata(
     tags = {tag.code: tag.value for tag in first.tags}
     exif, text, notes = _exif_from(data, first.offset, arranged=count > 1)
     arranged, layout = None, _layout(first, tags)
+    if count == 1 and text is not None and (told := pages_told(text, first.shape)) > 1:
+        notes += (f"the description tells of {told} pages, but the file holds one",)
     if count > 1:
         if text is not None and text.startswith(SHAPED):
             held = said is not None and said.kind == "shaped" and layout.photometric != PALETTE
@@ -327,147 +316,6 @@ def _unlike_the_first(pages: list[Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-# --------------------------------------------------------------------------- writing
-
-
-def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
-    """The file, and a line for each thing that it does not hold."""
-    metadata, layout = picture.metadata, picture.metadata.tiff
-    said = TiffPages("") if layout is None or layout.pages is None else layout.pages
-    arrangement = arrangement_for(picture.stack, picture.pixels.shape, said.axes)
-    planes = arrangement.take_apart(picture.pixels)
-    streams = [metadata.exif, *said.exif][: len(planes)]
-    streams += [None] * (len(planes) - len(streams))
-    each = [_exif_directory(stream) for stream in streams]
-    exifs, notes = [exif for exif, _ in each], tuple(note for _, some in each for note in some)
-    large = planes.nbytes + len(planes) * (PAGE_BYTES + len(metadata.icc or b"")) >= CLASSIC_LIMIT
-    if large and any(exif.below for exif in exifs):
-        for exif in exifs:
-            exif.below.clear()
-        notes += ("EXIF of a TIFF over 4 GB not kept",)
-    text = text_for(said.text, arrangement, planes.shape[1:]) if len(planes) > 1 else None
-    if text is not None and exifs[0].tags.pop(DESCRIPTION, None) is not None:
-        notes += ("TIFF description not kept: it tells what the pages are",)
-    buffer = io.BytesIO()
-    with (
-        _errors_logged_are_raised(),
-        tifffile.TiffWriter(buffer, bigtiff=large, byteorder="<") as writer,
-    ):
-        for number, (plane, exif) in enumerate(zip(planes, exifs, strict=True)):
-            extratags = _extratags(exif)
-            if number == 0:
-                extratags += _first_page_tags(metadata.xmp, text, said)
-            writer.write(
-                plane,
-                metadata=None,
-                software=False,
-                iccprofile=metadata.icc,
-                extratags=extratags,
-                **_resolution_options(metadata),
-                **_sample_options(picture, plane),
-            )
-    data = bytearray(buffer.getbuffer())
-    _append_directories(data, exifs)
-    return bytes(data), tuple(dict.fromkeys(notes))
-
-
-def header(data: bytes) -> tuple[str, tuple[int, ...]]:
-    """Sample type and shape that a file just encoded claims to hold."""
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = _full_pages(file)
-    page = pages[0]
-    found = arrangement_of(_said(data, pages), page.axes, page.description, len(pages))
-    return np.dtype(page.dtype).name, found.shape(tuple(page.shape))
-
-
-def _first_page_tags(
-    xmp: bytes | None, text: bytes | None, said: TiffPages
-) -> list[tuple[int, int, int, Any, bool]]:
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    if xmp is not None:
-        tags.append((XMP, 1, len(xmp), xmp, True))
-    if text is not None:
-        tags.append((DESCRIPTION, 2, len(text) + 1, text + b"\0", True))
-        tags += said.imagej
-    return tags
-
-
-def _resolution_options(metadata: Metadata) -> dict[str, Any]:
-    density = metadata.tiff.density if metadata.tiff is not None else None
-    if metadata.dpi is None and density is not None:
-        return {"resolution": density, "resolutionunit": 1}
-    return {"resolution": metadata.dpi, "resolutionunit": 2 if metadata.dpi else None}
-
-
-def _sample_options(picture: Picture, plane: NDArray[Any]) -> dict[str, Any]:
-    """As the TIFF it came from, where that still fits; else the plain choice."""
-    layout = picture.metadata.tiff
-    channels = plane.shape[2] if plane.ndim == 3 else 1
-    rgb = channels - picture.alpha >= 3
-    extra = (0,) * (channels - picture.alpha - (3 if rgb else 1)) + (2,) * picture.alpha
-    compression: str | None = "adobe_deflate"
-    predicted = True
-    if layout is not None:
-        rgb = layout.photometric == RGB
-        extra = layout.extrasamples
-        compression = LOSSLESS.get(layout.compression, "adobe_deflate")
-        predicted = layout.predictor != 1 or layout.compression not in LOSSLESS
-    predicted = predicted and compression not in WITHOUT_PREDICTOR and plane.dtype != bool
-    return {
-        "photometric": "rgb" if rgb else "minisblack",
-        "planarconfig": "contig" if channels > 1 else None,
-        "extrasamples": extra or None,
-        "compression": compression,
-        "predictor": predicted,
-    }
-
-
-def _exif_directory(exif: bytes | None) -> tuple[Directory, tuple[str, ...]]:
-    """The EXIF stream taken apart, and a line for what of it the TIFF will not hold."""
-    if exif is None:
-        return Directory(), ()
-    order = "<" if exif[:2] == b"II" else ">"
-    directory, notes = descriptive(exif, struct.unpack_from(order + "I", exif.ljust(8), 4)[0])
-    notes += left_out_note(directory, "EXIF")
-    if directory.followed:
-        notes += ("EXIF thumbnail not kept",)
-    if EXIF_IFD in directory.below and MAKER_NOTE in directory.below[EXIF_IFD].tags:
-        notes += ("EXIF maker note copied; offsets inside it may no longer hold in a TIFF",)
-    return directory, notes
-
-
-def _extratags(exif: Directory) -> list[tuple[int, int, int, Any, bool]]:
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    for code, value in exif.tags.items():
-        kind = exif.tags.tagtype[code]
-        if isinstance(value, bytes):
-            value = value + b"\0" if kind == 2 else value
-            tags.append((code, kind, len(value), value, True))
-        else:
-            tags.append((code, kind, len(value) if isinstance(value, tuple) else 1, value, True))
-    # tifffile refuses to write these two pointers: place them one code lower, which keeps the
-    # order of the tags, and rename them once their offset is known.
-    return tags + [(pointer - 1, 4, 1, 0, True) for pointer in exif.below]
-
-
-def _append_directories(data: bytearray, exifs: list[Directory]) -> None:
-    """Put the directories at the end of the file and make the tags of their pages point there."""
-    if not any(exif.below for exif in exifs):
-        return
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages: list[Any] = list(file.pages)
-        places = [
-            (page.tags[pointer - 1], pointer, directory)
-            for page, exif in zip(pages, exifs, strict=True)
-            for pointer, directory in exif.below.items()
-        ]
-    for tag, pointer, directory in places:
-        data += b"\0" * (len(data) % 2)
-        struct.pack_into("<H", data, tag.offset, pointer)
-        struct.pack_into("<I", data, tag.valueoffset, len(data))
-        data += directory_bytes(directory, len(data))
-
-
 # --------------------------------------------------------------------------- errors
 
 
@@ -475,7 +323,7 @@ def _append_directories(data: bytearray, exifs: list[Directory]) -> None:
 def _of_page(number: int, count: int) -> Iterator[None]:
     """Errors say which of several pages they are from."""
     try:
-        with _errors_logged_are_raised():
+        with errors_logged_are_raised():
             yield
     except MemoryError:
         raise
@@ -508,7 +356,7 @@ def _log_collected() -> Iterator[list[logging.LogRecord]]:
 
 
 @contextmanager
-def _errors_logged_are_raised() -> Iterator[None]:
+def errors_logged_are_raised() -> Iterator[None]:
     """tifffile logs what it could not read and goes on; an error in the log is one here."""
     with _log_collected() as records:
         yield
