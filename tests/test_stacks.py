@@ -6,7 +6,7 @@ from conftest import by_reference
 
 import nlmeans
 from nlmeans import ParameterError, denoise, estimate_stack_sigma, nl_means, settings_for
-from nlmeans.parameters import VOLUME
+from nlmeans.parameters import VOLUME, table_row
 
 DTYPES = ["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]
 SMALL = {"h": 8, "search_size": 3}
@@ -26,8 +26,9 @@ def noisy(rng):
 def test_a_volume_is_the_three_dimensional_operation(noisy, dtype):
     volume = noisy[:3, :4, :5].astype(dtype)
     found = denoise(volume, 8, stack="volume")
-    h = VOLUME.h_over_sigma * 8
-    op = nl_means(8, h, (VOLUME.patch_size,) * 3, (VOLUME.search_size,) * 3)
+    row = table_row(8, volume, None, volume=True)
+    h = row.h_over_sigma * 8
+    op = nl_means(8, h, (row.patch_size,) * 3, (row.search_size,) * 3)
     np.testing.assert_allclose(found, by_reference(op, volume), rtol=1e-5)
     assert np.abs(found - denoise(volume, 8, h=h, patch_size=3, stack="pages")).max() > 1
 
@@ -45,6 +46,11 @@ def test_a_clip_takes_sizes_and_h_of_an_image(noisy):
     assert (clip.sigma, clip.h) == (frame.sigma, frame.h)
     assert clip.patch_size == (1, frame.patch_size, frame.patch_size)
     assert clip.search_size == (5, frame.search_size, frame.search_size)
+
+
+def test_volumes_have_a_table_of_their_own(noisy):
+    found = {settings_for(noisy, sigma, stack="volume").h / sigma for sigma in (2, 5, 40)}
+    assert sorted(found) == pytest.approx(sorted(row.h_over_sigma for row in VOLUME))
 
 
 def test_frames_that_differ_in_brightness_have_the_contrast_of_one(noisy):
