@@ -249,7 +249,7 @@ def _targets(
             message = f"{shown(path)} is named twice; name it once"
             raise click.UsageError(message)
         place = path.parent if folder is None else folder
-        target = targets[path] = output or place / f"{path.stem}{suffix}{path.suffix}"
+        target = targets[path] = output or place / _with_suffix(path.name, suffix)
         other = taken.setdefault(target.resolve(), path)
         if other is not path:
             message = (
@@ -265,6 +265,14 @@ def _targets(
             )
             raise click.UsageError(message)
     return targets
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """The suffix before the extension, which .ome.tif is one of."""
+    ending = Path(name).suffix
+    if Path(name).stem.lower().endswith(".ome"):
+        ending = name[-len(ending) - 4 :]
+    return name[: len(name) - len(ending)] + suffix + ending
 
 
 def _checked_suffix(

@@ -123,6 +123,14 @@ def test_channels_on_pages_of_their_own(cli):
         np.testing.assert_array_equal(file.asarray(), expected)
 
 
+def test_the_extension_of_ome_stays_whole(cli):
+    tifffile.imwrite("a.ome.TIF", FRAMES[:, :6, :7], ome=True, metadata={"axes": "TYX"})
+    assert cli("denoise", "a.ome.TIF", *SMALL)[0] == 0
+    assert files() == ["a.ome.TIF", "a_denoised.ome.TIF"]
+    with tifffile.TiffFile("a_denoised.ome.TIF") as file:
+        assert (file.series[0].kind, file.series[0].axes) == ("ome", "TYX")
+
+
 def test_a_single_picture_is_one_whatever_is_asked(cli):
     save("a.png", Picture(FRAMES[0], alpha=False, format="PNG"))
     for asked in ("auto", "volume", "clip", "pages"):

@@ -81,7 +81,7 @@ def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
 
 def header(data: bytes) -> tuple[str, tuple[int, ...]]:
     """Sample type and shape that a file just encoded claims to hold."""
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = full_pages(file)
     page = pages[0]
     found = arrangement_of(said_of_pages(data, pages), page.axes, page.description, len(pages))
@@ -162,7 +162,7 @@ def _append_directories(data: bytearray, exifs: list[Directory]) -> None:
     """Put the directories at the end of the file and make the tags of their pages point there."""
     if not any(exif.below for exif in exifs):
         return
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages: list[Any] = list(file.pages)
         places = [
             (page.tags[pointer - 1], pointer, directory)
