@@ -40,10 +40,10 @@ COLOUR = (
     Row(math.inf, 7, 21, 0.45),
 )
 
-# Cubes. The best h/sigma with Gaussian noise of sigma 5, 10 and 20, by the odd-numbered slices of a
-# T1-weighted head phantom (181x217x181): in two slabs of 12 whole slices, and in three crops without
-# background, whose relative noise is twice as high. In the crops patches of 5 lose 1.1 dB at sigma
-# 5 and 0.1 dB at 20; windows of 7, a quarter of the work, are within 0.2 dB, above or below.
+# Cubes. The best h/sigma with Gaussian noise of sigma 5, 10 and 20, by the odd-numbered slices of
+# a T1-weighted head phantom (181x217x181): in two slabs of 12 whole slices, and in three crops
+# without background, whose relative noise is twice as high. In the crops patches of 5 lose 1.1 dB
+# at sigma 5 and 0.1 dB at 20; windows of 7, a quarter of the work, are within 0.2 dB.
 VOLUME = (
     Row(0.15, 3, 11, 0.95),
     Row(0.28, 3, 11, 0.75),

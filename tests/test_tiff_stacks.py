@@ -154,7 +154,7 @@ def test_pages_told_of_but_not_there_are_noted(tmp_path, text):
     (tmp_path / "a.tif").write_bytes(data[:-100])
     found = load(tmp_path / "a.tif")
     assert found.pixels.shape == (16, 16)
-    assert "the description tells of 4 pages, but the file holds one" in found.notes
+    assert "the description tells of 4 pages, but the file holds 1" in found.notes
 
 
 def test_a_description_gives_way_to_that_of_the_axes(tmp_path):
@@ -220,6 +220,27 @@ def test_ome_planes_in_another_order_than_the_pages_are_pages(tmp_path):
     np.testing.assert_array_equal(found.pixels, pixels)
     save(tmp_path / "c.tif", found)
     assert series(tmp_path / "c.tif") == series(tmp_path / "b.tif")
+
+
+def test_a_description_that_the_pages_contradict(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", random_pixels((3, 9, 8)), metadata={"axes": "ZYX"}, **GREY)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    place = data.index(b'[3, 9, 8], "axes"')
+    data[place : place + 9] = b"[7, 9, 8]"
+    (tmp_path / "b.tif").write_bytes(data)
+    found = load(tmp_path / "b.tif")
+    assert (found.stack, found.pixels.shape) == ("I", (3, 9, 8))
+    assert found.notes == ("the description tells of 7 pages, but the file holds 3",)
+    save(tmp_path / "c.tif", found)
+    assert_same(load(tmp_path / "c.tif"), found)
+
+
+def test_tags_of_any_type_come_through(tmp_path):
+    tag = (271, 5, 1, (1, 3), True)
+    (tmp_path / "a.tif").write_bytes(tiff_bytes(random_pixels((9, 8)), extratags=[tag]))
+    save(tmp_path / "b.tif", load(tmp_path / "a.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages[0].tags[271].value == (1, 3)
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd"])

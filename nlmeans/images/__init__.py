@@ -294,7 +294,7 @@ def _check_header(data: bytes, picture: Picture) -> None:
     if picture.format == "TIFF":
         from nlmeans.images.tiff_writing import header
 
-        found = header(data)
+        found = header(data, picture)
     else:
         found = codecs.header(data, picture.format)
     asked = picture.pixels.dtype.name, picture.pixels.shape

@@ -57,7 +57,7 @@ def read_tiff(data: bytes) -> Picture:
         pages = full_pages(file)
         _check_samples(pages[0])
         _check_segments(pages, len(data))
-        said = said_of_pages(data, pages)
+        said = _said(data, pages)
         count = pages_said(said, pages[0].axes, len(pages))
         found = arrangement_of(said, pages[0].axes, pages[0].description, count)
         planes = _planes(pages) if count == len(pages) else _planes_behind(data, count, pages[0])
@@ -124,7 +124,7 @@ def _kind(page: Any) -> str:
     return f"{size} {page.dtype}{bits} {name}{extra}"
 
 
-def said_of_pages(data: bytes, pages: list[Any]) -> Said | None:
+def _said(data: bytes, pages: list[Any]) -> Said | None:
     """What the file says of its pages; None where that makes several series, or no sense."""
     # Only these two leave pages unlisted.
     if len(pages) == 1 and not pages[0].description.encode().startswith((SHAPED, IMAGEJ)):
@@ -134,20 +134,20 @@ def said_of_pages(data: bytes, pages: list[Any]) -> Said | None:
     with _log_collected(), tifffile.TiffFile(io.BytesIO(data)) as file:
         try:
             series: list[Any] = list(file.series)
+            if len(series) != 1:
+                return None
+            (one,) = series
+            return Said(
+                kind=one.kind,
+                axes=one.axes,
+                shape=tuple(one.shape),
+                indices=tuple(None if p is None else p.index for p in one.pages),
+                contiguous=len(one.pages) == 1
+                and one.dataoffset is not None
+                and one.dataoffset + one.nbytes <= len(data),
+            )
         except Exception:
             return None
-        if len(series) != 1:
-            return None
-        (one,) = series
-        return Said(
-            kind=one.kind,
-            axes=one.axes,
-            shape=tuple(one.shape),
-            indices=tuple(None if p is None else p.index for p in one.pages),
-            contiguous=len(one.pages) == 1
-            and one.dataoffset is not None
-            and one.dataoffset + one.nbytes <= len(data),
-        )
 
 
 def _planes(pages: list[Any]) -> NDArray[Any]:
@@ -216,8 +216,8 @@ def _metadata(
     tags = {tag.code: tag.value for tag in first.tags}
     exif, text, notes = _exif_from(data, first.offset, arranged=count > 1)
     arranged, layout = None, _layout(first, tags)
-    if count == 1 and text is not None and (told := pages_told(text, first.shape)) > 1:
-        notes += (f"the description tells of {told} pages, but the file holds one",)
+    if text is not None and (told := pages_told(text, first.shape)) > count:
+        notes += (f"the description tells of {told} pages, but the file holds {count}",)
     if count > 1:
         if text is not None and text.startswith(SHAPED):
             held = said is not None and said.kind == "shaped" and layout.photometric != PALETTE

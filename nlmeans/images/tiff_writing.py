@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from nlmeans.images.arrangement import arrangement_for, arrangement_of, text_for
+from nlmeans.images.arrangement import Arrangement, arrangement_for, text_for
 from nlmeans.images.exif import (
     DESCRIPTION,
     EXIF_IFD,
@@ -22,7 +23,7 @@ from nlmeans.images.exif import (
     left_out_note,
 )
 from nlmeans.images.formats import Metadata, Picture, TiffPages
-from nlmeans.images.tiff import RGB, errors_logged_are_raised, full_pages, said_of_pages
+from nlmeans.images.tiff import RGB, errors_logged_are_raised, full_pages
 
 LOSSLESS = {
     1: None,
@@ -35,6 +36,7 @@ LOSSLESS = {
 }
 WITHOUT_PREDICTOR = (None, "packbits")
 CLASSIC_LIMIT = 2**32 - 2**25  # of bytes that classic TIFF is trusted with
+RATIONALS = (5, 10)  # types of tags
 PAGE_BYTES = 2**12  # allowed for the tags of a page
 
 
@@ -42,7 +44,7 @@ def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
     """The file, and a line for each thing that it does not hold."""
     metadata, layout = picture.metadata, picture.metadata.tiff
     said = TiffPages("") if layout is None or layout.pages is None else layout.pages
-    arrangement = arrangement_for(picture.stack, picture.pixels.shape, said.axes)
+    arrangement = _arrangement(picture)
     planes = arrangement.take_apart(picture.pixels)
     streams = [metadata.exif, *said.exif][: len(planes)]
     streams += [None] * (len(planes) - len(streams))
@@ -79,13 +81,20 @@ def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
     return bytes(data), tuple(dict.fromkeys(notes))
 
 
-def header(data: bytes) -> tuple[str, tuple[int, ...]]:
-    """Sample type and shape that a file just encoded claims to hold."""
+def header(data: bytes, picture: Picture) -> tuple[str, tuple[int, ...]]:
+    """Sample type and shape that the file just encoded of a picture claims to hold."""
     with errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = full_pages(file)
-    page = pages[0]
-    found = arrangement_of(said_of_pages(data, pages), page.axes, page.description, len(pages))
-    return np.dtype(page.dtype).name, found.shape(tuple(page.shape))
+    page, arrangement = pages[0], _arrangement(picture)
+    if math.prod(arrangement.lengths) != len(pages):
+        arrangement = Arrangement("I", (len(pages),))
+    return np.dtype(page.dtype).name, arrangement.shape(tuple(page.shape))
+
+
+def _arrangement(picture: Picture) -> Arrangement:
+    layout = picture.metadata.tiff
+    axes = None if layout is None or layout.pages is None else layout.pages.axes
+    return arrangement_for(picture.stack, picture.pixels.shape, axes)
 
 
 def _first_page_tags(
@@ -148,7 +157,11 @@ def _extratags(exif: Directory) -> list[tuple[int, int, int, Any, bool]]:
     tags: list[tuple[int, int, int, Any, bool]] = []
     for code, value in exif.tags.items():
         kind = exif.tags.tagtype[code]
-        if isinstance(value, bytes):
+        if kind in RATIONALS:
+            each = value if isinstance(value, tuple) else (value,)
+            pairs = tuple(n for v in each for n in (v.numerator, v.denominator))
+            tags.append((code, kind, len(each), pairs, True))
+        elif isinstance(value, bytes):
             value = value + b"\0" if kind == 2 else value
             tags.append((code, kind, len(value), value, True))
         else:
