@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,13 @@ from nlmeans.cli.options import (
     filter_options,
     inputs_argument,
     json_option,
+    stack_option,
 )
+from nlmeans.cli.stacks import Part, Taken, between, taken_as
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nlmeans.denoising import Settings
 
 SUFFIX = "_denoised"
@@ -36,7 +41,9 @@ Examples:
   nlmeans denoise *.png -O clean --strength 0.8 --threads 2
       several files into a folder that is there, a little weaker
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
-      keep 30 % of the original, replace out.png if it is there"""
+      keep 30 % of the original, replace out.png if it is there
+  nlmeans denoise frames.tif --stack clip
+      the pages are frames in time: use those before and after"""
 )
 @inputs_argument()
 @click.option(
@@ -65,6 +72,7 @@ Examples:
     help="Put this text between the input's name and its extension.",
 )
 @filter_options
+@stack_option
 @click.option(
     "--amount",
     type=NumberType(0, 1, above=False),
@@ -112,6 +120,7 @@ def denoise(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    stack: str,
     amount: float,
     quality: int | None,
     threads: int | None,
@@ -121,59 +130,54 @@ def denoise(
 ) -> int:
     """Denoise image files: PNG, JPEG, TIFF, WebP, BMP, PNM; 8 and 16 bit, float TIFF.
 
-    Bit depth, alpha, EXIF, ICC profile and resolution are kept. The input is never changed, an
-    output appears whole or not at all, and after an error the other files still get done.
+    Bit depth, alpha, EXIF, ICC profile and resolution are kept; in TIFFs of several pages also
+    what ImageJ and OME say of them. The input is never changed, an output appears whole or not at
+    all, and after an error the other files still get done.
     """  # fmt: skip
     targets = _targets(inputs, output, output_folder, suffix)
 
     def work(path: Path) -> Report:
-        from nlmeans.denoising import denoise as denoise_array
         from nlmeans.denoising import settings_for
         from nlmeans.images import check_output, load, save
 
         target = targets[path]
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
-        layout: dict[str, Any] = {
-            "channel_axis": picture.channel_axis,
-            "alpha": picture.alpha,
-        }
+        taken = taken_as(picture, stack)
+        level = sigma.levels(picture)
         start = time.perf_counter()
-        settings = settings_for(
-            picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
-            search_size=search_size, strength=strength, **layout,
+        settings = taken.map(
+            lambda _, part: settings_for(
+                picture.pixels[part], level, h=h, patch_size=patch_size,
+                search_size=search_size, strength=strength, **taken.layout,
+            )
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        if settings.h:
-            _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
+        if any(used.h for used in settings):
+            _load_kernel(picture.pixels.dtype, taken, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = denoise_array(
-                picture.pixels, settings.sigma, h=settings.h or None,
-                patch_size=settings.patch_size, search_size=settings.search_size,
-                amount=amount, threads=threads, progress=progress, **layout,
-            )  # fmt: skip
+            pixels = _filtered(taken, settings, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
+        own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
-            text=_summary(path, target, settings, sigma, seconds, picture.megapixels),
+            text=_summary(path, target, taken, settings, sigma, seconds),
             record={
                 "output": str(target),
-                "sigma": settings.sigma,
                 "sigma_estimated": sigma.value is None,
-                "h": settings.h,
-                "patch_size": settings.patch_size,
-                "search_size": settings.search_size,
+                **taken.record,
+                **_settings_record(settings),
                 "amount": amount,
                 "megapixels": picture.megapixels,
                 "seconds": seconds,
                 "megapixels_per_second": picture.megapixels / seconds,
-                "notes": [*picture.notes, *notes],
+                "notes": [*own_notes, *notes],
             },
             notes=tuple(
                 f"{shown(file)}: {note}"
-                for file, some in ((path, picture.notes), (target, notes))
+                for file, some in ((path, own_notes), (target, notes))
                 for note in some
             ),
         )
@@ -181,7 +185,40 @@ def denoise(
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
 
 
-def _load_kernel(dtype: Any, *, silent: bool) -> None:
+def _filtered(
+    taken: Taken,
+    settings: list["Settings"],
+    amount: float,
+    threads: int | None,
+    progress: Callable[[float], None],
+) -> "NDArray[Any]":
+    """The picture's pixels, every part filtered with its own settings."""
+    import numpy as np
+
+    from nlmeans.denoising import denoise as denoise_array
+
+    pixels = taken.picture.pixels
+    result = np.empty_like(pixels)
+
+    def run(k: int, part: Part) -> None:
+        used = settings[k]
+        result[part] = denoise_array(
+            pixels[part], used.sigma, h=used.h or None, patch_size=used.patch_size,
+            search_size=used.search_size, amount=amount, threads=threads,
+            progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
+        )  # fmt: skip
+
+    taken.map(run)
+    return result
+
+
+def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
+    """One set, or one for each of several parts."""
+    each = [asdict(used) for used in settings]
+    return each[0] if len(each) == 1 else {"parts": each}
+
+
+def _load_kernel(dtype: Any, taken: Taken, *, silent: bool) -> None:
     """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
@@ -193,7 +230,8 @@ def _load_kernel(dtype: Any, *, silent: bool) -> None:
     if sys.stderr.isatty() and not silent:
         patience.start()
     try:
-        nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
+        axes = 3 if taken.stack in ("volume", "clip") else 2
+        nl_means(1, 1, 1, 1)(np.zeros((1,) * axes, dtype))
     finally:
         patience.cancel()
 
@@ -211,7 +249,7 @@ def _targets(
             message = f"{shown(path)} is named twice; name it once"
             raise click.UsageError(message)
         place = path.parent if folder is None else folder
-        target = targets[path] = output or place / f"{path.stem}{suffix}{path.suffix}"
+        target = targets[path] = output or place / _with_suffix(path.name, suffix)
         other = taken.setdefault(target.resolve(), path)
         if other is not path:
             message = (
@@ -227,6 +265,14 @@ def _targets(
             )
             raise click.UsageError(message)
     return targets
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """The suffix before the extension, which .ome.tif is one of."""
+    ending = Path(name).suffix
+    if Path(name).stem.lower().endswith(".ome"):
+        ending = name[-len(ending) - 4 :]
+    return name[: len(name) - len(ending)] + suffix + ending
 
 
 def _checked_suffix(
@@ -272,16 +318,22 @@ def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[float], None]]:
 
 
 def _summary(
-    path: Path, target: Path, used: "Settings", asked: Sigma, seconds: float, megapixels: float
+    path: Path, target: Path, taken: Taken, used: list["Settings"], asked: Sigma, seconds: float
 ) -> str:
     found = "estimated" if asked.value is None else "given"
+    patches, searches = (
+        " or ".join(dict.fromkeys(map(_size, sizes)))
+        for sizes in ([each.patch_size for each in used], [each.search_size for each in used])
+    )
     did = (
-        f"h {_short(used.h)}, patch {_size(used.patch_size)}, search {_size(used.search_size)}"
-        if used.h
+        f"h {between([each.h for each in used], _short)}, patch {patches}, search {searches}"
+        if any(each.h for each in used)
         else "no noise: copied"
     )
+    megapixels = taken.picture.megapixels
     return (
-        f"{shown(path)} -> {shown(target)}: sigma {_short(used.sigma)} ({found}), {did}; "
+        f"{shown(path)} -> {shown(target)}: {taken}"
+        f"sigma {between([each.sigma for each in used], _short)} ({found}), {did}; "
         f"{megapixels:.3g} MP in {seconds:.2f} s, {megapixels / seconds:.3g} MP/s"
     )
 

@@ -83,12 +83,12 @@ class NumberType(click.ParamType[float]):
 
 
 class SizeType(click.ParamType[Size]):
-    """An odd side, or height x width."""
+    """An odd side, height x width, or depth x height x width."""
 
     name = "size"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "N|NxM"
+        return "N|NxM|KxNxM"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
         from nlmeans.checks import LARGEST_SIZE
@@ -97,10 +97,10 @@ class SizeType(click.ParamType[Size]):
             return value  # type: ignore[no-any-return]
         parts = value.lower().split("x")
         sides = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
-        if len(sides) > 2 or not all(1 <= s <= LARGEST_SIZE and s % 2 for s in sides):
+        if len(sides) > 3 or not all(1 <= s <= LARGEST_SIZE and s % 2 for s in sides):
             self.fail(
                 f"{value!r} is no size; allowed are odd whole numbers from 1 to {LARGEST_SIZE}, "
-                "such as 7, or 7x5 for height x width",
+                "such as 7, 7x5 for height x width, or 3x7x5 for depth x height x width",
                 param, ctx,
             )  # fmt: skip
         return sides[0] if len(sides) == 1 else tuple(sides)
@@ -141,11 +141,13 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--patch-size", type=SizeType(), default=None, show_default="from sigma",
-            help="Side of the patches compared, in pixels, odd, 1 to 9999; NxM is height x width.",
+            help="Side of the patches compared, in pixels, odd, 1 to 9999; NxM is height x width, "
+            "KxNxM depth x height x width. In a clip N and NxM are 1 frame deep.",
         ),
         click.option(
             "--search-size", type=SizeType(), default=None, show_default="from sigma",
-            help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width.",
+            help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width, "
+            "KxNxM depth x height x width. In a clip N and NxM are 5 frames deep.",
         ),
         click.option(
             "--strength", type=NumberType(0, math.inf, above=True), default=1.0,
@@ -156,6 +158,14 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         command = option(command)
     return command
 
+
+stack_option = click.option(
+    "--stack", type=click.Choice(["auto", "volume", "clip", "pages"]), default="auto",
+    show_default=True,
+    help="What the pages of a file are: a volume in space, a clip in time, or pages each for "
+    "itself; auto goes by the file, and takes what it does not name as pages. A single picture "
+    "is one with any of them.",
+)  # fmt: skip
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, default=False, show_default="text",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
+from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument, stack_option
+from nlmeans.cli.stacks import taken_as
 
 
 @click.command(
@@ -15,6 +16,7 @@ Examples:
 )
 @inputs_argument(many=False)
 @filter_options
+@stack_option
 def plan(
     path: Path,
     sigma: Sigma,
@@ -22,11 +24,12 @@ def plan(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    stack: str,
 ) -> int:
     """Show what `nlmeans denoise` would run on a file, without running it.
 
     Prints the noise level, the equation with its numbers, the kernel with the reason for it, and
-    the operations and memory it takes.
+    the operations and memory it takes; of several pages or volumes taken alone for the first.
     """
 
     def work(path: Path) -> Report:
@@ -34,18 +37,23 @@ def plan(
         from nlmeans.images import load
 
         picture = load(path)
+        taken = taken_as(picture, stack)
+        first = taken.parts[0]
         settings = settings_for(
-            picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
-            search_size=search_size, strength=strength, channel_axis=picture.channel_axis,
-            alpha=picture.alpha,
+            picture.pixels[first], sigma.levels(picture), h=h, patch_size=patch_size,
+            search_size=search_size, strength=strength, **taken.layout,
         )  # fmt: skip
         found = "estimated" if sigma.value is None else "given"
-        heading = f"{shown(path)}: sigma {settings.sigma:.4g} ({found})"
+        which = "in the first " if len(taken.parts) > 1 else ""
+        heading = f"{shown(path)}: {taken}{which}sigma {settings.sigma:.4g} ({found})"
+        notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
         operation = settings.operation()
         if operation is None:
-            return Report(f"{heading}\n\nnothing to remove: the picture would be copied", {})
-        colours = picture.colours
-        plan = operation.plan(colours.shape, channel_axis=picture.channel_axis, dtype=colours.dtype)
-        return Report(f"{heading}\n\n{operation}\n\n{plan}", {})
+            text = f"{heading}\n\nnothing to remove: the picture would be copied"
+            return Report(text, {}, notes)
+        colours = picture.colours[first]
+        axis = taken.layout["channel_axis"]
+        plan = operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
+        return Report(f"{heading}\n\n{operation}\n\n{plan}", {}, notes)
 
     return each_file([path], work)

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "classical": ["nl_means"],
         "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
-        "noise": ["estimate_sigma"],
+        "noise": ["estimate_sigma", "estimate_stack_sigma"],
         "operation": ["Operation"],
         "pairwise": [
             "PAIRWISE",
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
     from nlmeans.noise import estimate_sigma as estimate_sigma
+    from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
     from nlmeans.operation import Operation as Operation
     from nlmeans.pairwise import PAIRWISE as PAIRWISE
     from nlmeans.pairwise import Pairwise as Pairwise

@@ -11,7 +11,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, grid_shape
+from nlmeans.layout import stack_axis
 
+_MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
 _SIDE = 8  # of a patch
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
 _PATCHES = 1 << 16  # looked at; larger images are sub-sampled, four times as many gain nothing
@@ -127,6 +129,71 @@ def estimate_sigma(
     channels = _channels(image, channel_axis)
     levels = [_level(c, float(c.min()), float(c.max())) for c in channels]
     return levels[0] if channel_axis is None else np.array(levels)
+
+
+@overload
+def estimate_stack_sigma(stack: ArrayLike, *, channel_axis: None = None) -> float: ...
+
+
+@overload
+def estimate_stack_sigma(stack: ArrayLike, *, channel_axis: int) -> NDArray[np.float64]: ...
+
+
+def estimate_stack_sigma(
+    stack: ArrayLike, *, channel_axis: int | None = None
+) -> float | NDArray[np.float64]:
+    """Estimate the standard deviation of the noise in a volume or clip: one level for all of it.
+
+    The median over the images along the first axis of what `estimate_sigma` finds in each, at most
+    15 of them, spread evenly. Constant images, such as the empty ends of a volume, do not count.
+
+    Parameters
+    ----------
+    stack : (images, rows, columns) array, or 4-D with `channel_axis`
+        As in `estimate_sigma`.
+    channel_axis : int, optional
+        The axis that holds the channels. The first of the others is that of the images.
+
+    Returns
+    -------
+    float, or (channels,) float64 array with `channel_axis`
+        In the units of `stack`. 0 where all images are constant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `estimate_sigma`, whose smallest image is that of the images here.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> noisy = np.random.default_rng(0).normal(100, 20, (9, 64, 64))
+    >>> noisy[4] *= 3  # one bad image changes little
+    >>> round(nlmeans.estimate_stack_sigma(noisy))
+    20
+    """
+    array = checked_array("stack", stack)
+    axis = checked_axis("stack", array.ndim, channel_axis)
+    if len(grid_shape(array.shape, axis)) != 3:
+        message = (
+            f"stack has shape {array.shape}; estimating its noise takes 3 axes, and one more with "
+            "channel_axis"
+        )
+        raise ValueError(message)
+    images = np.moveaxis(spread_slices(array, axis), stack_axis(axis), 0)
+    within = axis and axis - 1  # without the axis of the images
+    each = [np.atleast_1d(estimate_sigma(image, channel_axis=within)) for image in images]
+    found = [levels for levels in each if levels.any()]
+    levels = np.median(found or each, axis=0)
+    return float(levels[0]) if axis is None else np.asarray(levels)
+
+
+def spread_slices(stack: NDArray[Any], channel_axis: int | None) -> NDArray[Any]:
+    """The images of a stack that its estimates look at: at most 15, spread evenly."""
+    along = stack_axis(channel_axis)
+    count = stack.shape[along]
+    few = min(count, _MOST_SLICES)
+    return np.take(stack, [(2 * k + 1) * count // (2 * few) for k in range(few)], axis=along)
 
 
 def joint_sigma(levels: float | NDArray[np.float64]) -> float:

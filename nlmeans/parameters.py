@@ -40,20 +40,39 @@ COLOUR = (
     Row(math.inf, 7, 21, 0.45),
 )
 
+# Cubes. The best h/sigma with Gaussian noise of sigma 5, 10 and 20, by the odd-numbered slices of
+# a T1-weighted head phantom (181x217x181): in two slabs of 12 whole slices, and in three crops
+# without background, whose relative noise is twice as high. In the crops patches of 5 lose 1.1 dB
+# at sigma 5 and 0.1 dB at 20; windows of 7, a quarter of the work, are within 0.2 dB.
+VOLUME = (
+    Row(0.15, 3, 11, 0.95),
+    Row(0.28, 3, 11, 0.75),
+    Row(math.inf, 3, 11, 0.6),
+)
 
-def table_row(sigma: float, image: NDArray[Any], axis: int | None) -> Row:
-    """The row for an image (H, W), or with a channel axis, with noise sigma."""
+# A clip takes its row, h among it, from the tables above, as its patches lie in a frame.
+PATCH_FRAMES, SEARCH_FRAMES = 1, 5
+
+
+def table_row(sigma: float, image: NDArray[Any], axis: int | None, *, volume: bool = False) -> Row:
+    """The row for an image (H, W), or several (N, H, W), or with a channel axis, of noise sigma.
+
+    Of a volume several slices.
+    """
     channels = 1 if axis is None else image.shape[axis]
     level = relative_noise(sigma, image, axis)
-    return next(row for row in (GREY if channels == 1 else COLOUR) if level <= row.up_to)
+    table = VOLUME if volume else GREY if channels == 1 else COLOUR
+    return next(row for row in table if level <= row.up_to)
 
 
 def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float:
     """sigma over the contrast: the standard deviation of the image without its noise.
 
-    Independent of the image's units. Over several channels the mean of their variances counts.
+    Independent of the image's units. Over several channels, or images (N, H, W), the mean of their
+    variances counts.
     """
     planes = image[None] if axis is None else np.moveaxis(image, axis, 0)
+    planes = planes.reshape(-1, *planes.shape[-2:])
     # Scaled first, so that squares of any magnitude stay finite.
     scale = max(float(np.abs(planes.max())), float(np.abs(planes.min())), sigma)
     if scale == 0:

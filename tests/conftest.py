@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from nlmeans.cli.main import run
 from numpy.typing import NDArray
 
 from nlmeans import Operation
@@ -23,6 +25,23 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def cli(capfd, monkeypatch, tmp_path):
+    """Run the command line inside tmp_path; returns (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        handler = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as exit_:
+            run([str(a) for a in arguments])
+        signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return exit_.value.code, out, err
+
+    return call
 
 
 def by_reference(

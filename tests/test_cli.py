@@ -14,7 +14,7 @@ import click
 import numpy as np
 import pytest
 from nlmeans.cli import exits
-from nlmeans.cli.main import main, run
+from nlmeans.cli.main import main
 from PIL import Image
 from skimage import data
 
@@ -24,23 +24,6 @@ from nlmeans.images import FORMATS, Picture, load, save
 RNG = np.random.default_rng(11)
 GREY = np.clip(data.camera()[100:148, 200:264] + RNG.normal(0, 15, (48, 64)), 0, 255)
 COLOUR = np.clip(data.astronaut()[:48, 200:264] + RNG.normal(0, 15, (48, 64, 3)), 0, 255)
-
-
-@pytest.fixture
-def cli(capfd, monkeypatch, tmp_path):
-    """Run the command line inside tmp_path; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        handler = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as exit_:
-            run([str(a) for a in arguments])
-        signal.signal(signal.SIGTERM, handler)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return exit_.value.code, out, err
-
-    return call
 
 
 def picture(path, pixels=GREY, dtype=np.uint8):
@@ -263,7 +246,7 @@ def test_tiny_pictures_work_when_sigma_is_given(cli):
         ("--sigma", "loud"), ("--sigma", ""), ("--sigma", "-5%"),
         ("--h", "0"), ("--h", "-2"), ("--h", "nan"),
         ("--patch-size", "4"), ("--patch-size", "-7"), ("--patch-size", "0"),
-        ("--patch-size", "99999"), ("--patch-size", "3x"), ("--patch-size", "3x3x3"),
+        ("--patch-size", "99999"), ("--patch-size", "3x"), ("--patch-size", "3x3x3x3"),
         ("--search-size", "20"), ("--search-size", "1.5"), ("--search-size", "100001"),
         ("--strength", "0"), ("--strength", "-1"), ("--strength", "inf"),
         ("--amount", "1.1"), ("--amount", "-0.1"), ("--amount", "nan"),

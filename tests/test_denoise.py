@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 from nlmeans import ParameterError, denoise, settings_for
-from nlmeans.parameters import COLOUR, GREY, relative_noise
+from nlmeans.parameters import COLOUR, GREY, VOLUME, relative_noise
 
 DTYPES = ["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]
 
@@ -160,7 +160,7 @@ def test_given_values_win_over_the_table(camera):
 
 
 def test_table_is_ordered_and_complete():
-    for table in (GREY, COLOUR):
+    for table in (GREY, COLOUR, VOLUME):
         bounds = [row.up_to for row in table]
         assert bounds == sorted(bounds)
         assert bounds[-1] == np.inf

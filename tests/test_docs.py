@@ -24,7 +24,7 @@ def test_every_option_in_the_readme_exists():
         for parameter in command.params
         for option in parameter.opts
     } | {"--help"}
-    shell = "".join(re.findall(r"nlmeans (?:denoise|estimate|plan)[^\n`#]*", README))
+    shell = "\n".join(re.findall(r"nlmeans (?:denoise|estimate|plan)[^\n`#]*", README))
     used = set(re.findall(r"(?<=\s)--?[a-zA-Z][a-z-]*", shell))
     assert used
     assert used <= known
@@ -41,6 +41,25 @@ def test_the_output_shown_of_estimate_is_real(capfd, monkeypatch):
     inputs = sorted(str(p) for p in Path("sample_images").glob("*_noisy.png"))
     main(["estimate", *inputs], standalone_mode=False)
     assert capfd.readouterr().out == shown
+
+
+def test_the_output_shown_of_a_stack_is_real(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    section = README.split("## Volumes, clips, many pages")[1].split("\n## ")[0]
+    names = doctest.DocTestParser().get_doctest(section, {}, "README", None, None)
+    runner = doctest.DocTestRunner()
+    runner.run(names, clear_globs=False)
+    written = re.search(r"^tifffile.*$", section, re.MULTILINE)
+    exec(written[0], names.globs)
+    shown = section.split("```console\n")[1].split("```")[0]
+    commands = re.findall(r"^\$ nlmeans (.*)$", shown, re.MULTILINE)
+    for command in commands:
+        main(command.split(), standalone_mode=False)
+    out, err = capfd.readouterr()
+    lines = [line for line in shown.splitlines() if not line.startswith("$")]
+    timed = re.compile(r"; [\d.]+ MP in .*")
+    found = [timed.sub("", line) for line in (err + out).splitlines()]
+    assert found == [timed.sub("", line) for line in lines]
 
 
 def test_continuous_integration_runs_the_readme_command():

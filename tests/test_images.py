@@ -629,8 +629,6 @@ BAD_CONTENT = {
     "gif.gif": (encoded(RGB, "GIF"), "256 colours.*PNG first"),
     "apng.png": (encoded(RGB, "PNG", **ANIMATION), "3 frames.*split it first"),
     "moving.webp": (encoded(RGB, "WEBP", **ANIMATION), "3 frames.*split it first"),
-    "pages.tif": (encoded(RGB, "TIFF", **ANIMATION), "3 pages.*split it first"),
-    "stack.tif": (tiff_bytes(random_pixels((4, 16, 16)), imagej=True, metadata={}), "4 pages"),
     "volume.tif": (
         tiff_bytes(random_pixels((16, 16, 16)), volumetric=True, photometric="minisblack"),
         "volume with axes ZYX",

@@ -61,12 +61,15 @@ def load(path: StrPath) -> Picture:
     Parameters
     ----------
     path : path-like
-        A PNG, JPEG, TIFF, WebP, BMP or PNM file with one picture in it.
+        A PNG, JPEG, WebP, BMP or PNM file with one picture in it, or a TIFF of any number of
+        pages of one kind.
 
     Returns
     -------
     Picture
         ``pixels`` (H, W) or (H, W, C), sample type as in the file; palettes become RGB or RGBA.
+        Those of a stack have its axes before these, and ``stack`` says what they are. ImageJ's,
+        OME's and tifffile's axes T, Z and C are understood.
 
     Raises
     ------
@@ -272,7 +275,7 @@ def save(
 
 def _encode(picture: Picture, suffix: str, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     if picture.format == "TIFF":
-        from nlmeans.images.tiff import write_tiff
+        from nlmeans.images.tiff_writing import write_tiff
 
         return write_tiff(picture)
     if picture.format == "PNG":
@@ -289,9 +292,9 @@ def _encode(picture: Picture, suffix: str, quality: int | None) -> tuple[bytes, 
 def _check_header(data: bytes, picture: Picture) -> None:
     """The encoded file must claim just what was asked for."""
     if picture.format == "TIFF":
-        from nlmeans.images.tiff import header
+        from nlmeans.images.tiff_writing import header
 
-        found = header(data)
+        found = header(data, picture)
     else:
         found = codecs.header(data, picture.format)
     asked = picture.pixels.dtype.name, picture.pixels.shape

@@ -5,7 +5,10 @@ Facts and plain values only: nothing here reads, writes or decodes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -46,6 +49,7 @@ CARRIED = {
 }
 LONGEST_SIDE = {"JPEG": 65500, "WebP": 16383}
 JPEG_SEGMENT = 65500  # bytes of EXIF or XMP that one segment holds
+STACKS = ("", "I", "Z", "T", "TZ")
 PNM_KINDS = {".pbm": "1-bit", ".pgm": "grey", ".ppm": "RGB"}
 
 SIGNATURES = {
@@ -92,6 +96,28 @@ class Unsupported(ValueError):
 
 
 @dataclass(frozen=True)
+class TiffPages:
+    """How a TIFF held several pages.
+
+    Attributes
+    ----------
+    axes : str
+        The letters T, Z and C of the axes along which they follow each other, slowest first; or I.
+    text : bytes or None
+        The description that says so: ImageJ's, OME's or tifffile's.
+    imagej : tuple of tags
+        What else ImageJ says, as tifffile writes it: code, type, count, value, once.
+    exif : tuple of bytes or None
+        That of the pages after the first, as in `Metadata`.
+    """
+
+    axes: str
+    text: bytes | None = None
+    imagej: tuple[tuple[int, int, int, bytes, bool], ...] = ()
+    exif: tuple[bytes | None, ...] = ()
+
+
+@dataclass(frozen=True)
 class TiffLayout:
     """How a TIFF held its samples, so that it can be written back alike."""
 
@@ -99,6 +125,8 @@ class TiffLayout:
     compression: int
     predictor: int
     extrasamples: tuple[int, ...]
+    density: tuple[tuple[int, int], tuple[int, int]] | None = None  # in a unit that is not told
+    pages: TiffPages | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,7 @@ class Picture:
 
     Attributes
     ----------
-    pixels : ndarray, (H, W) or (H, W, C)
+    pixels : ndarray, (H, W) or (H, W, C), after the axes of a stack
         uint8, uint16, int16, float16, float32, float64 or bool (1-bit; True is white), in native
         byte order, rows as stored: an orientation tag is kept in the metadata, never applied.
     alpha : bool
@@ -143,6 +171,10 @@ class Picture:
     metadata : Metadata
     notes : tuple of str
         One line for each thing that reading had to leave behind.
+    stack : str
+        What the first axes of the pixels are, a letter each: "" for a single picture, "Z" for the
+        slices of a volume, "T" for the frames of a clip, "TZ" for volumes over time, "I" for pages
+        of no known meaning.
     """
 
     pixels: NDArray[Any]
@@ -150,17 +182,28 @@ class Picture:
     format: str
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    stack: str = ""
+
+    @property
+    def pages(self) -> int:
+        """How many pictures of two axes these are."""
+        return prod(self.pixels.shape[: len(self.stack)])
 
     @property
     def megapixels(self) -> float:
-        """Height times width, in millions."""
-        height, width = self.pixels.shape[:2]
-        return float(height * width / 1e6)
+        """Height times width times pages, in millions."""
+        return float(prod(self.pixels.shape[: len(self.stack) + 2]) / 1e6)
 
     @property
     def channel_axis(self) -> int | None:
-        """2, or None for a grey picture of two axes."""
-        return 2 if self.pixels.ndim == 3 else None
+        """The last, or None for a grey picture."""
+        ndim = self.pixels.ndim
+        return ndim - 1 if ndim == len(self.stack) + 3 else None
+
+    def parts(self, along: str) -> Iterator[tuple[int | slice, ...]]:
+        """Where in the pixels each part is that keeps, of the stack, only the axes ``along``."""
+        axes = zip(self.stack, self.pixels.shape, strict=False)
+        return product(*((slice(None),) if axis in along else range(n) for axis, n in axes))
 
     @property
     def colours(self) -> NDArray[Any]:
@@ -197,14 +240,16 @@ def format_of(data: bytes) -> str:
 def check_content(suffix: str, picture: Picture, quality: int | None) -> None:
     """Refuse what the format of a (lower-case, known) extension cannot hold."""
     name, pixels = FORMATS[suffix], picture.pixels
-    if pixels.ndim not in (2, 3) or pixels.size == 0:
-        msg = f"pixels of shape {pixels.shape}: (H, W) or (H, W, C) with pixels in it is needed"
+    _check_axes(picture)
+    if picture.pages > 1 and name != "TIFF":
+        msg = f"{picture.pages} pages; {name} holds a single picture: write TIFF"
         raise Unsupported(msg)
     _check_samples(name, pixels.dtype.name)
     _check_channels(name, suffix, picture)
     limit = LONGEST_SIDE.get(name)
-    if limit is not None and max(pixels.shape[:2]) > limit:
-        size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
+    height, width = pixels.shape[len(picture.stack) :][:2]
+    if limit is not None and max(height, width) > limit:
+        size = f"{width} x {height} pixels"
         msg = f"{size}; {name} holds {limit} a side: write PNG or TIFF"
         raise Unsupported(msg)
     if quality is None:
@@ -214,6 +259,18 @@ def check_content(suffix: str, picture: Picture, quality: int | None) -> None:
         raise Unsupported(msg)
     if not 1 <= quality <= 100:
         msg = f"quality {quality} is out of range: use 1 to 100"
+        raise Unsupported(msg)
+
+
+def _check_axes(picture: Picture) -> None:
+    pixels, stack = picture.pixels, picture.stack
+    if stack not in STACKS:
+        msg = f"stack is {stack!r}: use one of {', '.join(map(repr, STACKS))}"
+        raise Unsupported(msg)
+    if pixels.ndim - len(stack) not in (2, 3) or pixels.size == 0:
+        before = f" after the axes {stack}" if stack else ""
+        needed = f"(H, W) or (H, W, C){before} with pixels in it is needed"
+        msg = f"pixels of shape {pixels.shape}: {needed}"
         raise Unsupported(msg)
 
 
@@ -227,8 +284,8 @@ def _check_samples(name: str, dtype: str) -> None:
 
 
 def _check_channels(name: str, suffix: str, picture: Picture) -> None:
-    pixels = picture.pixels
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    pixels, axis = picture.pixels, picture.channel_axis
+    channels = 1 if axis is None else pixels.shape[axis]
     colours = channels - picture.alpha
     if picture.alpha and name not in WITH_ALPHA and suffix != ".pam":
         msg = f"{name} holds no alpha: write {', '.join(WITH_ALPHA)}, or remove the alpha first"
@@ -275,8 +332,11 @@ def fitted(name: str, picture: Picture) -> tuple[Picture, tuple[str, ...]]:
             dropped[key] = None
             notes.append(f"{described[key]} of {size} bytes not kept: JPEG holds {JPEG_SEGMENT}")
     pixels = native(picture.pixels)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
+    if picture.channel_axis is not None and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    for axis in [k for k, n in enumerate(pixels.shape[: len(picture.stack)]) if n == 1][::-1]:
+        stack = picture.stack[:axis] + picture.stack[axis + 1 :]
+        pixels, picture = pixels.squeeze(axis), replace(picture, stack=stack)
     if name == "WebP" and picture.alpha and pixels[:, :, -1].min() == 255:
         pixels, picture = native(pixels[:, :, :3]), replace(picture, alpha=False)
         notes.append("alpha not kept: all of it is opaque, and WebP then stores none")

@@ -1,111 +1,170 @@
-"""TIFF bytes to pixels and back, exact for every sample type this program knows.
+"""TIFF bytes to a picture, exact for every sample type this program knows.
 
-tifffile holds the pixels and the tags. EXIF in a TIFF is a set of directories that point at each
-other by offset; tifffile does not write them, so Pillow encodes them and their offsets are set.
+tifffile finds the pixels and the tags; ``arrangement.py`` knows what several pages are to each
+other, ``exif.py`` the directories of EXIF, ``tiff_writing.py`` the way back.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Tags
 
-from nlmeans.images.formats import Metadata, Picture, TiffLayout, Unsupported, native, several
+from nlmeans.images.arrangement import (
+    IMAGEJ,
+    OME,
+    SHAPED,
+    Arrangement,
+    Said,
+    arrangement_of,
+    listed_in_full,
+    pages_said,
+    pages_told,
+)
+from nlmeans.images.exif import (
+    DESCRIPTION,
+    DNG_VERSION,
+    HEADER,
+    ICC,
+    XMP,
+    descriptive,
+    directory_bytes,
+    left_out_note,
+)
+from nlmeans.images.formats import Metadata, Picture, TiffLayout, TiffPages, Unsupported, native
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 JPEG_COMPRESSION = (6, 7)
-LOSSLESS = {
-    1: None,
-    5: "lzw",
-    8: "adobe_deflate",
-    32946: "adobe_deflate",
-    32773: "packbits",
-    34925: "lzma",
-    50000: "zstd",
-}
-WITHOUT_PREDICTOR = (None, "packbits")
 SAMPLES = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
 
-ICC, XMP, DESCRIPTION = 34675, 700, 270
-SHAPED, DATA_MODEL = b'{"shape"', (b"ImageJ=", b"<?xml")  # texts about the arrangement of pages
-# Tags that tell about the picture; they travel in the EXIF, whose first directory has room for them
-DESCRIPTIVE = frozenset(
-    {269, 270, 271, 272, 274, 285, 305, 306, 315, 316, 18246, 18249, 33432, 33723}
-    | {40091, 40092, 40093, 40094, 40095}
-)
-# Tags that describe the encoding, which is made anew, and those read by name above
-STRUCTURAL = frozenset(
-    {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 280, 281, 282, 283, 284}
-    | {288, 289, 292, 293, 296, 317, 320, 322, 323, 324, 325, 338, 339, 340, 341, 347}
-    | {512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, ICC, XMP}
-)
-EXIF_IFD, GPS_IFD, INTEROP_IFD, MAKER_NOTE, DNG_VERSION = 34665, 34853, 40965, 37500, 50706
-HEADER = b"II*\0\x08\0\0\0"  # little-endian, first directory right behind
+IMAGEJ_COUNTS, IMAGEJ_DATA = 50838, 50839
 BOMB_BYTES, BOMB_RATIO = 2**29, 1100  # deflate cannot pack closer than 1 : 1032
-CLASSIC_LIMIT = 2**32 - 2**25  # tifffile goes over to BigTIFF here
-
-
-@dataclass
-class _Directory:
-    """Tags, and the directories that some of them point at."""
-
-    tags: Tags
-    below: dict[int, _Directory] = field(default_factory=dict)
-    left_out: set[int] = field(default_factory=set)
-    followed: bool = False  # by another: the thumbnail, in an EXIF stream
 
 
 # --------------------------------------------------------------------------- reading
 
 
 def read_tiff(data: bytes) -> Picture:
-    """One page, grey or colour, any number of channels, 1-bit, integer or float samples."""
-    with _errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = _only_page(file)
-        _check_samples(page)
-        _check_segments(page, len(data))
-        pixels = native(page.asarray())
-        tags = {tag.code: tag.value for tag in page.tags}
-        offset, colormap = page.offset, page.colormap
-        thumbnails = len(file.pages) - 1
-    layout = _layout(page)
-    if page.axes == "SYX":
-        pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
+    """Pages alike, grey or colour, any number of channels, 1-bit, integer or float samples."""
+    with errors_logged_are_raised(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        pages = full_pages(file)
+        _check_samples(pages[0])
+        _check_segments(pages, len(data))
+        said = _said(data, pages)
+        count = pages_said(said, pages[0].axes, len(pages))
+        found = arrangement_of(said, pages[0].axes, pages[0].description, count)
+        planes = _planes(pages) if count == len(pages) else _planes_behind(data, count, pages[0])
+        metadata, notes = _metadata(pages, data, said, count)
+        colormaps = [page.colormap for page in pages]
+        reduced = len(file.pages) - len(pages)
+    layout = metadata.tiff
+    assert layout is not None
     if layout.photometric == MINISWHITE:
-        pixels, layout = ~pixels, replace(layout, photometric=MINISBLACK)
+        planes, layout = ~planes, replace(layout, photometric=MINISBLACK)
     if layout.photometric == PALETTE:
-        pixels, layout = _through_palette(pixels, colormap), replace(layout, photometric=RGB)
-    exif, notes = _exif_from(data, offset)
-    if thumbnails:
-        notes += (f"{thumbnails} reduced pages of the TIFF not kept",)
-    metadata = Metadata(exif, tags.get(ICC), _dpi(tags), tags.get(XMP), tiff=layout)
-    return Picture(pixels, layout.extrasamples[-1:] in ((1,), (2,)), "TIFF", metadata, notes)
+        planes, layout = _through_palettes(planes, colormaps), replace(layout, photometric=RGB)
+        if "C" in found.axes:  # colours leave channels no place
+            found = Arrangement("I", (count,))
+    if layout.pages is not None:
+        layout = replace(layout, pages=replace(layout.pages, axes=found.axes))
+    if reduced:
+        notes += (f"{reduced} reduced pages of the TIFF not kept",)
+    return Picture(
+        pixels=np.ascontiguousarray(found.assemble(planes)),
+        alpha=layout.extrasamples[-1:] in ((1,), (2,)),
+        format="TIFF",
+        metadata=replace(metadata, tiff=layout),
+        notes=tuple(dict.fromkeys(notes)),
+        stack=found.stack,
+    )
 
 
-def _only_page(file: tifffile.TiffFile) -> Any:
-    """The one full picture of the file; thumbnails and masks do not count."""
-    every: list[Any] = list(file.pages)
+def full_pages(file: tifffile.TiffFile) -> list[Any]:
+    """The full pages of the file, which are alike; thumbnails and masks do not count."""
+    listed = iter(file.pages)
+    every: list[Any] = []
+    while True:
+        with _of_page(len(every) + 1, len(every) + 1):
+            page = next(listed, None)
+        if page is None:
+            break
+        every.append(page)
     pages = [page for page in every if not page.subfiletype & 5]
-    if len(pages) != 1:
-        raise Unsupported(several(len(pages), "pages"))
-    (page,) = pages
-    if DNG_VERSION in page.tags:
-        msg = "camera raw file (DNG): develop it to a TIFF or PNG first"
+    if not pages:
+        msg = "no page is a full picture; save one that is"
         raise Unsupported(msg)
-    if page.axes not in ("YX", "YXS", "SYX"):
-        msg = f"volume with axes {page.axes}; only single pictures are read: split it first"
-        raise Unsupported(msg)
-    return page
+    for number, page in enumerate(pages, 1):
+        if DNG_VERSION in page.tags:
+            msg = "camera raw file (DNG): develop it to a TIFF or PNG first"
+            raise Unsupported(msg)
+        if page.axes not in ("YX", "YXS", "SYX"):
+            msg = f"volume with axes {page.axes} in a page; only pictures are read: split it"
+            raise Unsupported(msg)
+        if _kind(page) != _kind(pages[0]):
+            kinds = f"page {number} is {_kind(page)}, page 1 {_kind(pages[0])}"
+            msg = f"{kinds}; a stack has pages alike: split it first"
+            raise Unsupported(msg)
+    return pages
+
+
+def _kind(page: Any) -> str:
+    """What pages of a stack have in common."""
+    size = " x ".join(map(str, page.shape))
+    extra = "".join(f" {int(kind)}" for kind in page.extrasamples)
+    name = getattr(page.photometric, "name", page.photometric)
+    whole = page.dtype is None or page.bitspersample in (1, 8 * page.dtype.itemsize)
+    bits = "" if whole else f" of {page.bitspersample} bits"
+    return f"{size} {page.dtype}{bits} {name}{extra}"
+
+
+def _said(data: bytes, pages: list[Any]) -> Said | None:
+    """What the file says of its pages; None where that makes several series, or no sense."""
+    # Only these two leave pages unlisted.
+    if len(pages) == 1 and not pages[0].description.encode().startswith((SHAPED, IMAGEJ)):
+        return None
+    # A file of its own, as looking for series changes how its pages are read. Whatever is wrong
+    # with them is found when they are.
+    with _log_collected(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        try:
+            series: list[Any] = list(file.series)
+            if len(series) != 1:
+                return None
+            (one,) = series
+            return Said(
+                kind=one.kind,
+                axes=one.axes,
+                shape=tuple(one.shape),
+                indices=tuple(None if p is None else p.index for p in one.pages),
+                contiguous=len(one.pages) == 1
+                and one.dataoffset is not None
+                and one.dataoffset + one.nbytes <= len(data),
+            )
+        except Exception:
+            return None
+
+
+def _planes(pages: list[Any]) -> NDArray[Any]:
+    """(N, H, W) or (N, H, W, samples)."""
+    first, count = pages[0], len(pages)
+    planes: NDArray[Any] = np.empty((count, *first.shape), native(np.empty(0, first.dtype)).dtype)
+    for number, page in enumerate(pages, 1):
+        with _of_page(number, count):
+            planes[number - 1] = page.asarray()
+    return np.moveaxis(planes, 1, 3) if first.axes == "SYX" else planes
+
+
+def _planes_behind(data: bytes, count: int, first: Any) -> NDArray[Any]:
+    """The same of pages that lie behind the first, and are not listed."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        planes = native(file.series[0].asarray()).reshape(count, *first.shape)
+    return np.moveaxis(planes, 1, 3) if first.axes == "SYX" else planes
 
 
 def _check_samples(page: Any) -> None:
@@ -132,244 +191,175 @@ def _check_samples(page: Any) -> None:
         raise Unsupported(msg)
 
 
-def _check_segments(page: Any, size: int) -> None:
+def _check_segments(pages: list[Any], size: int) -> None:
     """tifffile fills strips that are not there with zeros; here they are an error."""
-    offsets, counts = page.dataoffsets, page.databytecounts
-    missing = sum(
-        count == 0 or offset == 0 or offset + count > size
-        for offset, count in zip(offsets, counts, strict=True)
-    )
-    if missing or not offsets:
-        msg = f"{missing} of {len(offsets)} strips or tiles are not in the file"
-        raise ValueError(msg)
-    if page.nbytes > max(BOMB_BYTES, BOMB_RATIO * size):
-        msg = f"{size} bytes claim to hold {page.nbytes} bytes of pixels: crop it first"
+    for number, page in enumerate(pages, 1):
+        offsets, counts = page.dataoffsets, page.databytecounts
+        missing = sum(
+            count == 0 or offset == 0 or offset + count > size
+            for offset, count in zip(offsets, counts, strict=True)
+        )
+        if missing or not offsets:
+            msg = f"{missing} of {len(offsets)} strips or tiles are not in the file"
+            raise ValueError(_on_page(number, len(pages), msg))
+    claimed = sum(page.nbytes for page in pages)
+    if claimed > max(BOMB_BYTES, BOMB_RATIO * size):
+        msg = f"{size} bytes claim to hold {claimed} bytes of pixels: crop it first"
         raise Unsupported(msg)
 
 
-def _layout(page: Any) -> TiffLayout:
+def _metadata(
+    pages: list[Any], data: bytes, said: Said | None, count: int
+) -> tuple[Metadata, tuple[str, ...]]:
+    """What the file says besides its pixels, and a line for what of it is left behind."""
+    first = pages[0]
+    tags = {tag.code: tag.value for tag in first.tags}
+    exif, text, notes = _exif_from(data, first.offset, arranged=count > 1)
+    arranged, layout = None, _layout(first, tags)
+    if text is not None and (told := pages_told(text, first.shape)) > count:
+        notes += (f"the description tells of {told} pages, but the file holds {count}",)
+    if count > 1:
+        if text is not None and text.startswith(SHAPED):
+            held = said is not None and said.kind == "shaped" and layout.photometric != PALETTE
+            text = listed_in_full(text) if held else None
+        elif text is not None and text.startswith(OME) and layout.photometric == PALETTE:
+            text, notes = None, (*notes, "OME description not kept: the palette became RGB")
+        later = [_exif_from(data, page.offset) for page in pages[1:]]
+        notes += tuple(note for _, _, some in later for note in some) + _unlike_the_first(pages)
+        arranged = TiffPages("I", text, _imagej_tags(tags), tuple(exif for exif, _, _ in later))
+    layout = replace(layout, pages=arranged)
+    return Metadata(exif, tags.get(ICC), _dpi(tags), tags.get(XMP), tiff=layout), notes
+
+
+def _layout(page: Any, tags: dict[int, Any]) -> TiffLayout:
     photometric = int(page.photometric)
     return TiffLayout(
         photometric=RGB if photometric == YCBCR else photometric,
         compression=int(page.compression),
         predictor=int(page.predictor),
         extrasamples=tuple(int(kind) for kind in page.extrasamples),
+        density=_density(tags),
     )
 
 
-def _through_palette(pixels: NDArray[Any], colormap: NDArray[np.uint16]) -> NDArray[Any]:
-    """Colours of a palette: 8 bits where the 16-bit entries hold no more than that."""
-    high, low = colormap >> 8, colormap & 255
+def _through_palettes(pixels: NDArray[Any], colormaps: list[NDArray[np.uint16]]) -> NDArray[Any]:
+    """Colours of the pages' palettes: 8 bits where the 16-bit entries hold no more than that."""
+    entries = np.stack(colormaps)
+    high, low = entries >> 8, entries & 255
     if np.all((low == 0) | (low == high)):
-        colormap = high.astype(np.uint8)
-    return np.ascontiguousarray(colormap.T[pixels.astype(np.intp)])
+        entries = high.astype(np.uint8)
+    each = [own.T[page] for own, page in zip(entries, pixels.astype(np.intp), strict=True)]
+    return np.stack(each)
+
+
+def _resolution(tags: dict[int, Any]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Horizontal and vertical, as fractions, where both are told."""
+    x, y = tags.get(282, (0, 1)), tags.get(283, (0, 1))
+    return (x, y) if x[0] and x[1] and y[0] and y[1] else None
 
 
 def _dpi(tags: dict[int, Any]) -> tuple[float, float] | None:
-    per_inch = {2: 1.0, 3: 2.54}.get(int(tags.get(296, 2)))
-    x, y = tags.get(282, (0, 1)), tags.get(283, (0, 1))
-    if per_inch is None or not (x[0] and x[1] and y[0] and y[1]):
+    found, per_inch = _resolution(tags), {2: 1.0, 3: 2.54}.get(int(tags.get(296, 2)))
+    if per_inch is None or found is None:
         return None
+    (x, y) = found
     return x[0] / x[1] * per_inch, y[0] / y[1] * per_inch
 
 
-def _exif_from(data: bytes, offset: int) -> tuple[bytes | None, tuple[str, ...]]:
-    """The descriptive tags and the EXIF and GPS directories of a TIFF, as a stream of their own."""
-    source, notes = _descriptive(data, offset)
+def _density(tags: dict[int, Any]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """A resolution in another unit than inch or centimetre: ImageJ's is in its description."""
+    found = _resolution(tags)
+    return None if int(tags.get(296, 2)) in (2, 3) or found == ((1, 1), (1, 1)) else found
+
+
+def _exif_from(
+    data: bytes, offset: int, *, arranged: bool = False
+) -> tuple[bytes | None, bytes | None, tuple[str, ...]]:
+    """The descriptive tags and the EXIF and GPS directories of a page, as a stream of their own.
+
+    With them a description about the arrangement of pages, which is left out unless ``arranged``,
+    and notes.
+    """
+    source, notes = descriptive(data, offset)
     text = source.tags.get(DESCRIPTION, b"")
-    if text.startswith((SHAPED, *DATA_MODEL)):
+    if text.startswith((SHAPED, IMAGEJ, OME)):
         del source.tags[DESCRIPTION]
-    if text.startswith(DATA_MODEL):
+    else:
+        text = None
+    if arranged:
+        source.left_out -= {IMAGEJ_COUNTS, IMAGEJ_DATA}
+    elif text is not None and not text.startswith(SHAPED):
         source.left_out.add(DESCRIPTION)
-    notes += _left_out(source, "TIFF")
+    notes += left_out_note(source, "TIFF")
     if not len(source.tags) and not source.below:
-        return None, notes
-    return HEADER + _directory_bytes(source, len(HEADER)), notes
+        return None, text, notes
+    return HEADER + directory_bytes(source, len(HEADER)), text, notes
 
 
-# --------------------------------------------------------------------------- writing
+def _imagej_tags(tags: dict[int, Any]) -> tuple[tuple[int, int, int, bytes, bool], ...]:
+    """Labels, display ranges and the like, in the byte order that is written."""
+    told = tags.get(IMAGEJ_DATA)
+    return tuple(tifffile.imagej_metadata_tag(told, "<")) if isinstance(told, dict) else ()
 
 
-def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
-    """The file, and a line for each thing that it does not hold."""
-    metadata, pixels = picture.metadata, picture.pixels
-    exif, notes = _exif_directory(metadata.exif)
-    if exif.below and pixels.nbytes >= CLASSIC_LIMIT:
-        exif.below.clear()
-        notes += ("EXIF of a TIFF over 4 GB not kept",)
-    buffer = io.BytesIO()
-    extratags = _extratags(exif)
-    if metadata.xmp is not None:
-        extratags.append((XMP, 1, len(metadata.xmp), metadata.xmp, True))
-    with _errors_logged_are_raised():
-        tifffile.imwrite(
-            buffer,
-            pixels,
-            metadata=None,
-            software=False,
-            resolution=metadata.dpi,
-            resolutionunit=2 if metadata.dpi else None,
-            iccprofile=metadata.icc,
-            extratags=extratags,
-            **_sample_options(picture),
-        )
-    data = bytearray(buffer.getbuffer())
-    for pointer, directory in exif.below.items():
-        _append_directory(data, pointer, directory)
-    return bytes(data), notes
+def _unlike_the_first(pages: list[Any]) -> tuple[str, ...]:
+    """A line for each thing that pages have of their own and a picture has once."""
+    once = {"resolution": (282, 283, 296), "ICC profile": (ICC,), "XMP": (XMP,)}
+    notes = []
+    for name, codes in once.items():
+        first = [pages[0].tags.valueof(code) for code in codes]
+        for number, page in enumerate(pages[1:], 2):
+            own = [page.tags.valueof(code) for code in codes]
+            if any(value not in (None, old) for value, old in zip(own, first, strict=True)):
+                notes.append(f"{name} of page {number} not kept: that of page 1 is used")
+                break
+    return tuple(notes)
 
 
-def header(data: bytes) -> tuple[str, tuple[int, ...]]:
-    """Sample type and shape that a file just encoded claims to hold."""
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages[0]
-        return np.dtype(page.dtype).name, tuple(page.shape)
-
-
-def _sample_options(picture: Picture) -> dict[str, Any]:
-    """As the TIFF it came from, where that still fits; else the plain choice."""
-    pixels, layout = picture.pixels, picture.metadata.tiff
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    rgb = channels - picture.alpha >= 3
-    extra = (0,) * (channels - picture.alpha - (3 if rgb else 1)) + (2,) * picture.alpha
-    compression: str | None = "adobe_deflate"
-    predicted = True
-    if layout is not None:
-        rgb = layout.photometric == RGB
-        extra = layout.extrasamples
-        compression = LOSSLESS.get(layout.compression, "adobe_deflate")
-        predicted = layout.predictor != 1 or layout.compression not in LOSSLESS
-    predicted = predicted and compression not in WITHOUT_PREDICTOR and pixels.dtype != bool
-    return {
-        "photometric": "rgb" if rgb else "minisblack",
-        "planarconfig": "contig" if channels > 1 else None,
-        "extrasamples": extra or None,
-        "compression": compression,
-        "predictor": predicted,
-    }
-
-
-def _exif_directory(exif: bytes | None) -> tuple[_Directory, tuple[str, ...]]:
-    """The EXIF stream taken apart, and a line for what of it the TIFF will not hold."""
-    if exif is None:
-        return _Directory(Tags()), ()
-    order = "<" if exif[:2] == b"II" else ">"
-    directory, notes = _descriptive(exif, struct.unpack_from(order + "I", exif.ljust(8), 4)[0])
-    notes += _left_out(directory, "EXIF")
-    if directory.followed:
-        notes += ("EXIF thumbnail not kept",)
-    if EXIF_IFD in directory.below and MAKER_NOTE in directory.below[EXIF_IFD].tags:
-        notes += ("EXIF maker note copied; offsets inside it may no longer hold in a TIFF",)
-    return directory, notes
-
-
-def _extratags(exif: _Directory) -> list[tuple[int, int, int, Any, bool]]:
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    for code, value in exif.tags.items():
-        kind = exif.tags.tagtype[code]
-        if isinstance(value, bytes):
-            value = value + b"\0" if kind == 2 else value
-            tags.append((code, kind, len(value), value, True))
-        else:
-            tags.append((code, kind, len(value) if isinstance(value, tuple) else 1, value, True))
-    # tifffile refuses to write these two pointers: place them one code lower, which keeps the
-    # order of the tags, and rename them once their offset is known.
-    return tags + [(pointer - 1, 4, 1, 0, True) for pointer in exif.below]
-
-
-def _append_directory(data: bytearray, pointer: int, directory: _Directory) -> None:
-    """Put the directory at the end of the file and make its tag point there."""
-    data += b"\0" * (len(data) % 2)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page: Any = file.pages[0]
-        tag = page.tags[pointer - 1]
-    struct.pack_into("<H", data, tag.offset, pointer)
-    struct.pack_into("<I", data, tag.valueoffset, len(data))
-    data += _directory_bytes(directory, len(data))
-
-
-# --------------------------------------------------------------------------- directories
-
-
-def _descriptive(data: bytes, offset: int) -> tuple[_Directory, tuple[str, ...]]:
-    """What tells about the picture in the directory at ``offset``; damage is a note, not an end."""
-    try:
-        with warnings.catch_warnings(record=True) as trouble:
-            warnings.simplefilter("always")
-            directory = _read_directory(data, offset, DESCRIPTIVE, (EXIF_IFD, GPS_IFD))
-    except (
-        ArithmeticError,
-        LookupError,
-        OSError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ):
-        return _Directory(Tags()), ("EXIF is damaged: not kept",)
-    return directory, ("EXIF is damaged: part of it not kept",) if trouble else ()
-
-
-def _left_out(directory: _Directory, source: str) -> tuple[str, ...]:
-    codes = sorted(directory.left_out - STRUCTURAL)
-    return (f"{source} tags not kept: {', '.join(map(str, codes))}",) if codes else ()
-
-
-def _read_directory(
-    data: bytes, offset: int, wanted: frozenset[int] | None, pointers: tuple[int, ...]
-) -> _Directory:
-    """The wanted tags (None: all) at ``offset``, and the directories that ``pointers`` lead to."""
-    stream = io.BytesIO(data)
-    stream.seek(offset)
-    found = Tags(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
-    found.load(stream)
-    result = _Directory(Tags(HEADER), followed=found.next != 0)
-    for code in sorted(found):
-        if code in pointers:
-            result.below[code] = _read_directory(
-                data, int(found[code]), None, (INTEROP_IFD,) if code == EXIF_IFD else ()
-            )
-        elif wanted is None or code in wanted:
-            kind, value = found.tagtype[code], found[code]
-            result.tags.tagtype[code] = kind
-            # Pillow reads text as latin-1 and writes it as ASCII; bytes pass unharmed.
-            result.tags[code] = value.encode("latin-1") if isinstance(value, str) else value
-        else:
-            result.left_out.add(code)
-    return result
-
-
-def _directory_bytes(directory: _Directory, offset: int) -> bytes:
-    """The directory as it stands at ``offset``, those below it right behind."""
-    tags = directory.tags
-    for pointer in directory.below:
-        tags.tagtype[pointer] = 4
-        tags[pointer] = 0  # holds the place, so that the length is known
-    end = offset + len(tags.tobytes(offset))
-    behind = b""
-    for pointer, below in directory.below.items():
-        tags[pointer] = end + len(behind)
-        behind += _directory_bytes(below, end + len(behind))
-    return tags.tobytes(offset) + behind
+# --------------------------------------------------------------------------- errors
 
 
 @contextmanager
-def _errors_logged_are_raised() -> Iterator[None]:
-    """tifffile logs what it could not read and goes on; an error in the log is one here."""
+def _of_page(number: int, count: int) -> Iterator[None]:
+    """Errors say which of several pages they are from."""
+    try:
+        with errors_logged_are_raised():
+            yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if count == 1:
+            raise
+        raise ValueError(_on_page(number, count, str(error))) from error
+
+
+def _on_page(number: int, count: int, text: str) -> str:
+    return f"page {number}: {text}" if count > 1 else text
+
+
+@contextmanager
+def _log_collected() -> Iterator[list[logging.LogRecord]]:
+    """What tifffile logs meanwhile, which goes nowhere else."""
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             records.append(record)
 
     records: list[logging.LogRecord] = []
-    logger, handler = logging.getLogger("tifffile"), Collector(logging.WARNING)
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
+    logger = logging.getLogger("tifffile")
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [Collector(logging.WARNING)], False
     try:
-        yield
+        yield records
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+        logger.handlers, logger.propagate = before
+
+
+@contextmanager
+def errors_logged_are_raised() -> Iterator[None]:
+    """tifffile logs what it could not read and goes on; an error in the log is one here."""
+    with _log_collected() as records:
+        yield
     errors = [record for record in records if record.levelno >= logging.ERROR]
     if errors:
         raise ValueError(errors[0].getMessage())
