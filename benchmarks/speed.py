@@ -1,137 +1,64 @@
-"""Speed against scikit-image and OpenCV at the same filter, in one run.
+"""Speed against every peer that is installed, at the same filter, in one run.
 
-    python benchmarks/speed.py [--threads 2] [--runs 15] [--json FILE]
+    pip install -e '.[benchmark]'
+    python benchmarks/speed.py [--rows grey,colour] [--threads 2] [--runs 15] [--large]
+                               [--markdown FILE] [--json FILE]
 
-Grey 512x512, patch 7, search 21. Every peer gets the h that makes its weights equal to ours, its
-own input type (OpenCV uint8, the others float) and its best thread setting (scikit-image has one
-thread only). Runs are interleaved, medians compared; a fresh kernel cache is compiled first. The
-outputs are compared, so that a fast wrong answer would show.
+Every peer gets the parameters that make its weights equal to ours (`peers.py`), its own input type
+and as many threads as we. Runs are interleaved and medians compared; the kernels are compiled
+anew first, in a folder of their own. The outputs are compared, so that a fast wrong answer would
+show. BM3D takes part where it is installed, FFmpeg from the path or from imageio-ffmpeg.
 """
 
 import argparse
 import json
 import os
-import platform
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-SIZE, PATCH, SEARCH, SIGMA = 512, 7, 21, 20.0
-H = 0.8 * SIGMA
-REFERENCE_SIDE = 24
-
-
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = call()
-    return time.perf_counter() - start, result
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+ROWS = ("grey", "colour", "volume", "clip", "own", "limit", "command")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--large", action="store_true", help="100 megapixels, and their memory")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
     options = parser.parse_args()
+    chosen = options.rows.split(",") if options.rows else []
+    if unknown := set(chosen) - set(ROWS):
+        parser.error(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if options.large:
+        chosen.append("large")
     with tempfile.TemporaryDirectory() as cache:
         os.environ["NUMBA_CACHE_DIR"] = cache  # before the first import of Numba
-        report(options.threads, options.runs, options.json)
+        report(chosen, options)
 
 
-def report(threads: int, runs: int, file: Path | None) -> None:
-    import cv2
-    import numba
-    import skimage
-    from skimage.metrics import peak_signal_noise_ratio
-    from skimage.restoration import denoise_nl_means
+def report(chosen: list[str], options: argparse.Namespace) -> None:
+    import rows
+    from measure import environment
 
-    import nlmeans
-    from nlmeans.reference import reference
-
-    cv2.setNumThreads(threads)
-    clean = skimage.data.camera().astype(np.float32)
-    assert clean.shape == (SIZE, SIZE)
-    noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
-    as_bytes = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
-    floats = as_bytes.astype(np.float32)
-    op = nlmeans.nl_means(0, H, PATCH, SEARCH, border="mirror")
-
-    def scikit_image() -> Any:  # its fast mode sums a box of side 6: see the factor on h
-        return denoise_nl_means(
-            floats, PATCH, SEARCH // 2, H * (PATCH - 1) / PATCH, fast_mode=True,
-            preserve_range=True,
-        )  # fmt: skip
-
-    calls: dict[str, Callable[[], Any]] = {
-        f"nlmeans, {threads} threads": lambda: op(floats, threads=threads),
-        "nlmeans, 1 thread": lambda: op(floats, threads=1),
-        f"OpenCV fastNlMeansDenoising, {threads} threads": lambda: cv2.fastNlMeansDenoising(
-            as_bytes, None, H, PATCH, SEARCH
-        ),
-        "scikit-image denoise_nl_means fast": scikit_image,
-    }
-    compiling, _ = timed(lambda: op(floats))
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    outputs = {}
-    for _ in range(runs):
-        for name, call in calls.items():
-            seconds, outputs[name] = timed(call)
-            times[name].append(seconds)
-
-    crop = floats[:REFERENCE_SIDE, :REFERENCE_SIDE, None]
-    seconds, _ = timed(lambda: reference(op.f, op.g, op.over, crop))
-    whole = seconds * op.over.pairs((SIZE, SIZE)) / op.over.pairs(crop.shape[:2])
-
-    first = next(iter(calls))
-    base = statistics.median(times[first])
-    rows = [
-        {
-            "method": name,
-            "milliseconds": 1000 * statistics.median(taken),
-            "ratio": statistics.median(taken) / base,
-            "psnr_db": peak_signal_noise_ratio(
-                clean, outputs[name].astype(np.float32), data_range=255
-            ),
-            "psnr_to_ours_db": None if np.array_equal(outputs[name], outputs[first]) else
-            peak_signal_noise_ratio(outputs[first], outputs[name].astype(np.float32),
-                                    data_range=255),
-        }
-        for name, taken in times.items()
-    ]  # fmt: skip
-    rows.append({
-        "method": f"the float64 reference, from {REFERENCE_SIDE}x{REFERENCE_SIDE}",
-        "milliseconds": 1000 * whole, "ratio": whole / base, "psnr_db": None,
-        "psnr_to_ours_db": None,
-    })  # fmt: skip
-
-    versions = {
-        "nlmeans": nlmeans.__version__, "opencv": cv2.__version__,
-        "scikit-image": skimage.__version__, "numba": numba.__version__, "numpy": np.__version__,
-        "python": platform.python_version(),
-    }  # fmt: skip
-    print(f"Grey {SIZE}x{SIZE}, patch {PATCH}, search {SEARCH}, medians of {runs} runs,")
-    print(f"{processor()}, {os.cpu_count()} cores; {versions}")
-    print(f"first call, compiling: {compiling:.1f} s\n")
-    print("| method | time | times ours | PSNR | PSNR to ours |\n|---|---|---|---|---|")
-    for row in rows:
-        db = ["" if row[k] is None else f"{row[k]:.2f} dB" for k in ("psnr_db", "psnr_to_ours_db")]
-        print(f"| {row['method']} | {row['milliseconds']:.1f} ms | {row['ratio']:.1f} "
-              f"| {db[0]} | {db[1]} |")  # fmt: skip
-    if file:
-        record = {"versions": versions, "processor": processor(), "threads": threads, "rows": rows,
-                  "compile_seconds": compiling}  # fmt: skip
-        file.write_text(json.dumps(record, indent=1, default=float))
+    around = environment(options.threads)
+    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
+    pieces = [
+        f"{around['processor']}, {around['cores']} cores, {around['usable_cores']} of them usable, "
+        f"{around['threads']} threads; {around['system']}, Python {around['python']}; {versions}."
+    ]
+    print(pieces[0], flush=True)
+    tables = []
+    for name in chosen:
+        table = getattr(rows, name)(options.threads, options.runs)
+        tables.append({"row": name, **table.record()})
+        pieces.append(str(table))
+        print(f"\n{table}", flush=True)
+    if options.markdown:
+        options.markdown.write_text("\n\n".join(pieces) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps({**around, "tables": tables}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The group of commands and the one place where exceptions become exit codes."""
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -53,12 +55,29 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("nlmeans: interrupted; files finished before are complete", err=True)
         code = exits.INTERRUPTED
+    except _Terminated:
+        code = exits.TERMINATED
     except OSError as error:  # files have theirs handled: this is standard output
         click.echo(f"nlmeans: cannot print ({error.strerror}); files are complete", err=True)
         code = exits.OUTPUT
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; without the clean-up of the interpreter, which waits for a kernel that compiles."""
+    driver = sys.modules.get("nlmeans.kernels.driver")
+    if driver is not None and driver.busy():
+        with suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+class _Terminated(BaseException):
+    pass
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     """Leave by an exception, so that temporary files are removed on the way out."""
-    sys.exit(exits.TERMINATED)
+    raise _Terminated

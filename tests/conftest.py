@@ -1,8 +1,10 @@
 """What several tests share."""
 
-import hashlib
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,6 @@ from numpy.typing import NDArray
 
 from nlmeans import Operation
 from nlmeans.reference import reference
-
-# Numba's cache sees changes in a kernel's own file only, not in what it calls: a cache for each
-# state of the sources, so that no test runs yesterday's code. Subprocesses inherit it.
-KERNELS = Path(__file__).parent.parent / "nlmeans" / "kernels"
-STATE = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(KERNELS.glob("*.py"))))
-CACHE = Path.home() / ".cache" / "nlmeans-tests" / STATE.hexdigest()[:16]
-os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE))
 
 
 @pytest.fixture
@@ -42,6 +37,21 @@ def cli(capfd, monkeypatch, tmp_path):
         return exit_.value.code, out, err
 
     return call
+
+
+def run_python(*code: str, **environment: str) -> str:
+    """What the pieces of code print, in a process of their own that has to end well."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(map(textwrap.dedent, code))],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment},
+        capture_output=True,
+        text=True,
+        timeout=400,  # two children compile a kernel of their own
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout
 
 
 def by_reference(

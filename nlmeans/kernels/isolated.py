@@ -86,7 +86,7 @@ def average_rows(worker, workers, image, offset, guide, guide_scale, out, isolat
         done[row] = 1
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@njit(parallel=True, nogil=True)
 def isolated_parallel(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
                       integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in prange(workers):
@@ -95,7 +95,7 @@ def isolated_parallel(workers, image, offset, guide, guide_scale, out, isolated,
                      cancel)  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def isolated_serial(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
                     integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in range(workers):

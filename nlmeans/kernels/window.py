@@ -449,7 +449,7 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
 
 # Two functions of two names, not one function compiled twice: Numba's disk cache tells functions
 # apart by name and source alone, not by their options.
-@njit(parallel=True, nogil=True, cache=True)
+@njit(parallel=True, nogil=True)
 def window_parallel(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
                     integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in prange(workers):
@@ -459,7 +459,7 @@ def window_parallel(workers, image, image_offset, guide, guide_offset, out, isol
                      cancel)  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def window_serial(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
                   integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     for worker in range(workers):

@@ -1,0 +1,101 @@
+"""What this machine can do, measured: multiply-adds, additions, exponentials, memory.
+
+One core with vectors and float32, and all cores together. Eight independent chains hide the
+latency of an operation; 16 of them in turn make loads and stores negligible.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nlmeans.kernels.exp2 import exp2_clamped
+
+FASTMATH = {"contract", "nsz", "arcp", "nnan", "ninf"}
+STEPS = 16
+CHAINS = 8
+fast = njit(fastmath=FASTMATH, nogil=True, error_model="numpy")
+
+
+@fast
+def multiply_add(x: Any, y: Any, repeats: int) -> None:
+    n = np.uint64(len(x) // CHAINS)
+    a, b = np.float32(0.999), np.float32(0.001)
+    for _ in range(repeats):
+        for i in range(n):
+            v0, v1, v2, v3 = x[i], x[i + n], x[i + 2 * n], x[i + 3 * n]
+            v4, v5, v6, v7 = x[i + 4 * n], x[i + 5 * n], x[i + 6 * n], x[i + 7 * n]
+            for _ in range(STEPS):
+                v0, v1, v2, v3 = v0 * a + b, v1 * a + b, v2 * a + b, v3 * a + b
+                v4, v5, v6, v7 = v4 * a + b, v5 * a + b, v6 * a + b, v7 * a + b
+            x[i], x[i + n], x[i + 2 * n], x[i + 3 * n] = v0, v1, v2, v3
+            x[i + 4 * n], x[i + 5 * n], x[i + 6 * n], x[i + 7 * n] = v4, v5, v6, v7
+
+
+@fast
+def add(x: Any, y: Any, repeats: int) -> None:
+    n = np.uint64(len(x) // CHAINS)
+    b = y[0]
+    for _ in range(repeats):
+        for i in range(n):
+            v0, v1, v2, v3 = x[i], x[i + n], x[i + 2 * n], x[i + 3 * n]
+            v4, v5, v6, v7 = x[i + 4 * n], x[i + 5 * n], x[i + 6 * n], x[i + 7 * n]
+            for _ in range(STEPS):
+                v0, v1, v2, v3 = v0 + b, v1 + b, v2 + b, v3 + b
+                v4, v5, v6, v7 = v4 + b, v5 + b, v6 + b, v7 + b
+            x[i], x[i + n], x[i + 2 * n], x[i + 3 * n] = v0, v1, v2, v3
+            x[i + 4 * n], x[i + 5 * n], x[i + 6 * n], x[i + 7 * n] = v4, v5, v6, v7
+
+
+@fast
+def exponential(x: Any, y: Any, repeats: int) -> None:
+    for _ in range(repeats):
+        for i in range(np.uint64(len(x))):
+            y[i] += exp2_clamped(x[i])
+
+
+@fast
+def copy(x: Any, y: Any, repeats: int) -> None:
+    for _ in range(repeats):
+        for i in range(np.uint64(len(x))):
+            y[i] = x[i] + np.float32(1)
+
+
+IN_CACHE, IN_MEMORY = 4096, 16 * 2**20
+# name, kernel, floats in x, operations (or bytes) for each, repeats, unit
+PROBES = (
+    ("multiply-add, as 2 operations", multiply_add, IN_CACHE, 2 * STEPS, 20_000, "Gop/s"),
+    ("addition", add, IN_CACHE, STEPS, 20_000, "Gop/s"),
+    ("exp2, polynomial", exponential, IN_CACHE, 1, 40_000, "G/s"),
+    ("memory, read and write", copy, IN_MEMORY, 8, 4, "GB/s"),
+)
+
+
+def measure_limits(threads: int, attempts: int = 5) -> dict[str, dict[str, Any]]:
+    """The best of some attempts, on one core and on `threads` together: in 10^9 a second."""
+    return {
+        name: {
+            "one": _best(kernel, floats, each, repeats, 1, attempts),
+            "all": _best(kernel, floats, each, repeats, threads, attempts),
+            "unit": unit,
+        }
+        for name, kernel, floats, each, repeats, unit in PROBES
+    }
+
+
+def _best(
+    kernel: Callable[..., None], floats: int, each: int, repeats: int, threads: int, attempts: int
+) -> float:
+    arrays = [(-np.ones(floats, np.float32), np.full(floats, 1e-3, np.float32))
+              for _ in range(threads)]  # fmt: skip
+    kernel(*arrays[0], 1)
+    seconds = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(attempts):
+            start = time.perf_counter()
+            list(pool.map(lambda xy: kernel(*xy, repeats), arrays))
+            seconds.append(time.perf_counter() - start)
+    return threads * floats * each * repeats / min(seconds) / 1e9

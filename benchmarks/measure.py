@@ -1,0 +1,150 @@
+"""Interleaved runs, medians, and tables of them."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Run = Callable[[], tuple[float, Array]]
+PACKAGES = (
+    "nlmeans", "numba", "llvmlite", "numpy", "scikit-image", "opencv-python-headless", "dipy",
+    "bm3d", "imageio-ffmpeg",
+)  # fmt: skip
+MOST_SECONDS = 60  # of one method in one table
+SETTLE_SECONDS = 0.05  # the threads of the method before spin for a while
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name, and a run of it: seconds and output."""
+
+    name: str
+    run: Run
+    same_filter: bool = True  # whether its output is to be compared with ours
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method's result, `ratio` that of its time to the first method's."""
+
+    method: str
+    milliseconds: float
+    ratio: float
+    psnr: float | None = None
+    psnr_to_ours: float | None = None
+
+
+@dataclass
+class Table:
+    title: str
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"### {self.title}"]
+        if self.lines:
+            rows = [(line.method, f"{line.milliseconds:.4g} ms", f"{line.ratio:.2f}",
+                     _decibels(line.psnr), _decibels(line.psnr_to_ours))
+                    for line in self.lines]  # fmt: skip
+            parts.append(markdown(
+                ("method", "time", "times the first", "PSNR", "PSNR to the first"), rows
+            ))  # fmt: skip
+        return "\n\n".join([*parts, "\n".join(self.notes)]).rstrip()
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def timed(call: Callable[[], Array], units: int = 1) -> Run:
+    """A run of a call that does `units` of what is compared."""
+
+    def run() -> tuple[float, Array]:
+        start = time.perf_counter()
+        output = call()
+        return (time.perf_counter() - start) / units, output
+
+    return run
+
+
+def compare(
+    title: str, methods: Iterable[Method], runs: int, clean: Array | None, peak: float
+) -> Table:
+    """All methods once, to warm up, then in turn, `runs` times each."""
+    methods = list(methods)
+    table = Table(f"{title}, medians of {runs}")
+    outputs: list[Array] = []
+    counts = []
+    for method in methods:
+        start = time.perf_counter()
+        outputs.append(method.run()[1].astype(np.float64))
+        counts.append(max(1, min(runs, int(MOST_SECONDS / (time.perf_counter() - start)))))
+        if counts[-1] < runs:
+            table.notes.append(f"- {method.name}: median of {counts[-1]}")
+    times: list[list[float]] = [[] for _ in methods]
+    for i in range(runs):
+        for method, count, taken in zip(methods, counts, times, strict=True):
+            if i < count:
+                time.sleep(SETTLE_SECONDS)
+                taken.append(method.run()[0])
+    medians = [statistics.median(taken) for taken in times]
+    for method, output, seconds in zip(methods, outputs, medians, strict=True):
+        other = method.same_filter and output is not outputs[0]
+        table.lines.append(Line(
+            method.name, 1000 * seconds, seconds / medians[0],
+            None if clean is None else psnr(clean, output, peak),
+            psnr(outputs[0], output, peak) if other else None,
+        ))  # fmt: skip
+    return table
+
+
+def psnr(a: Array, b: Array, peak: float) -> float | None:
+    """In decibels; None of equal arrays."""
+    error = float(np.mean((a.astype(np.float64) - b) ** 2))
+    return 10 * float(np.log10(peak**2 / error)) if error else None
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(header), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """What the figures depend on."""
+    installed = {name: _version(name) for name in PACKAGES}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version for name, version in installed.items() if version},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} dB"
