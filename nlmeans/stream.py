@@ -116,8 +116,8 @@ def _halo(operation: Operation) -> int:
     f = operation.f
     if not isinstance(operation.g, Identity) or f.normaliser != "sum":
         message = (
-            f"the operation is no average of its input: g is {operation.g}, C the {f.normaliser} of "
-            "f; frame by frame g has to be Identity() and C a sum"
+            f"the operation is no average of its input: g is {operation.g}, C the {f.normaliser} "
+            "of f; frame by frame g has to be Identity() and C a sum"
         )
         raise ParameterError(message)
     return operation.over.radius(3)[0] + max(f.query.radius(3)[0], f.key.radius(3)[0])
