@@ -249,13 +249,12 @@ class Clip:
         where = f"frame {self.count + 1}"
         if self.expected and self.expected > self.count:
             where += f" of {self.expected}"
+        what = f"{where} cannot be decoded ({_cause(error)}): fetch it again"
         if isinstance(error, Unsupported):
             what = f"{where} {error}"
-        else:
-            what = f"{where} cannot be decoded ({_cause(error)})"
         if self.count == 0 or not self._keep_partial:
             mend = ", or keep what comes before by --keep-partial" if self.count else ""
-            msg = f"{_shown(self.path)}: {what}: fetch it again{mend}"
+            msg = f"{_shown(self.path)}: {what}{mend}"
             raise ImageReadError(msg) from error
         self._notes.append(f"only the first {self.count} frames kept: {what}")
 
@@ -263,7 +262,7 @@ class Clip:
         for packet in self.container.demux():
             if packet.is_corrupt:
                 yield from self.stream.decode(None)
-                msg = "is cut short"
+                msg = "is cut short: fetch it again"
                 raise Unsupported(msg)
             index = packet.stream.index  # packet.stream_index is 0 for all that flush
             if packet.size:
@@ -275,7 +274,7 @@ class Clip:
                 self._unshown += packet.is_discard
                 for frame in self.stream.decode(packet if packet.size else None):
                     if frame.is_corrupt:
-                        msg = "is damaged"
+                        msg = "is damaged: fetch it again"
                         raise Unsupported(msg)
                     yield frame
             elif packet.size:
@@ -288,13 +287,18 @@ class Clip:
             streams = (self.stream, *self.container.streams.audio)
             complete = all(self._read_of[s.index] >= len(s.index_entries) for s in streams)
         elif "matroska" in name:
-            complete = Path(self.path).stat().st_size >= _matroska_size(self.path)
+            complete = _size_by_header(self.path) <= Path(self.path).stat().st_size
         elif name == "avi":
-            complete = self._end * self.rate > self.stream.frames - Fraction(1, 2)
+            complete = (
+                self._end * self.rate > self.stream.frames - Fraction(1, 2)
+                and _size_by_header(self.path) <= Path(self.path).stat().st_size
+            )
         else:
             complete = True  # MPEG streams say nothing of their length
         if not complete:
-            msg = f"is missing: the file is cut short after {float(self._end):.3g} s"
+            msg = (
+                f"is missing: the file is cut short after {float(self._end):.3g} s; fetch it again"
+            )
             raise Unsupported(msg)
 
     def _pixels(self, frame: VideoFrame) -> Array:
@@ -303,7 +307,8 @@ class Clip:
             self.kind, self.first = kind, frame
             self._notes += _not_kept(frame, kind)
         elif kind != self.kind:
-            msg = f"is {_described(kind)} after {_described(self.kind)}; only one is written"
+            change = f"is {_described(kind)} after {_described(self.kind)}"
+            msg = f"{change}; only one is written: split the clip there"
             raise Unsupported(msg)
         converted = self._reformatter.reformat(
             frame, format=kind.working_format, interpolation=SCALING
@@ -318,7 +323,9 @@ class Clip:
             self._untimed += 1
             pts = last.pts + last.duration if last else 0
         if last is not None and pts <= last.pts:
-            msg = f"has the time stamp {pts} after {last.pts}; they have to increase"
+            msg = (
+                f"has the time stamp {pts} after {last.pts}; they have to increase: remux the clip"
+            )
             raise Unsupported(msg)
         self._last = Instant(pts, duration)
         return self._last
@@ -333,10 +340,12 @@ def _main_stream(path: StrPath, container: InputContainer) -> VideoStream:
     raise ImageReadError(msg)
 
 
-def _matroska_size(path: StrPath) -> int:
-    """The size of a Matroska file by its own header; 0 where it does not say."""
+def _size_by_header(path: StrPath) -> int:
+    """The size of an AVI or Matroska file as its header has it; 0 where it does not say."""
     with Path(path).open("rb") as file:
         header = file.read(256)
+    if header[:4] == b"RIFF":
+        return 8 + int.from_bytes(header[4:8], "little")
     end = 4  # two elements follow each other: a name of 4 bytes, the size, the content
     for name in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
         if header[end - 4 : end] != name or end >= len(header):
