@@ -36,7 +36,9 @@ Examples:
   nlmeans denoise *.png -O clean --strength 0.8 --threads 2
       several files into a folder that is there, a little weaker
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
-      keep 30 % of the original, replace out.png if it is there"""
+      keep 30 % of the original, replace out.png if it is there
+  nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
+      video, frame by frame; the sound is copied"""
 )
 @inputs_argument()
 @click.option(
