@@ -43,7 +43,9 @@ Examples:
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
       keep 30 % of the original, replace out.png if it is there
   nlmeans denoise frames.tif --stack clip
-      the pages are frames in time: use those before and after"""
+      the pages are frames in time: use those before and after
+  nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
+      video, frame by frame; the sound is copied"""
 )
 @inputs_argument()
 @click.option(
@@ -84,8 +86,15 @@ Examples:
     "--quality",
     type=click.IntRange(1, 100),
     default=None,
-    show_default="95 for JPEG; WebP lossless",
-    help="For JPEG and WebP outputs, 1 to 100.",
+    show_default="95 for JPEG; WebP lossless; video without visible loss",
+    help="For JPEG, WebP and video outputs, 1 to 100.",
+)
+@click.option(
+    "--keep-partial",
+    is_flag=True,
+    default=False,
+    show_default="refuse",
+    help="Of a video that is damaged or cut short, keep the frames before the damage.",
 )
 @click.option(
     "--threads",
@@ -123,12 +132,15 @@ def denoise(
     stack: str,
     amount: float,
     quality: int | None,
+    keep_partial: bool,
     threads: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Denoise image files: PNG, JPEG, TIFF, WebP, BMP, PNM; 8 and 16 bit, float TIFF.
+
+    And video, with the extra `video` installed: MP4, MOV, MKV, WebM, AVI, MPG; the sound is kept.
 
     Bit depth, alpha, EXIF, ICC profile and resolution are kept; in TIFFs of several pages also
     what ImageJ and OME say of them. The input is never changed, an output appears whole or not at
@@ -139,8 +151,17 @@ def denoise(
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
         from nlmeans.images import check_output, load, save
+        from nlmeans.images.formats import VIDEOS
 
         target = targets[path]
+        if path.suffix.lower() in VIDEOS:
+            from nlmeans.cli.video import denoise_video
+
+            return denoise_video(
+                path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
+                strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
+                threads=threads, overwrite=overwrite, silent=quiet or as_json,
+            )  # fmt: skip
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
         taken = taken_as(picture, stack)

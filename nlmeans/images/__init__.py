@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,7 +106,8 @@ def load(path: StrPath) -> Picture:
     return picture
 
 
-def _file_bytes(path: StrPath) -> bytes:
+def _file_bytes(path: StrPath, most: int = -1) -> bytes:
+    """The content of a file, or `most` bytes of it; what is no file, or empty, is refused."""
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
@@ -116,7 +117,7 @@ def _file_bytes(path: StrPath) -> bytes:
             msg = f"{_shown(path)}: is a pipe or device; save its content to a file first"
             raise ImageReadError(msg)
         with Path(path).open("rb") as file:
-            data = file.read()
+            data = file.read(most)
     except ImageReadError:
         raise
     except FileNotFoundError as error:
@@ -202,14 +203,16 @@ def check_output(
         One line: the path, what is wrong, what is allowed, what to do.
     """
     with _reported(path):
-        _check_place(path, overwrite, source)
+        _check_place(path, FORMATS, overwrite, source)
         check_content(Path(path).suffix.lower(), picture, quality)
 
 
-def _check_place(path: StrPath, overwrite: bool, source: StrPath | None) -> None:
+def _check_place(
+    path: StrPath, known: Iterable[str], overwrite: bool, source: StrPath | None
+) -> None:
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        msg = f"unknown extension {suffix!r}: use one of {', '.join(FORMATS)}"
+    if suffix not in known:
+        msg = f"unknown extension {suffix!r}: use one of {', '.join(known)}"
         raise Unsupported(msg)
     target = Path(os.path.realpath(path))
     if source is not None and target.exists() and target.samefile(source):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def put_in_place(target: Path, data: bytes, overwrite: bool) -> None:
-    """Write ``data`` beside ``target``, then give it that name.
+@contextmanager
+def in_place(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A new file beside ``target`` to write to, which takes that name when all went well.
 
     Without ``overwrite`` a file of that name, even one that appears only meanwhile, stays as it is
     (FileExistsError). With it, the new file takes over the permissions of the old. Whatever goes
@@ -18,13 +20,10 @@ def put_in_place(target: Path, data: bytes, overwrite: bool) -> None:
     """
     # a short name of its own: one made from the target's could be too long
     temporary = target.with_name(f".nlmeans-{secrets.token_hex(6)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary, os.O_RDWR)
         if overwrite:
             with suppress(FileNotFoundError):
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -35,7 +34,14 @@ def put_in_place(target: Path, data: bytes, overwrite: bool) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    _sync_folder(target.parent)
+    with suppress(OSError):  # where folders cannot be synced, the file itself already is
+        _sync(target.parent, os.O_RDONLY)
+
+
+def put_in_place(target: Path, data: bytes, overwrite: bool) -> None:
+    """Write ``data`` as ``target``, as `in_place` does."""
+    with in_place(target, overwrite) as temporary:
+        temporary.write_bytes(data)
 
 
 def _claim(temporary: Path, target: Path) -> None:
@@ -55,11 +61,10 @@ def _claim(temporary: Path, target: Path) -> None:
         temporary.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last; where folders cannot be synced, the file itself already is."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path, flags: int) -> None:
+    """Make what was written, or the names in a folder, last."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -30,6 +30,16 @@ FORMATS = {
     ".pnm": "PNM",
     ".pam": "PNM",
 }
+VIDEOS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+}
 SAMPLES = {
     "PNG": ("bool", "uint8", "uint16"),
     "JPEG": ("uint8",),

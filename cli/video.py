@@ -1,0 +1,161 @@
+"""nlmeans denoise on a video file: frames are read, filtered and written as they come."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from nlmeans.cli.denoise import _short, _size
+from nlmeans.cli.files import Report, shown
+from nlmeans.cli.options import Sigma, Size
+
+if TYPE_CHECKING:
+    from nlmeans.denoising import Settings
+    from nlmeans.images.video import Clip
+
+# The noise level is the median over every third of the first ten frames: one that is black, or
+# blurred by a cut, does not decide, and neighbours are too alike to tell more.
+FIRST_FRAMES, STEP = 10, 3
+SEARCH_DEPTH, PATCH_DEPTH = 5, 1  # frames
+
+
+def denoise_video(
+    path: Path,
+    target: Path,
+    *,
+    sigma: Sigma,
+    h: float | None,
+    patch_size: Size | None,
+    search_size: Size | None,
+    strength: float,
+    amount: float,
+    quality: int | None,
+    keep_partial: bool,
+    threads: int | None,
+    overwrite: bool,
+    silent: bool,
+) -> Report:
+    """Denoise one video file; parameters as in `nlmeans denoise`."""
+    from nlmeans.images import ImageReadError
+    from nlmeans.stream import denoise_frames
+
+    try:
+        from nlmeans.images.encode import save_clip
+        from nlmeans.images.video import open_clip
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        message = (
+            f"{shown(path)}: reading video takes one more package: pip install 'nlmeans[video]'"
+        )
+        raise ImageReadError(message) from error
+
+    with open_clip(path, keep_partial=keep_partial) as clip:
+        start = time.perf_counter()
+        settings = _settings(clip, sigma, h, patch_size, search_size, strength)
+        operation = settings.operation()
+        with _progress(path, clip.expected, hidden=silent) as progress:
+            frames = clip.frames()
+            if operation is not None:
+                frames = denoise_frames(
+                    frames, operation, amount=amount, threads=threads, progress=progress
+                )
+            lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
+        seconds = time.perf_counter() - start
+        megapixels = clip.count * clip.kind.width * clip.kind.height / 1e6
+        return Report(
+            text=_summary(path, target, clip, settings, sigma, seconds),
+            record={
+                "output": str(target),
+                "sigma": settings.sigma,
+                "sigma_estimated": sigma.value is None,
+                "h": settings.h,
+                "patch_size": settings.patch_size,
+                "search_size": settings.search_size,
+                "amount": amount,
+                "frames": clip.count,
+                "fps": float(clip.rate),
+                "audio_kept": clip.sounds > 0,
+                "megapixels": megapixels,
+                "seconds": seconds,
+                "megapixels_per_second": megapixels / seconds,
+                "notes": [*clip.notes, *lost],
+            },
+            notes=tuple(
+                f"{shown(file)}: {note}"
+                for file, some in ((path, clip.notes), (target, lost))
+                for note in some
+            ),
+        )
+
+
+def _settings(
+    clip: "Clip",
+    sigma: Sigma,
+    h: float | None,
+    patch_size: Size | None,
+    search_size: Size | None,
+    strength: float,
+) -> "Settings":
+    """Those of one frame as an image, with the noise level of several, and sizes in time."""
+    import statistics
+    from dataclasses import replace
+
+    from nlmeans.denoising import settings_for
+    from nlmeans.images import Picture
+    from nlmeans.noise import estimate_sigma, joint_sigma
+
+    frames = clip.head(FIRST_FRAMES)
+    axis: Any = 2 if frames[0].ndim == 3 else None
+    level = sigma.levels(Picture(frames[0], alpha=False, format="video"))
+    if level is None:
+        level = statistics.median(
+            joint_sigma(estimate_sigma(frame, channel_axis=axis)) for frame in frames[::STEP]
+        )
+    settings = settings_for(
+        frames[0], level, h=h, patch_size=patch_size, search_size=search_size,
+        strength=strength, channel_axis=axis, alpha=False,
+    )  # fmt: skip
+    return replace(
+        settings,
+        patch_size=_with_depth(settings.patch_size, PATCH_DEPTH),
+        search_size=_with_depth(settings.search_size, SEARCH_DEPTH),
+    )
+
+
+def _with_depth(size: Size, frames: int) -> Size:
+    """One side or two as (frames, rows, columns); three as they are."""
+    if isinstance(size, int):
+        return frames, size, size
+    return (frames, *size) if len(size) == 2 else size
+
+
+@contextmanager
+def _progress(path: Path, frames: int | None, *, hidden: bool) -> Iterator[Callable[[float], None]]:
+    """A bar with the time left, on standard error while it is a terminal."""
+    steps = 100  # a frame, so that long frames move the bar too
+    hidden = hidden or frames is None or not sys.stderr.isatty()
+    with click.progressbar(
+        length=steps * (frames or 1), label=shown(path), file=sys.stderr, hidden=hidden
+    ) as bar:
+        yield lambda done: bar.update(round(done * steps) - bar.pos)
+
+
+def _summary(
+    path: Path, target: Path, clip: "Clip", used: "Settings", asked: Sigma, seconds: float
+) -> str:
+    found = "estimated" if asked.value is None else "given"
+    did = (
+        f"h {_short(used.h)}, patch {_size(used.patch_size)}, search {_size(used.search_size)}"
+        if used.h
+        else "no noise: not filtered"
+    )
+    sound = ", sound kept" if clip.sounds else ""
+    return (
+        f"{shown(path)} -> {shown(target)}: sigma {_short(used.sigma)} ({found}), {did}; "
+        f"{clip.count} frames {clip.kind.width}x{clip.kind.height} at {float(clip.rate):.4g} "
+        f"frames/s{sound}, in {seconds:.2f} s, {clip.count / seconds:.3g} frames/s"
+    )

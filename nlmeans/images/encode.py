@@ -1,0 +1,419 @@
+"""Write a clip with other frames: encoded like the source, all else copied from it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.codec import Codec
+from av.codec.codec import PixFmtLoss, find_best_pix_fmt_of_list
+from av.error import FFmpegError
+from av.sidedata.sidedata import Type
+from av.stream import Stream
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from nlmeans.images import ImageReadError, ImageWriteError, StrPath, _cause, _check_place, _shown
+from nlmeans.images.atomic import in_place
+from nlmeans.images.formats import VIDEOS, Unsupported
+from nlmeans.images.video import SCALING, Clip, side_data
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder, and its scale of quality from the worst value to the best."""
+
+    name: str
+    option: str = ""  # none: the encoder is lossless
+    worst: int = 0
+    best: int = 0
+    usual: int = 0  # where differences no longer show
+    options: tuple[tuple[str, str], ...] = ()
+
+    def settings(self, quality: int | None) -> dict[str, str]:
+        """The encoder's options for a quality from 1 to 100."""
+        if not self.option:
+            return dict(self.options)
+        value: float = self.usual
+        if quality is not None:
+            value = self.worst + (self.best - self.worst) * quality / 100
+        return {self.option: str(round(value)), **dict(self.options)}
+
+
+# One thread each where the bits would depend on their number; filtering takes far longer.
+ENCODERS = {
+    "h264": Encoder("libx264", "crf", 51, 0, 17),
+    "hevc": Encoder(
+        "libx265", "crf", 51, 0, 18,
+        (("x265-params", "log-level=none:frame-threads=1:pools=none"),),
+    ),
+    "vp8": Encoder("libvpx", "crf", 63, 4, 10, (("b", "1G"), ("cpu-used", "2"))),
+    "vp9": Encoder("libvpx-vp9", "crf", 63, 0, 18, (("b", "0"), ("cpu-used", "2"))),
+    "av1": Encoder("libsvtav1", "crf", 63, 1, 18, (("preset", "6"), ("svtav1-params", "lp=1"))),
+    "mjpeg": Encoder("mjpeg", "qscale", 31, 2, 2),
+    "mpeg4": Encoder("mpeg4", "qscale", 31, 2, 2),
+    "mpeg2video": Encoder("mpeg2video", "qscale", 31, 2, 2),
+    "mpeg1video": Encoder("mpeg1video", "qscale", 31, 2, 2),
+    "prores": Encoder("prores_ks", options=(("profile", "hq"),)),
+} | {
+    name: Encoder(name) for name in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo")
+}  # fmt: skip
+LOSSLESS_INSTEAD = "ffv1"
+INSTEAD = {"webm": "vp9", "avi": "mpeg4", "mpeg": "mpeg2video"}  # others take H.264
+# AVI could hold more, but has no time stamps: frames stored out of order would come late.
+HOLDS = {
+    "avi": {"mjpeg", "mpeg4", "ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo"},
+    "mpeg": {"mpeg1video", "mpeg2video"},
+}
+EVEN_SIDES_ONLY = {"libx264", "libx265", "huffyuv", "utvideo"}  # where chroma is sub-sampled
+LARGEST_MPEG4_CLOCK = 65535  # ticks a second
+OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+
+def save_clip(
+    path: StrPath,
+    clip: Clip,
+    frames: Iterable[Array],
+    *,
+    overwrite: bool = False,
+    quality: int | None = None,
+) -> tuple[str, ...]:
+    """Write a video file, all of it or nothing: a clip with its frames replaced.
+
+    Sound, subtitles, further video, time stamps, the shape of pixels, rotation, colour tags,
+    chapters and titles are those of the clip; packets are copied as they are.
+
+    Parameters
+    ----------
+    path : path-like
+        The extension chooses the container: .mp4, .m4v, .mov, .mkv, .webm, .avi, .mpg or .mpeg.
+    clip : Clip
+        Open, from `nlmeans.images.video.open_clip`.
+    frames : iterable of arrays
+        One for each of ``clip.frames()``, of the same shape and dtype. They are encoded by the
+        codec of the clip where there is an encoder that the container holds, in the clip's pixel
+        format where the encoder takes it.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    quality : int, 1 to 100, optional
+        From the encoder's worst to its best; by default the losses cannot be seen.
+
+    Returns
+    -------
+    tuple of str
+        One line for each thing that changed besides the frames.
+
+    Raises
+    ------
+    ImageWriteError
+        One line that starts with the path; nothing is left behind.
+    ValueError
+        The frames are not as many as the clip's.
+    """
+    target = Path(os.path.realpath(path))
+    with _explained(path):
+        _check_place(path, VIDEOS, overwrite, clip.path)
+        with in_place(target, overwrite) as temporary:
+            writer = _Writer(temporary, VIDEOS[Path(path).suffix.lower()], clip, quality)
+            try:
+                for frame in frames:
+                    writer.write(frame)
+                writer.finish()
+            finally:
+                writer.abandon()
+            return (*writer.notes, *_compared(temporary, clip, writer))
+
+
+@contextmanager
+def _explained(path: StrPath) -> Iterator[None]:
+    """Failures to write in one line; those of the frames' source pass."""
+    try:
+        yield
+    except (ImageReadError, ImageWriteError):
+        raise
+    except Unsupported as error:
+        msg = f"{_shown(path)}: {error}"
+        raise ImageWriteError(msg) from error
+    except (FFmpegError, OSError) as error:
+        msg = f"{_shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
+        raise ImageWriteError(msg) from error
+
+
+class _Writer:
+    def __init__(self, temporary: Path, container: str, clip: Clip, quality: int | None) -> None:
+        self.clip = clip
+        self.notes: list[str] = []
+        self.written = 0
+        self.copied = 0
+        self._reformatter = VideoReformatter()
+        self._last = -1
+        self._out = av.open(f"file:{temporary}", "w", format=container)
+        try:
+            self._prepare(container, quality)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _prepare(self, container: str, quality: int | None) -> None:
+        source = self.clip.container
+        self._out.metadata.update(_carried(source.metadata))
+        if source.chapters():
+            self._out.set_chapters(source.chapters())
+        self._copies: dict[int, Stream] = {}
+        self.place = source.streams.video.index(self.clip.stream)  # among the video streams
+        for stream in source.streams:
+            if stream.index == self.clip.stream.index:
+                self._video = self._encoded(container, quality)
+            else:
+                self._carry(stream, container)
+        self._out.start_encoding()
+
+    # ------------------------------------------------------------------- the streams
+
+    def _encoded(self, container: str, quality: int | None) -> VideoStream:
+        """The stream of new frames, set up like the old one."""
+        clip, kind = self.clip, self.clip.kind
+        encoder = self._choose(container)
+        if quality is not None and not encoder.option:
+            msg = f"quality {quality} has no meaning for {encoder.name}: leave it out"
+            raise Unsupported(msg)
+        if encoder.name == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it prints on its own; this says: errors only
+        settings = encoder.settings(quality)
+        qscale = settings.pop("qscale", None)
+        self._format = self._pixel_format(encoder)
+        stream = self._out.add_stream(encoder.name, rate=clip.rate, options=settings)
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height = kind.width, kind.height
+        context.pix_fmt = self._format
+        context.thread_count = 1
+        if qscale is not None:
+            context.qscale = True
+            context.global_quality = int(qscale) * 118  # FF_QP2LAMBDA
+        first = clip.first
+        if clip.stream.sample_aspect_ratio:
+            context.sample_aspect_ratio = clip.stream.sample_aspect_ratio
+        context.colorspace, context.color_trc = first.colorspace, first.color_trc
+        context.color_primaries = first.color_primaries
+        context.color_range = ColorRange.JPEG if kind.full_range else first.color_range
+        matrix = side_data(first).get(Type.DISPLAYMATRIX)
+        if matrix is not None:
+            stream.set_display_matrix(struct.unpack("=9i", bytes(matrix)))
+
+        base = clip.stream.time_base or 1 / clip.rate
+        constant = (
+            container in HOLDS
+            or encoder.name in HOLDS["mpeg"]
+            or (encoder.name == "mpeg4" and base.denominator > LARGEST_MPEG4_CLOCK)
+        )
+        self._base, self._tick = base, 1 / clip.rate if constant else base
+        context.time_base = self._tick
+        stream.time_base = self._tick if container == "avi" else base
+        stream.metadata.update(_carried(clip.stream.metadata))
+        stream.disposition = clip.stream.disposition
+        try:
+            context.open()
+        except FFmpegError as error:
+            msg = (
+                f"{encoder.name} does not take {kind.width}x{kind.height} pixels of {self._format} "
+                f"at {float(clip.rate):.4g} frames/s ({_cause(error)}): choose another extension"
+            )
+            raise Unsupported(msg) from error
+        return stream
+
+    def _choose(self, container: str) -> Encoder:
+        codec = self.clip.stream.codec_context.codec.canonical_name
+        instead = INSTEAD.get(container, "h264")
+        wanted = [codec, instead]
+        if codec in ENCODERS and not ENCODERS[codec].option:
+            wanted.insert(1, LOSSLESS_INSTEAD)
+        held = HOLDS.get(container, self._out.supported_codecs)
+        name = next(name for name in wanted if name in ENCODERS and name in held)
+        if name != codec:
+            why = f"{container} does not hold it" if codec in ENCODERS else "it has no encoder here"
+            self.notes.append(f"encoded as {name} in place of {codec}: {why}")
+        return ENCODERS[name]
+
+    def _pixel_format(self, encoder: Encoder) -> str:
+        """The clip's, or the one nearest to it that the encoder takes."""
+        kind = self.clip.kind
+        known = [f.name for f in Codec(encoder.name, "w").video_formats or ()]
+        fitting = [
+            name for name in known
+            if _plain(name) and (
+                encoder.name not in EVEN_SIDES_ONLY or _fits(name, kind.width, kind.height)
+            )
+        ] or [kind.pixel_format]  # fmt: skip
+        found, loss = find_best_pix_fmt_of_list(fitting, kind.pixel_format)
+        assert found is not None
+        if found.name != kind.pixel_format:
+            why = "it is the nearest that it takes"
+            if loss & PixFmtLoss.DEPTH:
+                bits = max(c.bits for c in found.components)
+                why = f"{kind.bits} bits a sample became {bits}, the most that it takes"
+            elif kind.pixel_format in known:
+                why = f"that needs even sides, and frames are {kind.width}x{kind.height}"
+            self.notes.append(
+                f"{encoder.name} stores {found.name} in place of {kind.pixel_format}: {why}"
+            )
+        return found.name
+
+    def _carry(self, stream: Stream, container: str) -> None:
+        """A stream that is copied packet by packet; refused where it would be lost unasked."""
+        name = stream.codec_context.name if stream.codec_context else stream.name
+        if stream.type == "attachment" and container == "matroska":
+            self._out.add_stream_from_template(stream)
+            return
+        if stream.type not in ("audio", "subtitle", "video") or stream.codec_context is None:
+            self.notes.append(f"stream {stream.index} ({stream.type}, {name}) not kept")
+            return
+        try:
+            copy = self._out.add_stream_from_template(stream, opaque=True)
+        except ValueError as error:
+            msg = (
+                f"{container} does not hold the {stream.type} stream {stream.index} ({name}): "
+                "choose .mkv, or the extension of the input"
+            )
+            raise Unsupported(msg) from error
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        self._copies[stream.index] = copy
+        if stream.type == "video":
+            self.notes.append(f"stream {stream.index} (video, {name}) kept as it is")
+
+    # ------------------------------------------------------------------- the packets
+
+    def write(self, pixels: Array) -> None:
+        if not self.clip.times:
+            msg = f"frame {self.written + 1} is given, but the clip has {self.clip.count}"
+            raise ValueError(msg)
+        frame = self._converted(pixels)
+        frame.pts, frame.duration = self._timed()
+        frame.time_base = self._tick
+        self.written += 1
+        self._encode(frame)
+        self._copy()
+
+    def _converted(self, pixels: Array) -> VideoFrame:
+        first, kind = self.clip.first, self.clip.kind
+        frame = VideoFrame.from_ndarray(pixels, format=kind.working_format)
+        frame = self._reformatter.reformat(
+            frame, format=self._format, interpolation=SCALING, dst_colorspace=first.colorspace,
+            dst_color_range=ColorRange.JPEG if kind.full_range else ColorRange.MPEG,
+        )  # fmt: skip
+        frame.colorspace, frame.color_trc = first.colorspace, first.color_trc
+        frame.color_primaries = first.color_primaries
+        frame.color_range = self._video.codec_context.color_range
+        return frame
+
+    def _timed(self) -> tuple[int, int]:
+        """Time stamp, from that of the first frame on, and duration, as ticks of the encoder."""
+        instant = self.clip.times.popleft()
+        if self.written == 0:
+            self._first = instant.pts
+        exact = (instant.pts - self._first) * self._base / self._tick
+        pts = round(exact)
+        if abs(pts - exact) > Fraction(1, 4) or (self.written and pts <= self._last):
+            msg = (
+                f"frame {self.written + 1} is not on a beat of {float(self.clip.rate):.4g} Hz, "
+                "and this format holds a constant rate only: choose .mkv or .mp4"
+            )
+            raise Unsupported(msg)
+        self._last = pts
+        return pts, max(1, round(instant.duration * self._base / self._tick))
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        ratio = self._tick / self._base
+        for packet in self._video.encode(frame):
+            packet.pts, packet.dts = (
+                None if stamp is None else self._first + round(stamp * ratio)
+                for stamp in (packet.pts, packet.dts)
+            )
+            packet.duration = round((packet.duration or 0) * ratio)
+            packet.time_base = self._base
+            self._out.mux_one(packet)
+
+    def _copy(self) -> None:
+        while self.clip.packets:
+            packet = self.clip.packets.popleft()
+            copy = self._copies.get(packet.stream_index)
+            if copy is not None:
+                packet.stream = copy
+                self._out.mux_one(packet)
+                self.copied += 1
+
+    def finish(self) -> None:
+        if self.written != self.clip.count:
+            msg = f"{self.written} frames are given, but the clip has {self.clip.count}"
+            raise ValueError(msg)
+        self._encode(None)
+        self._copy()
+        self._out.close()
+
+    def abandon(self) -> None:
+        """Close the file, if it is not, whatever it takes: it is removed after this."""
+        with suppress(FFmpegError):
+            self._out.close()
+
+
+def _plain(name: str) -> bool:
+    """Whether a pixel format holds colours alone, and is none of the outdated full-range ones."""
+    layout = VideoFormat(name)
+    alpha = any(c.is_alpha for c in layout.components)
+    return not (alpha or layout.has_palette or name.startswith("yuvj"))
+
+
+def _fits(name: str, width: int, height: int) -> bool:
+    """Whether chroma of this pixel format covers a picture of that size exactly."""
+    layout = VideoFormat(name, width, height)
+    factors = layout.chroma_width(64), layout.chroma_height(64)
+    return width * factors[0] % 64 == 0 and height * factors[1] % 64 == 0
+
+
+def _carried(tags: dict[str, str]) -> dict[str, str]:
+    """Without those that describe the file itself, which the new one gets anew."""
+    return {
+        name: text for name, text in tags.items()
+        if name.lower() not in OWN_TAGS and not name.startswith(("_STATISTICS", "BPS", "NUMBER_OF"))
+    }  # fmt: skip
+
+
+def _compared(path: Path, clip: Clip, writer: _Writer) -> list[str]:
+    """Read the new file again: every packet has to be there, and what is not kept is named."""
+    with av.open(f"file:{path}", "r", metadata_errors="replace") as found:
+        stream = found.streams.video[writer.place]
+        counts = [0] * len(found.streams)
+        for packet in found.demux():
+            counts[packet.stream_index] += packet.size > 0
+        frames = counts[stream.index]
+        if (frames, sum(counts) - frames) != (writer.written, writer.copied):
+            msg = (
+                f"holds {frames} frames and {sum(counts) - frames} packets of {writer.written} and "
+                f"{writer.copied} written: please report this"
+            )
+            raise Unsupported(msg)
+        present = {name.lower() for name in found.metadata}
+        lost = [name for name in _carried(clip.container.metadata) if name.lower() not in present]
+        notes = [f"{found.format.name} does not hold the tags {', '.join(lost)}"] if lost else []
+        if len(found.chapters()) < len(clip.container.chapters()):
+            notes.append("chapters not kept")
+        if (stream.sample_aspect_ratio or 1) != (clip.stream.sample_aspect_ratio or 1):
+            notes.append(f"shape of pixels, {clip.stream.sample_aspect_ratio}, not kept")
+    with av.open(f"file:{path}", "r") as found:
+        turn = next(found.decode(found.streams.video[writer.place])).rotation
+    if turn != clip.first.rotation:
+        notes.append(f"rotation by {clip.first.rotation} degrees not kept: it is stored unturned")
+    return notes
