@@ -98,7 +98,7 @@ def test_progress_counts_frames(rng):
     assert len(list(denoise_frames(x, OPERATION, memory=memory, progress=seen.append))) == 9
     assert seen == sorted(seen)
     assert seen[-1] == 9
-    assert any(0 < s < 4 for s in seen)
+    assert 4 in seen  # the first block's end
 
 
 def test_what_is_no_clip_is_refused(rng):

@@ -456,7 +456,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, number, code):
 
 def test_a_terminal_shows_progress(tmp_path):
     pty = pytest.importorskip("pty")
-    make(tmp_path / "a.mp4", size=(64, 48), count=16)
+    make(tmp_path / "a.mp4", size=(320, 240), count=60)
     parent, child = pty.openpty()
     subprocess.run(
         [sys.executable, "-m", "nlmeans", "denoise", "a.mp4", *FAST],
