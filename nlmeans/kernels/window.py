@@ -145,63 +145,66 @@ def put_rows(M, to, row, shift, v0, v1, v2, v3):
 
 @compiled
 def put_columns(M, to, row, shift, a, b, stride, side, planes):
-    """Patch sums along y, z and the channels of four rows under four shifts, in one column."""
-    v0, v1, v2, v3 = four_rows(M, a, b, stride, side)
-    for k in range(1, len(planes)):
-        u0, u1, u2, u3 = four_rows(M, a + planes[k], b + planes[k], stride, side)
-        v0, v1, v2, v3 = v0 + u0, v1 + u1, v2 + u2, v3 + u3
-    put_rows(M, to, row, shift, v0, v1, v2, v3)
+    """Patch sums along y, z and the channels of four rows under four shifts, in four columns."""
+    L = lanes(M)
+    for column in range(0, COLUMNS * L, L):
+        i, j = a + column, b + column
+        v0, v1, v2, v3 = four_rows(M, i, j, stride, side)
+        for k in range(1, len(planes)):
+            u0, u1, u2, u3 = four_rows(M, i + planes[k], j + planes[k], stride, side)
+            v0, v1, v2, v3 = v0 + u0, v1 + u1, v2 + u2, v3 + u3
+        put_rows(M, to + column, row, shift, v0, v1, v2, v3)
 
 
 @compiled
 def put_weighted_columns(M, to, row, shift, a, b, stride, taps_y, side, taps_z, planes):
-    v0 = v1 = v2 = v3 = fill(M.dtype.type(0), SHIFTS)
-    for k in range(len(planes)):
-        u0, u1, u2, u3 = four_weighted_rows(M, a + planes[k], b + planes[k], stride, taps_y, side)
-        tap = like(v0, taps_z[k])
-        v0, v1, v2, v3 = v0 + tap * u0, v1 + tap * u1, v2 + tap * u2, v3 + tap * u3
-    put_rows(M, to, row, shift, v0, v1, v2, v3)
+    L = lanes(M)
+    for column in range(0, COLUMNS * L, L):
+        i, j = a + column, b + column
+        v0 = v1 = v2 = v3 = fill(M.dtype.type(0), SHIFTS)
+        for k in range(len(planes)):
+            u0, u1, u2, u3 = four_weighted_rows(
+                M, i + planes[k], j + planes[k], stride, taps_y, side
+            )
+            tap = like(v0, taps_z[k])
+            v0, v1, v2, v3 = v0 + tap * u0, v1 + tap * u1, v2 + tap * u2, v3 + tap * u3
+        put_rows(M, to + column, row, shift, v0, v1, v2, v3)
 
 
 @inlined
-def four_columns(M, row, column, ring, side):
+def four_columns(M, row, start, mask, side):
     """Sums of `side` columns, from each of four columns onward; found as in `four_rows`."""
     L = lanes(M)
-    mask = ring - 1
     s3 = fill(M.dtype.type(0), 1)
     for k in range(3, side):
-        s3 = s3 + load(M, row + ((column + k) & mask) * L, 1)
-    s2 = s3 + load(M, row + ((column + 2) & mask) * L, 1)
-    s1 = s2 + load(M, row + ((column + 1) & mask) * L, 1)
-    s0 = s1 + load(M, row + (column & mask) * L, 1)
-    column += side
-    p1 = load(M, row + (column & mask) * L, 1)
-    p2 = p1 + load(M, row + ((column + 1) & mask) * L, 1)
-    p3 = p2 + load(M, row + ((column + 2) & mask) * L, 1)
+        s3 = s3 + load(M, row + (start + k * L & mask), 1)
+    s2 = s3 + load(M, row + (start + 2 * L & mask), 1)
+    s1 = s2 + load(M, row + (start + L & mask), 1)
+    s0 = s1 + load(M, row + (start & mask), 1)
+    start += side * L
+    p1 = load(M, row + (start & mask), 1)
+    p2 = p1 + load(M, row + (start + L & mask), 1)
+    p3 = p2 + load(M, row + (start + 2 * L & mask), 1)
     return join(join(s0, s1 + p1), join(s2 + p2, s3 + p3))
 
 
 @inlined
-def four_weighted_columns(M, row, column, ring, taps, side):
+def four_weighted_columns(M, row, start, mask, taps, side):
     L = lanes(M)
     s0 = s1 = s2 = s3 = fill(M.dtype.type(0), 1)
     for k in range(side + 3):
-        v = load(M, row + ((column + k) & (ring - 1)) * L, 1)
+        v = load(M, row + (start + k * L & mask), 1)
         s0, s1 = s0 + like(v, taps[k + 3]) * v, s1 + like(v, taps[k + 2]) * v
         s2, s3 = s2 + like(v, taps[k + 1]) * v, s3 + like(v, taps[k]) * v
     return join(join(s0, s1), join(s2, s3))
 
 
 @inlined
-def weights_of(d, scale, bias):
-    """2^min(bias - scale * d, 0); the bias has one number a lane.
-
-    Eight vectors at a time: a chain of some 17 dependent instructions keeps the pipelines busy
-    only if as many others run beside it; with four it took twice the time.
-    """
-    bias = join(bias, bias)
-    bias = join(bias, bias)
-    return exp2(smaller(join(bias, bias) - d * like(d, scale), like(d, 0.0)))
+def weights_of(d, scale, first, second):
+    """2^min(bias - scale * d, 0) of four columns under two shifts, each with a bias a lane."""
+    first, second = join(first, first), join(second, second)
+    bias = join(join(first, first), join(second, second))
+    return exp2(smaller(bias - d * like(d, scale), like(d, 0.0)))
 
 
 @inlined
@@ -252,26 +255,28 @@ def keep_largest(M, first, second, weights):
 @compiled
 def put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales):
     """The bias of each lane: where either end is no candidate the weight is to be negligible."""
-    L = lanes(M)
+    i = at.bias
     for r in range(rows):
-        for lane in range(L):
-            a_z = box.low_z + lane // t.lanes_y * t.depth + z
-            a_y = box.low_y + lane % t.lanes_y * t.height + y + r
-            inside = a_z < box.end_z and a_y < box.end_y
-            inside = inside and a_z + dz < g.end_z and g.first_y <= a_y + dy < g.end_y
-            M[at.bias + r * L + lane] = scales.bias if inside else scales.masked
+        for lane_z in range(t.lanes_z):
+            a_z = box.low_z + lane_z * t.depth + z
+            for lane_y in range(t.lanes_y):
+                a_y = box.low_y + lane_y * t.height + y + r
+                inside = a_z < box.end_z and a_y < box.end_y
+                inside = inside and a_z + dz < g.end_z and g.first_y <= a_y + dy < g.end_y
+                M[i] = scales.bias if inside else scales.masked
+                i += 1
 
 
 @compiled
-def mask_weights(M, weights, first, shifts, x, first_x, end_x):
-    """Zero the weights of shifts that are too many and of columns that are no candidates."""
+def mask_columns(M, weights, first, x, first_x, end_x):
+    """Zero the weights of columns that are no candidates, at either end of a pair."""
     L = lanes(M)
     zero = fill(M.dtype.type(0), 1)
     for s in range(SHIFTS):
         for k in range(COLUMNS):
             a = x + k
             b = a + first + s
-            if s >= shifts or min(a, b) < first_x or max(a, b) >= end_x:
+            if min(a, b) < first_x or max(a, b) >= end_x:
                 store(M, weights + (s * COLUMNS + k) * L, zero)
 
 
@@ -282,7 +287,7 @@ def add_block(M, t, at, box, z, y, rows, dz, dy, g, scales, planes, taps_z, taps
     L = lanes(M)
     row = t.ring * L
     shift = ROWS * row
-    mask = t.ring - 1
+    mask = row - 1
     side_y, side_x = 2 * g.patch_y + 1, 2 * g.patch_x + 1
     uniform = len(taps_y) == 0
     put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales)
@@ -293,41 +298,46 @@ def add_block(M, t, at, box, z, y, rows, dz, dy, g, scales, planes, taps_z, taps
     sums_away = dz * at.sums_z + dy * at.sums_y
     ahead = (2 * g.patch_x + COLUMNS - 1) // COLUMNS
     first_x, end_x = g.first_x - box.x, g.end_x - box.x
+    none, masked = fill(M.dtype.type(0), COLUMNS), fill(scales.masked, 1)
     for first in range(-g.search_x if dz > 0 or dy > 0 else 1, g.search_x + 1, SHIFTS):
         shifts = min(SHIFTS, g.search_x + 1 - first)
+        if shifts < SHIFTS:  # of the last group: others keep no weight of the group before
+            for i in range(at.weights, at.bias, COLUMNS * L):
+                store(M, i, none)
         low = max(-max(first + shifts - 1, 0), first_x)
         end = min(box.width + max(-first, 0), end_x)
         for i in range((end - low + COLUMNS - 1) // COLUMNS + ahead):
-            for k in range(i * COLUMNS, (i + 1) * COLUMNS):
-                to = at.columns + (k & mask) * L
-                a = at.source + corner + (low + k) * L
-                b = a + source_away + first * L
-                if uniform:
-                    put_columns(M, to, row, shift, a, b, at.source_y, side_y, planes)
-                else:
-                    put_weighted_columns(M, to, row, shift, a, b, at.source_y, taps_y, side_y,
-                                         taps_z, planes)  # fmt: skip
+            to = at.columns + (i * COLUMNS * L & mask)
+            a = at.source + corner + (low + i * COLUMNS) * L
+            b = a + source_away + first * L
+            if uniform:
+                put_columns(M, to, row, shift, a, b, at.source_y, side_y, planes)
+            else:
+                put_weighted_columns(M, to, row, shift, a, b, at.source_y, taps_y, side_y, taps_z,
+                                     planes)  # fmt: skip
             if i < ahead:
                 continue
-            column = (i - ahead) * COLUMNS
-            x = low + column
-            whole = shifts == SHIFTS and x >= first_x - min(first, 0)
-            whole = whole and x + COLUMNS <= end_x - max(first + SHIFTS - 1, 0)
+            x = low + (i - ahead) * COLUMNS
+            start = (i - ahead) * COLUMNS * L
+            inside = x >= first_x - min(first, 0)
+            inside = inside and x + COLUMNS <= end_x - max(first + SHIFTS - 1, 0)
             for r in range(rows):
                 bias = load(M, at.bias + r * L, 1)
                 for s in range(0, shifts, 2):
                     v = at.columns + r * row + s * shift
                     if uniform:
-                        d = join(four_columns(M, v, column, t.ring, side_x),
-                                 four_columns(M, v + shift, column, t.ring, side_x))  # fmt: skip
+                        d = join(four_columns(M, v, start, mask, side_x),
+                                 four_columns(M, v + shift, start, mask, side_x))  # fmt: skip
                     else:
                         d = join(
-                            four_weighted_columns(M, v, column, t.ring, taps_x, side_x),
-                            four_weighted_columns(M, v + shift, column, t.ring, taps_x, side_x),
+                            four_weighted_columns(M, v, start, mask, taps_x, side_x),
+                            four_weighted_columns(M, v + shift, start, mask, taps_x, side_x),
                         )
-                    store(M, at.weights + s * COLUMNS * L, weights_of(d, scales.scale, bias))
-                if not whole:
-                    mask_weights(M, at.weights, first, shifts, x, first_x, end_x)
+                    second = bias if s + 1 < shifts else masked
+                    w = weights_of(d, scales.scale, bias, second)
+                    store(M, at.weights + s * COLUMNS * L, w)
+                if not inside:
+                    mask_columns(M, at.weights, first, x, first_x, end_x)
                 sums_a = here + r * at.sums_y + x * L
                 sums_b = sums_a + sums_away + first * L
                 x_a = at.values + centre + r * at.source_y + x * L
@@ -345,7 +355,7 @@ def add_block(M, t, at, box, z, y, rows, dz, dy, g, scales, planes, taps_z, taps
 
 
 @compiled
-def load_tile(M, t, at, box, image, offset, scale, zs, ys, xs, start, g):
+def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
     """Copy a tile with its halo into lanes, mirrored by the index maps, brought into [-1, 1].
 
     Beyond the maps, in the padding, the value does not matter, as no candidate is.
@@ -354,15 +364,15 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, xs, start, g):
     for c in range(image.shape[0]):
         for z in range(t.source_z):
             for y in range(t.source_y):
+                first = start + c * at.source_c + z * at.source_z + y * at.source_y
                 for lane in range(L):
                     i_z = box.low_z + lane // t.lanes_y * t.depth + z + g.search_z
                     i_y = box.low_y + lane % t.lanes_y * t.height + y - t.up + g.search_y
                     plane = zs[min(i_z, len(zs) - 1)]
-                    row = ys[min(max(i_y, 0), len(ys) - 1)]
-                    i = start + c * at.source_c + z * at.source_z + y * at.source_y + lane
-                    for x in range(t.source_x):
-                        column = xs[min(max(box.x + x + g.search_x - t.left, 0), len(xs) - 1)]
-                        M[i] = (image[c, plane, row, column] - offset[c]) * scale
+                    row = image[c, plane, ys[min(max(i_y, 0), len(ys) - 1)]]
+                    i = first + lane
+                    for x in range(len(columns)):
+                        M[i] = (row[columns[x]] - offset[c]) * scale
                         i += L
 
 
@@ -376,10 +386,10 @@ def gather_row(line, M, start, t, at, box, z, y, g, largest):
         i_z = z - box.low_z - lane // t.lanes_y * t.depth
         i_y = y - box.low_y - lane % t.lanes_y * t.height + t.up
         if 0 <= i_z < t.sums_z and 0 <= i_y < t.sums_y:
-            i = start + i_z * at.sums_z + i_y * at.sums_y + t.left * L + lane
-            for x in range(len(line)):
+            i = np.uint64(start + i_z * at.sums_z + i_y * at.sums_y + t.left * L + lane)
+            for x in range(np.uint64(len(line))):
                 line[x] = max(line[x], M[i]) if largest else line[x] + M[i]
-                i += L
+                i += np.uint64(L)
 
 
 @compiled
@@ -418,6 +428,7 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
     buffer = np.empty(at.end + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
     lines = np.empty((3, t.tile_x), out.dtype)
+    columns = np.empty(t.source_x, np.uint64)
     across_y, across_x = -(-height // t.tile_y), -(-width // t.tile_x)
     zero = fill(M.dtype.type(0), 1)
     for tile in range(worker, len(done), workers):
@@ -427,9 +438,12 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
         end_z, end_y = min(z0 + t.tile_z, depth), min(y0 + t.tile_y, height)
         box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
                   min(g.end_y, end_y + t.up), x0, min(t.tile_x, width - x0))  # fmt: skip
-        load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, xs, at.values, g)
+        for x in range(t.source_x):
+            columns[x] = xs[min(max(x0 + x + g.search_x - t.left, 0), len(xs) - 1)]
+        load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, columns, at.values, g)
         if at.source != at.values:
-            load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, xs, at.source, g)
+            load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source,
+                      g)  # fmt: skip
         for i in range(at.total, at.columns, L):
             store(M, i, zero)
         for dz in range(g.search_z + 1):
