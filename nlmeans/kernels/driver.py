@@ -25,6 +25,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numpy.typing import NDArray
 
 from nlmeans.kernels.cache import keep_compiled
+from nlmeans.kernels.compiling import compile_for
 from nlmeans.kernels.cpus import usable_threads
 
 THREAD_NAME = "nlmeans-kernel"
@@ -91,6 +92,7 @@ def run(
 
     def call() -> None:
         numba.set_num_threads(workers)
+        compile_for(kernel, (workers, *arguments, done, job.cancel))
         kernel(workers, *arguments, done, job.cancel)
 
     job = _Job(call)

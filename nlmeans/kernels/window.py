@@ -377,42 +377,39 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
 
 
 @compiled
-def gather_row(line, M, start, t, at, box, z, y, g, largest):
-    """Add up, or take the largest of, what the lanes hold of one row of the tile."""
-    L = lanes(M)
-    for x in range(len(line)):
-        line[x] = 0
-    for lane in range(L):
+def find_row(places, t, at, box, z, y, lanes_):
+    """Where a row of the tile begins in the sums of each lane that holds it; how many do."""
+    n = 0
+    for lane in range(lanes_):
         i_z = z - box.low_z - lane // t.lanes_y * t.depth
         i_y = y - box.low_y - lane % t.lanes_y * t.height + t.up
         if 0 <= i_z < t.sums_z and 0 <= i_y < t.sums_y:
-            i = np.uint64(start + i_z * at.sums_z + i_y * at.sums_y + t.left * L + lane)
-            for x in range(np.uint64(len(line))):
-                line[x] = max(line[x], M[i]) if largest else line[x] + M[i]
-                i += np.uint64(L)
+            places[n] = i_z * at.sums_z + i_y * at.sums_y + t.left * lanes_ + lane
+            n += 1
+    return n
 
 
 @compiled
-def write_tile(out, isolated, image, offset, M, lines, t, at, box, z, y, g, scales):
+def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scales):
     """One row of the tile: the quotient of the sums, with the centre's own weight."""
-    total, largest, sums = lines[0, : box.width], lines[1, : box.width], lines[2, : box.width]
-    zero, one = out.dtype.type(0), out.dtype.type(1)
-    gather_row(total, M, at.total, t, at, box, z, y, g, False)
-    if g.centre == CENTRE_MAX:
-        gather_row(largest, M, at.largest, t, at, box, z, y, g, True)
-    for c in range(out.shape[0]):
-        gather_row(sums, M, at.sums + c * at.sums_c, t, at, box, z, y, g, False)
-        for i in range(box.width):
-            x = box.x + i
-            own = one
-            if g.centre != CENTRE_ONE:
-                own = largest[i] if g.centre == CENTRE_MAX else zero
-                if total[i] < scales.smallest:
-                    isolated[z, y, x] = True
-                    continue
+    L = lanes(M)
+    n = find_row(places, t, at, box, z, y, L)
+    for i in range(box.width):
+        x = box.x + i
+        own, total = out.dtype.type(g.centre == CENTRE_ONE), out.dtype.type(0)
+        for k in range(n):
+            total += M[at.total + places[k] + i * L]
+            if g.centre == CENTRE_MAX:
+                own = max(own, M[at.largest + places[k] + i * L])
+        if g.centre != CENTRE_ONE and total < scales.smallest:
+            isolated[z, y, x] = True
+            continue
+        for c in range(out.shape[0]):
             value = (image[c, z, y, x] - offset[c]) * scales.image
-            mean = (sums[i] + own * value) / (total[i] + own)
-            out[c, z, y, x] = mean / scales.image + offset[c]
+            mean = own * value
+            for k in range(n):
+                mean += M[at.sums + c * at.sums_c + places[k] + i * L]
+            out[c, z, y, x] = mean / (total + own) / scales.image + offset[c]
 
 
 @compiled
@@ -427,7 +424,7 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
     L = lanes(out)
     buffer = np.empty(at.end + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
-    lines = np.empty((3, t.tile_x), out.dtype)
+    places = np.empty(L, np.intp)
     columns = np.empty(t.source_x, np.uint64)
     across_y, across_x = -(-height // t.tile_y), -(-width // t.tile_x)
     zero = fill(M.dtype.type(0), 1)
@@ -456,8 +453,8 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
                                   planes, taps_z, taps_y, taps_x, channels)  # fmt: skip
         for z in range(z0, end_z):
             for y in range(y0, end_y):
-                write_tile(out, isolated, image, image_offset, M, lines, t, at, box, z, y, g,
-                           scales)  # fmt: skip
+                write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,
+                          scales)  # fmt: skip
         done[tile] = 1
 
 

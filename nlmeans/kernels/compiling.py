@@ -1,0 +1,37 @@
+"""Compiles kernels with few of LLVM's optimisations: their vectors are written out.
+
+For the window kernel, 512x512: 9 s of compiling at level 1 instead of 17 s at Numba's usual 3, and
+the same speed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
+
+OPTIONS = {"OPT": type(config.OPT)(1), "LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}  # type: ignore[attr-defined]
+
+
+def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
+    """Compile, or load, what a call with these arguments runs."""
+    if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+        with _light_optimisation():
+            kernel.compile(tuple(map(numba.typeof, arguments)))
+
+
+@contextmanager
+def _light_optimisation() -> Iterator[None]:
+    """Numba reads its options as it compiles; the lock keeps other threads from seeing these."""
+    with global_compiler_lock:
+        usual = {name: getattr(config, name) for name in OPTIONS}
+        try:
+            for name, value in OPTIONS.items():
+                setattr(config, name, value)
+            yield
+        finally:
+            for name, value in usual.items():
+                setattr(config, name, value)
