@@ -165,7 +165,7 @@ def _filtered(
     if operation is None:
         return image.copy()
     colours = layout.colours(image)
-    values = colours.astype(working_dtype(colours.dtype))
+    values = colours.astype(working_dtype(colours.dtype), copy=False)  # never written to
     filtered = operation(
         values, channel_axis=layout.channel_axis, threads=threads, progress=progress
     )
@@ -269,7 +269,8 @@ def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
 def _check_within_range(sigma: float, colours: Array) -> None:
     """A sigma beyond the range is most likely meant in other units: 25 for an image in [0, 1]."""
     if colours.dtype.kind == "f":
-        limit, of = 2 * float(np.abs(colours).max()), "twice the largest magnitude in the image"
+        largest = max(abs(float(colours.min())), abs(float(colours.max())))
+        limit, of = 2 * largest, "twice the largest magnitude in the image"
     else:
         limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
     if sigma > limit > 0:

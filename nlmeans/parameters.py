@@ -77,6 +77,14 @@ def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float
     scale = max(float(np.abs(planes.max())), float(np.abs(planes.min())), sigma)
     if scale == 0:
         return 0.0
-    variance = float(np.mean([np.var(p / scale, dtype=np.float64) for p in planes]))
+    variance = float(np.mean([_variance(p, scale) for p in planes]))
     signal = max(variance - (sigma / scale) ** 2, 0.0)
     return sigma / scale / math.sqrt(signal) if signal > 0 else math.inf
+
+
+def _variance(plane: NDArray[Any], scale: float) -> float:
+    """Of plane / scale, some rows at a time: copies of a large image would be its largest memory."""
+    mean = float(np.mean(plane, dtype=np.float64)) / scale
+    blocks = np.array_split(plane, math.ceil(plane.size / 2**20))
+    squares = (float(np.square(rows / scale - mean, dtype=np.float64).sum()) for rows in blocks)
+    return sum(squares) / plane.size

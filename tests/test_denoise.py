@@ -1,5 +1,7 @@
 """The one-call interface: any dtype in, the same out; parameters chosen; errors in one line."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from conftest import by_reference
@@ -234,3 +236,14 @@ def test_the_package_imports_without_numba():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert "denoise" in dir(nlmeans)
     assert callable(nlmeans.denoise)
+
+
+@pytest.mark.parametrize("sigma", [None, 0.3])
+def test_memory_is_that_of_the_result(rng, sigma):
+    x = rng.standard_normal((3000, 1500), dtype=np.float32)
+    denoise(x[:50, :50], sigma=sigma)
+    tracemalloc.start()
+    denoise(x, sigma=sigma, patch_size=3, search_size=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * x.nbytes

@@ -1,9 +1,11 @@
 """Threads, forks, progress and cancelling."""
 
+import gc
 import os
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +317,15 @@ def test_a_cancelled_waiting_call_leaves_the_running_one_alone():
         op(x, progress=interrupt)
     first.join()
     np.testing.assert_array_equal(results[0], op(x))
+
+
+def test_results_are_freed_at_once():
+    """Not by the garbage collector some time later: arrays may be large."""
+    y = nl_means(0.3, 0.3, 3, 5)(np.zeros((50, 40), np.float32))
+    left = weakref.ref(y)
+    gc.disable()
+    try:
+        del y
+        assert left() is None
+    finally:
+        gc.enable()

@@ -35,7 +35,7 @@ STOP_SECONDS = 0.1  # a kernel looks at cancel more often; the compiler does not
 
 @dataclass
 class _Job:
-    call: Callable[[], None]
+    call: Callable[[NDArray[np.uint8]], None]  # of cancel
     cancel: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(1, dtype=np.uint8))
     finished: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
@@ -43,7 +43,7 @@ class _Job:
     def run(self) -> None:
         try:
             if self.cancel[0] == 0:
-                self.call()
+                self.call(self.cancel)
         except BaseException as error:  # handed to the caller's thread
             self.failure = error
         finally:
@@ -90,10 +90,10 @@ def run(
     workers = min(threads or usable_threads(), available, len(done))
     keep_compiled(kernel)
 
-    def call() -> None:
+    def call(cancel: NDArray[np.uint8]) -> None:
         numba.set_num_threads(workers)
-        compile_for(kernel, (workers, *arguments, done, job.cancel))
-        kernel(workers, *arguments, done, job.cancel)
+        compile_for(kernel, (workers, *arguments, done, cancel))
+        kernel(workers, *arguments, done, cancel)
 
     job = _Job(call)
     try:
