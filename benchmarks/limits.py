@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from nlmeans.kernels.exp2 import exp2_clamped
+from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.lanes import VECTOR_BYTES, lanes, load, store
 
 FASTMATH = {"contract", "nsz", "arcp", "nnan", "ninf"}
 STEPS = 16
@@ -53,8 +54,8 @@ def add(x: Any, y: Any, repeats: int) -> None:
 @fast
 def exponential(x: Any, y: Any, repeats: int) -> None:
     for _ in range(repeats):
-        for i in range(np.uint64(len(x))):
-            y[i] += exp2_clamped(x[i])
+        for i in range(0, len(x), CHAINS * lanes(x)):
+            store(y, i, exp2(load(x, i, CHAINS)))
 
 
 @fast
@@ -89,8 +90,7 @@ def measure_limits(threads: int, attempts: int = 5) -> dict[str, dict[str, Any]]
 def _best(
     kernel: Callable[..., None], floats: int, each: int, repeats: int, threads: int, attempts: int
 ) -> float:
-    arrays = [(-np.ones(floats, np.float32), np.full(floats, 1e-3, np.float32))
-              for _ in range(threads)]  # fmt: skip
+    arrays = [(_aligned(floats, -1.0), _aligned(floats, 1e-3)) for _ in range(threads)]
     kernel(*arrays[0], 1)
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
@@ -99,3 +99,10 @@ def _best(
             list(pool.map(lambda xy: kernel(*xy, repeats), arrays))
             seconds.append(time.perf_counter() - start)
     return threads * floats * each * repeats / min(seconds) / 1e9
+
+
+def _aligned(floats: int, value: float) -> Any:
+    """So many float32 numbers that begin where vectors may."""
+    space = np.full(floats + VECTOR_BYTES, value, np.float32)
+    start = -space.ctypes.data % VECTOR_BYTES // space.itemsize
+    return space[start : start + floats]
