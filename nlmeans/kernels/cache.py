@@ -26,6 +26,7 @@ import numba
 import platformdirs
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 import nlmeans
@@ -59,7 +60,9 @@ class KernelCache:
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled function; None for one to be compiled."""
         try:
-            target_context.refresh()
+            # All that a kernel ready for use asks of Numba. refresh(), which Numba's own cache
+            # calls, readies the compiler and imports scipy.linalg: 0.4 s of a run.
+            rtsys.initialize(target_context)
             path = self._path(signature, target_context.codegen())
             check_owner(path.parent)
             data = path.read_bytes()
