@@ -26,7 +26,7 @@ from nlmeans.images.video import open_clip  # noqa: E402
 from nlmeans.stream import denoise_frames  # noqa: E402
 
 RATE = Fraction(25)
-FAST = ("--sigma", "8", "--patch-size", "1", "--search-size", "1")  # the reference runs
+FAST = ("--sigma", "8", "--patch-size", "1", "--search-size", "1")
 
 
 @pytest.fixture
@@ -457,9 +457,10 @@ def test_an_interrupt_leaves_nothing(tmp_path, number, code):
 def test_a_terminal_shows_progress(tmp_path):
     pty = pytest.importorskip("pty")
     make(tmp_path / "a.mp4", size=(320, 240), count=60)
+    slow = ("--sigma", "8", "--patch-size", "3", "--search-size", "13")  # the bar waits a second
     parent, child = pty.openpty()
     subprocess.run(
-        [sys.executable, "-m", "nlmeans", "denoise", "a.mp4", *FAST],
+        [sys.executable, "-m", "nlmeans", "denoise", "a.mp4", *slow],
         cwd=tmp_path, stderr=child, stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
     os.close(child)
