@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Patches, mirror
 from nlmeans.kernels import driver, window
-from nlmeans.kernels.tiles import cut, lay_out
-from nlmeans.plan import Plan, along_axes, window_axes
+from nlmeans.plan import Plan, along_axes, window_layout
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation
@@ -34,14 +33,10 @@ def run_window(
     """The window kernel on planes (C, *grid), float32 or float64; the guide has its own planes."""
     assert isinstance(op.f.query, Patches)
     dtype = image.dtype.type
-    axes = window_axes(op.f, op.over, image.shape[1:])
+    guide_channels = None if guide is None else len(guide)
+    axes, tiles, at = window_layout(op.f, op.over, image.shape, guide_channels, image.dtype)
     grid = tuple(axis.size for axis in axes)
-    tiles = cut(axes, len(image), dtype().itemsize)
     centre = CENTRE_CODES[op.f.centre]
-    at = lay_out(
-        tiles, len(image), None if guide is None else len(guide),
-        centre == window.CENTRE_MAX, dtype().itemsize,
-    )  # fmt: skip
     radii = (*(a.patch for a in axes), *(a.search for a in axes))
     candidates = (*(-a.margin for a in axes), *(a.size + a.margin for a in axes))
     geometry = window.Geometry._make((*radii, *candidates, centre))

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from nlmeans.embed import Embedding, Identity, Patches
-from nlmeans.kernels.tiles import Axes, Axis, cut, lay_out
+from nlmeans.kernels.tiles import Axes, Axis, Buffers, Tiles, cut, lay_out
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Support, Window
 
@@ -87,10 +87,7 @@ def make_plan(
     pairs = over.pairs(grid)
     missing = _window_kernel_lacks(f, g, over, grid)
     if not missing:
-        assert isinstance(over, Window)
-        axes = window_axes(f, over, grid)
-        tiles = cut(axes, channels + (guide_channels or 0), dtype.itemsize)
-        buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize)
+        _, tiles, buffers = window_layout(f, over, planes, guide_channels, dtype)
         return Plan(
             kernel="window",
             reason="Gaussian f of patches, identity g, search window: one pass a shift",
@@ -138,11 +135,22 @@ def along_axes(values: Sequence[T], missing: T) -> tuple[T, T, T]:
     return z, y, x
 
 
-def window_axes(f: Pairwise, over: Support, grid: tuple[int, ...]) -> Axes:
-    """Sizes and radii along the kernel's z, y and x."""
+def window_layout(
+    f: Pairwise,
+    over: Support,
+    planes: tuple[int, ...],
+    guide_channels: int | None,
+    dtype: np.dtype[Any],
+) -> tuple[Axes, Tiles, Buffers]:
+    """Sizes and radii along z, y and x, tiles and buffers for an array (C, *grid)."""
     assert isinstance(over, Window)
+    channels, *rest = planes
+    grid = tuple(rest)
     sides = zip(grid, f.query.radius(len(grid)), over.reach(grid), over.margin(grid), strict=True)
-    return along_axes([Axis(*side) for side in sides], Axis(1, 0, 0, 0))
+    axes = along_axes([Axis(*side) for side in sides], Axis(1, 0, 0, 0))
+    tiles = cut(axes, channels + (guide_channels or 0), dtype.itemsize)
+    buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize)
+    return axes, tiles, buffers
 
 
 def _window_operations(f: Pairwise, pairs: int, ndim: int, channels: int, features: int) -> int:

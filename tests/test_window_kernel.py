@@ -96,6 +96,15 @@ def test_guide(rng, dtype, guide_channels):
     assert np.abs(y - expected).max() <= TOLERANCE[dtype] * np.ptp(x)
 
 
+def test_a_guide_of_many_channels_cuts_the_tiles_that_run(rng):
+    """Its buffers make tiles smaller: those planned and those worked off have to be the same."""
+    x = rng.normal(size=(64, 64, 64)).astype(np.float32)
+    op = nl_means(0.3, 0.5, 3, 5)
+    guide = np.stack([x] * 12, axis=-1)
+    assert op.plan(x.shape, guide_channels=12).tile != op.plan(x.shape).tile
+    np.testing.assert_allclose(op(x, guide=guide), op(x), atol=1e-5)
+
+
 def test_guide_decides_alone(rng):
     x = rng.normal(size=(12, 12))
     flat = np.zeros((12, 12))
