@@ -175,7 +175,7 @@ def denoise(
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if any(used.h for used in settings):
-            _load_kernel(picture.pixels.dtype, taken, silent=quiet or as_json)
+            _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
             pixels = _filtered(taken, settings, amount, threads, progress)
@@ -239,7 +239,7 @@ def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
     return each[0] if len(each) == 1 else {"parts": each}
 
 
-def _load_kernel(dtype: Any, taken: Taken, *, silent: bool) -> None:
+def _load_kernel(dtype: Any, *, silent: bool) -> None:
     """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
@@ -251,8 +251,7 @@ def _load_kernel(dtype: Any, taken: Taken, *, silent: bool) -> None:
     if sys.stderr.isatty() and not silent:
         patience.start()
     try:
-        axes = 3 if taken.stack in ("volume", "clip") else 2
-        nl_means(1, 1, 1, 1)(np.zeros((1,) * axes, dtype))
+        nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
     finally:
         patience.cancel()
 

@@ -111,3 +111,12 @@ def to_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
         return rounded >= 1
     limits = np.iinfo(dtype)
     return np.clip(rounded, limits.min, limits.max).astype(dtype)
+
+
+def blended(original: Array, filtered: Array, amount: float) -> Array:
+    """`amount` of the filtered and the rest of the original, in the filtered one's float dtype."""
+    if amount == 1:
+        return filtered
+    values = original.astype(filtered.dtype, copy=False)
+    result: Array = values + filtered.dtype.type(amount) * (filtered - values)
+    return result

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, to_dtype, whole_range, working_dtype
+from nlmeans.arrays import blended, checked_array, to_dtype, whole_range, working_dtype
 from nlmeans.checks import ParameterError, check_number, check_size, check_threads
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
@@ -169,9 +169,8 @@ def _filtered(
     filtered = operation(
         values, channel_axis=layout.channel_axis, threads=threads, progress=progress
     )
-    if amount < 1:
-        filtered = values + values.dtype.type(amount) * (filtered - values)
-    return layout.put_colours(image, to_dtype(filtered, image.dtype))
+    result = to_dtype(blended(values, filtered, amount), image.dtype)
+    return layout.put_colours(image, result)
 
 
 def _part(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, to_dtype, working_dtype
+from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import Identity
 from nlmeans.operation import Operation
@@ -97,7 +97,7 @@ def denoise_frames(
                 return
             filtered = _filtered(operation, held, threads, _from(done, count, progress))
             for k in range(before, before + count):
-                yield _blended(held[k], filtered[k], amount)
+                yield to_dtype(blended(held[k], filtered[k], amount), held[k].dtype)
             if last:
                 return
             done += count
@@ -173,10 +173,3 @@ def _from(
     if progress is None:
         return None
     return lambda fraction: progress(done + fraction * count)
-
-
-def _blended(frame: Array, filtered: Array, amount: float) -> Array:
-    if amount < 1:
-        values = frame.astype(filtered.dtype)
-        filtered = values + filtered.dtype.type(amount) * (filtered - values)
-    return to_dtype(filtered, frame.dtype)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nlmeans.cli import exits
-from nlmeans.cli.main import run
 
 import nlmeans
 from nlmeans.images import ImageReadError, ImageWriteError
@@ -27,23 +26,6 @@ from nlmeans.stream import denoise_frames  # noqa: E402
 
 RATE = Fraction(25)
 FAST = ("--sigma", "8", "--patch-size", "1", "--search-size", "1")
-
-
-@pytest.fixture
-def cli(capfd, monkeypatch, tmp_path):
-    """Run the command line inside tmp_path; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        handler = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as exit_:
-            run([str(a) for a in arguments])
-        signal.signal(signal.SIGTERM, handler)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return exit_.value.code, out, err
-
-    return call
 
 
 def pictures(count, width, height, dtype=np.uint8):

@@ -458,7 +458,7 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
         done[tile] = 1
 
 
-# Two functions of two names, not one function compiled twice: Numba's disk cache tells functions
+# Two functions of two names, not one function compiled twice: the kernel cache tells functions
 # apart by name and source alone, not by their options.
 @njit(parallel=True, nogil=True)
 def window_parallel(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
