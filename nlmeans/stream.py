@@ -35,8 +35,8 @@ def denoise_frames(
 ) -> Iterator[Array]:
     """Apply a non-local average over (t, y, x) to frames as they come.
 
-    The frames are those of filtering the whole clip as one array: float64 to the bit, other dtypes
-    to the rounding of float32. Only a block of frames and its neighbours in time are held.
+    The frames are those of filtering the whole clip as one array, to the rounding of float64 for
+    float64 and of float32 for others. Only a block of frames and its neighbours in time are held.
 
     Parameters
     ----------
