@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "block": ["Block", "Chain"],
         "checks": ["ParameterError"],
         "classical": ["nl_means"],
         "denoising": ["Settings", "denoise", "settings_for"],
@@ -29,11 +30,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "plan": ["Plan"],
         "reference": ["ReferenceWarning"],
-        "support": ["Everywhere", "Window"],
+        "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
     },
 )
 
 if TYPE_CHECKING:
+    from nlmeans.block import Block as Block
+    from nlmeans.block import Chain as Chain
     from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
     from nlmeans.denoising import Settings as Settings
@@ -54,4 +57,7 @@ if TYPE_CHECKING:
     from nlmeans.plan import Plan as Plan
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.support import Everywhere as Everywhere
+    from nlmeans.support import Neighbours as Neighbours
+    from nlmeans.support import Pool as Pool
+    from nlmeans.support import Regions as Regions
     from nlmeans.support import Window as Window

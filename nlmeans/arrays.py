@@ -39,20 +39,21 @@ def checked_array(name: str, x: ArrayLike) -> Array:
     return array
 
 
-def checked_axis(name: str, ndim: int, channel_axis: int | None) -> int | None:
-    """The channel axis of an array of `ndim` axes as a number from 0, or None."""
-    if channel_axis is None:
+def checked_axis(
+    name: str, ndim: int, axis: int | None, argument: str = "channel_axis"
+) -> int | None:
+    """The axis of an array of `ndim` axes as a number from 0, or None."""
+    if axis is None:
         return None
-    if isinstance(channel_axis, bool) or not isinstance(channel_axis, int | np.integer):
-        message = f"channel_axis is {channel_axis!r}; allowed are None or a whole number"
+    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+        message = f"{argument} is {axis!r}; allowed are None or a whole number"
         raise TypeError(message)
-    if not -ndim <= channel_axis < ndim:
+    if not -ndim <= axis < ndim:
         message = (
-            f"channel_axis is {channel_axis}, but {name} has {ndim} axes; "
-            f"allowed are {-ndim} to {ndim - 1}"
+            f"{argument} is {axis}, but {name} has {ndim} axes; allowed are {-ndim} to {ndim - 1}"
         )
         raise ValueError(message)
-    return int(channel_axis) % ndim
+    return int(axis) % ndim
 
 
 def check_dtype(name: str, dtype: np.dtype[Any]) -> None:

@@ -16,6 +16,7 @@ from nlmeans.layout import Auto, Layout, Stack, layout_of
 from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma, spread_slices
 from nlmeans.operation import Operation
 from nlmeans.parameters import PATCH_FRAMES, SEARCH_FRAMES, table_row
+from nlmeans.progress import part_of
 from nlmeans.support import Border
 
 Array = NDArray[Any]
@@ -147,7 +148,7 @@ def denoise(
         return run(original, operations[0], progress=progress)
     result = np.empty(original.shape, original.dtype)
     for k, target in enumerate(layout.pages(result)):
-        part = _part(progress, k, len(pages))
+        part = part_of(progress, k, len(pages))
         target[...] = run(pages[k], operations[k], progress=part)
     return result
 
@@ -171,15 +172,6 @@ def _filtered(
     )
     result = to_dtype(blended(values, filtered, amount), image.dtype)
     return layout.put_colours(image, result)
-
-
-def _part(
-    progress: Callable[[float], None] | None, k: int, count: int
-) -> Callable[[float], None] | None:
-    """Progress of the k-th of `count` images, as part of the whole."""
-    if progress is None:
-        return None
-    return lambda fraction: progress((k + fraction) / count)
 
 
 def settings_for(

@@ -11,7 +11,7 @@ from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
 PatchWeighting = Literal["uniform", "gaussian"]
-PATCH_WEIGHTINGS = ("uniform", "gaussian")
+PATCH_WEIGHTINGS = ("uniform", "gaussian")  # of a distance; "none" is for learned matrices
 
 
 def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.intp]]:
@@ -97,7 +97,8 @@ class Linear:
                 f"{inner.shape[-1]} channels; its second number has to be the channel count"
             )
             raise ValueError(message)
-        return inner @ self.weight.T + self.bias
+        weight, bias = (a.astype(inner.dtype, copy=False) for a in (self.weight, self.bias))
+        return inner @ weight.T + bias
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return self.of.radius(ndim)
@@ -123,14 +124,14 @@ class Patches:
     """Q_i = sqrt(G) P_i: the patch around a position, so that |Q_i - Q_j|^2 is the weighted MSD.
 
     P_i holds the patch's pixels, mirrored at the border, flattened in the order (channel, *patch);
-    G sums to 1 over pixels and channels.
+    G sums to 1 over pixels and channels. With weighting "none" it is P_i itself, for matrices.
 
     Parameters
     ----------
     size : odd int, or one per axis
         Full side in pixels.
-    weighting : {"uniform", "gaussian"}
-        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre.
+    weighting : {"uniform", "gaussian", "none"}
+        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre, or 1.
 
     Examples
     --------
@@ -140,11 +141,11 @@ class Patches:
     """
 
     size: int | tuple[int, ...]
-    weighting: PatchWeighting = field(default="uniform")
+    weighting: PatchWeighting | Literal["none"] = field(default="uniform")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", check_size("patch_size", self.size))
-        check_choice("patch_weighting", self.weighting, PATCH_WEIGHTINGS)
+        check_choice("patch_weighting", self.weighting, (*PATCH_WEIGHTINGS, "none"))
 
     def __call__(self, x: Floats) -> Floats:
         ndim = x.ndim - 1
@@ -152,11 +153,14 @@ class Patches:
         wide = widen(x, radius)
         sides = tuple(2 * r + 1 for r in radius)
         windows = np.lib.stride_tricks.sliding_window_view(wide, sides, axis=tuple(range(ndim)))
+        size = x.shape[-1] * prod(sides)
+        if self.weighting == "none":
+            return windows.reshape(*x.shape[:-1], size)
         g = self.taps(ndim)[0]
         for taps in self.taps(ndim)[1:]:
             g = np.multiply.outer(g, taps)
-        q: Floats = windows * np.sqrt(g / x.shape[-1])
-        return q.reshape(*x.shape[:-1], x.shape[-1] * prod(sides))
+        q: Floats = windows * np.sqrt(g / x.shape[-1]).astype(x.dtype)
+        return q.reshape(*x.shape[:-1], size)
 
     def taps(self, ndim: int) -> list[NDArray[np.float64]]:
         """G's factor along each axis, each summing to 1."""
@@ -174,7 +178,8 @@ class Patches:
 
     def __str__(self) -> str:
         shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
-        return f"{self.weighting} patches of side {shown}"
+        kind = "" if self.weighting == "none" else f"{self.weighting} "
+        return f"{kind}patches of side {shown}"
 
 
 Embedding = Identity | Linear | Patches

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nlmeans.embed import Patches, mirror
 from nlmeans.kernels import driver, window
 from nlmeans.plan import Plan, along_axes, window_layout
+from nlmeans.progress import between
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation
@@ -64,7 +65,7 @@ def run_window(
         (values.planes, values.offset, features.planes, features.offset, out, isolated, *maps,
          integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y, taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
-        _part(progress, 0, 0.5 if isolated.size else 1),
+        between(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
     if isolated.any():
         from nlmeans.kernels.isolated import isolated_parallel, isolated_serial
@@ -73,20 +74,11 @@ def run_window(
             isolated_parallel, isolated_serial,
             (values.planes, values.offset, features.planes, features.scale, out, isolated, *maps,
              integers, scale, bias, *taps),
-            np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, _part(progress, 0.5, 1),
+            np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
     if progress is not None and isolated.size:
         progress(1.0)
     return out.reshape(image.shape)
-
-
-def _part(
-    progress: Callable[[float], None] | None, start: float, end: float
-) -> Callable[[float], None] | None:
-    """Progress of one of two passes, as part of the whole."""
-    if progress is None:
-        return None
-    return lambda fraction: progress(start + fraction * (end - start))
 
 
 class _Centred(NamedTuple):

@@ -18,12 +18,13 @@ from nlmeans.arrays import (
     to_planes,
     working_dtype,
 )
-from nlmeans.checks import check_threads
+from nlmeans.checks import ParameterError, check_threads
 from nlmeans.embed import Embedding, Identity
 from nlmeans.pairwise import Pairwise
 from nlmeans.plan import Plan, make_plan
+from nlmeans.progress import part_of
 from nlmeans.reference import reference
-from nlmeans.support import Everywhere, Support
+from nlmeans.support import Everywhere, Support, pool_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Operation:
     g : embedding
         What is averaged: `Identity()` or `Linear(weight, bias)`.
     over : support
-        S(i): `Everywhere()` or `Window(size, border)`.
+        S(i): `Everywhere()`, `Regions(tile)`, `Window(size, border)` or `Neighbours(positions)`.
 
     See Also
     --------
@@ -70,6 +71,12 @@ class Operation:
                     "such as nlmeans.gaussian(h=10), nlmeans.Identity(), nlmeans.Window(21)"
                 )
                 raise TypeError(message)
+        if self.f.centre in ("max", "zero") and pool_of(self.over) is not None:
+            message = (
+                f"centre is {self.f.centre!r}, but keys are sub-sampled and none is a position's "
+                "own; use centre 'one' or 'as computed'"
+            )
+            raise ParameterError(message)
 
     def __call__(
         self,
@@ -77,6 +84,7 @@ class Operation:
         *,
         guide: ArrayLike | None = None,
         channel_axis: int | None = None,
+        batch_axis: int | None = None,
         threads: int | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> NDArray[Any]:
@@ -91,6 +99,8 @@ class Operation:
             along `channel_axis`, or along the last axis if x has none, or without channels.
         channel_axis : int, optional
             Without one every element is a position with one channel.
+        batch_axis : int, optional
+            The arrays along this axis of x, and of the guide, have nothing to do with each other.
         threads : int, optional
             At most this many; all that the process may use by default.
         progress : callable, optional
@@ -107,6 +117,11 @@ class Operation:
         TypeError, ValueError
             For an array or argument that is not allowed, in one line.
         """
+        if batch_axis is not None:
+            others = {} if guide is None else {"guide": guide}
+            return each_of_batch(
+                self, x, others, channel_axis, batch_axis, threads=threads, progress=progress
+            )
         x = checked_array("x", x)
         axis = checked_axis("x", x.ndim, channel_axis)
         check_threads(threads)
@@ -171,7 +186,11 @@ class Operation:
         return isinstance(self.g, Identity) and self.f.normaliser == "sum"
 
     def __str__(self) -> str:
-        c = {"sum": "sum of f", "count": "number of positions in S(i)"}[self.f.normaliser]
+        c = {
+            "sum": "sum of f",
+            "count": "number of keys in S(i)",
+            "query sum": "for every j the sum of f over i",
+        }[self.f.normaliser]
         return (
             "y_i = 1/C(x) sum over j in S(i) of f(x_i, x_j) g(x_j)\n"
             f"  f     {self.f}\n"
@@ -179,6 +198,42 @@ class Operation:
             f"  C     {c}\n"
             f"  S(i)  {self.over}"
         )
+
+
+def each_of_batch(
+    call: Callable[..., NDArray[Any]],
+    x: ArrayLike,
+    others: dict[str, ArrayLike],
+    channel_axis: int | None,
+    batch_axis: int,
+    *,
+    threads: int | None,
+    progress: Callable[[float], None] | None,
+) -> NDArray[Any]:
+    """call(x, ...) for every array along the batch axis of x and of the others."""
+    x = checked_array("x", x)
+    batch = checked_axis("x", x.ndim, batch_axis, "batch_axis")
+    axis = checked_axis("x", x.ndim, channel_axis)
+    if axis == batch:
+        message = f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
+        raise ValueError(message)
+    assert batch is not None
+    each = {name: np.moveaxis(np.asarray(a), batch, 0) for name, a in others.items()}
+    for name, arrays in each.items():
+        if len(arrays) != x.shape[batch]:
+            message = (
+                f"{name} has {len(arrays)} arrays along the batch axis; x has {x.shape[batch]}"
+            )
+            raise ValueError(message)
+    channels = axis if axis is None or axis < batch else axis - 1
+    results = [
+        call(
+            one, **{name: arrays[k] for name, arrays in each.items()}, channel_axis=channels,
+            threads=threads, progress=part_of(progress, k, x.shape[batch]),
+        )
+        for k, one in enumerate(np.moveaxis(x, batch, 0))
+    ]  # fmt: skip
+    return np.stack(results, axis=batch)
 
 
 def _checked_guide(

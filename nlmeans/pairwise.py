@@ -1,6 +1,6 @@
 """Pairwise functions f(x_i, x_j): each is three traits and two embeddings.
 
-    f = weight(scale * score(query_i, key_j)),    C = sum of f, or the number of keys
+    f = weight(scale * score(query_i, key_j) + bias_j),    C = a sum of f, or the number of keys
 
 Fast paths follow from the traits, never from a name. A new function with known traits is one
 definition here and one line in PAIRWISE.
@@ -20,7 +20,14 @@ from nlmeans.checks import (
     check_choice,
     check_number,
 )
-from nlmeans.embed import Embedding, Floats, Identity, Linear, Patches, PatchWeighting
+from nlmeans.embed import (
+    PATCH_WEIGHTINGS,
+    Embedding,
+    Identity,
+    Linear,
+    Patches,
+    PatchWeighting,
+)  # fmt: skip
 
 Centre = Literal["as computed", "one", "max", "zero"]
 CENTRES = ("one", "max", "zero")
@@ -37,9 +44,10 @@ class Pairwise:
         Of query q and key k: -max(|q - k|^2 - noise, 0), q . k, or q + k (one number each).
     weight : {"exp", "identity", "relu"}
         Of the scaled score.
-    normaliser : {"sum", "count"}
-        C: the sum of f over S(i), or the number of positions in S(i). Where a sum of "relu"
-        weights is 0, so is y_i.
+    normaliser : {"sum", "count", "query sum"}
+        C: the sum of f over S(i), the number of keys in S(i), or, for every key j apart, the sum
+        of f(x_i, x_j) over the i that have j in S(i): a softmax over the queries. Where a sum of
+        "relu" weights is 0, so is y_i.
     query, key : embedding
     scale : float
         Factor of the score: 1/h^2 for the Gaussian, 1/sqrt(d) for scaled attention.
@@ -48,29 +56,35 @@ class Pairwise:
         copies of one patch.
     centre : {"as computed", "one", "max", "zero"}
         The weight a position gives to itself: f(x_i, x_i), 1, the largest of the others, 0.
+    key_bias : embedding with one output, optional
+        Added to the scaled score of every pair with this key.
     """
 
     name: str
     score: Literal["distance", "dot", "sum"]
     weight: Literal["exp", "identity", "relu"]
-    normaliser: Literal["sum", "count"]
+    normaliser: Literal["sum", "count", "query sum"]
     query: Embedding = Identity()
     key: Embedding = Identity()
     scale: float = 1.0
     noise: float = 0.0
     centre: Centre = "as computed"
+    key_bias: Embedding | None = None
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, ("distance", "dot", "sum"))
         check_choice("weight", self.weight, ("exp", "identity", "relu"))
-        check_choice("normaliser", self.normaliser, ("sum", "count"))
+        check_choice("normaliser", self.normaliser, ("sum", "count", "query sum"))
         check_choice("centre", self.centre, ("as computed", *CENTRES))
         check_number("noise", self.noise, low=0)
         check_number("scale", self.scale)
         if self.score == "distance":
             check_number("scale", self.scale, low=0, above=True)
-        if self.weight == "identity" and self.normaliser == "sum":
-            message = "normaliser is 'sum' for weights of either sign; only 'count' divides them"
+        if self.weight == "identity" and self.normaliser != "count":
+            message = (
+                f"normaliser is {self.normaliser!r} for weights of either sign; only 'count' "
+                "divides them"
+            )
             raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
             message = (
@@ -78,17 +92,6 @@ class Pairwise:
                 f"{self.normaliser!r}; only 'exp' with 'sum' allows it"
             )
             raise ParameterError(message)
-
-    def features(self, x: Floats) -> tuple[Floats, Floats]:
-        """Queries and keys (*grid, d) of an array (*grid, C)."""
-        queries, keys = self.query(x), self.key(x)
-        if queries.shape != keys.shape:
-            message = (
-                f"queries have {queries.shape[-1]} numbers a position and keys "
-                f"{keys.shape[-1]}; theta and phi have to give equally many"
-            )
-            raise ValueError(message)
-        return queries, keys
 
     def __str__(self) -> str:
         alike = self.query == self.key
@@ -98,8 +101,12 @@ class Pairwise:
         else:
             factor = "" if self.scale == 1 else f"{self.scale:g} * "
             scaled = factor + (f"{q} . {k}" if self.score == "dot" else f"({q} + {k})")
+        if self.key_bias is not None:
+            scaled += " + b_j"
         f = {"exp": f"exp({scaled})", "identity": scaled, "relu": f"max({scaled}, 0)"}[self.weight]
         where = f"Q = {self.query}" if alike else f"theta = {self.query}, phi = {self.key}"
+        if self.key_bias is not None:
+            where += f", b = {self.key_bias}"
         centre = "" if self.centre == "as computed" else f", weight of the centre: {self.centre}"
         return f"{self.name}: {f}, {where}{centre}"
 
@@ -144,6 +151,7 @@ def gaussian(
     h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
     sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
     check_choice("centre", centre, CENTRES)
+    check_choice("patch_weighting", patch_weighting, PATCH_WEIGHTINGS)
     patches = Patches(patch_size, patch_weighting)
     return Pairwise(
         "gaussian", "distance", "exp", "sum", patches, patches,
@@ -156,8 +164,10 @@ def embedded_gaussian(
     phi: ArrayLike | Embedding | None = None,
     *,
     scale: float = 1.0,
+    key_bias: ArrayLike | Embedding | None = None,
+    softmax: Literal["keys", "queries"] = "keys",
 ) -> Pairwise:
-    """exp(scale * theta_i . phi_j), C the sum of f: softmax attention over j.
+    """exp(scale * theta_i . phi_j + bias_j), C the sum of f: softmax attention.
 
     Parameters
     ----------
@@ -165,11 +175,15 @@ def embedded_gaussian(
         Query and key embedding; the position's channels by default.
     scale : float
         Factor of the logits, for example d**-0.5.
+    key_bias : array (1, C) or embedding with one output, optional
+        Added to the logits of a key: with -|Q_j|^2/h^2 the classical filter is of this form.
+    softmax : {"keys", "queries"}
+        What weights sum to 1 over: the keys j of every query i, or the queries i of every key j.
 
     Raises
     ------
     ValueError
-        If a matrix is none or holds NaN, or the scale is not finite.
+        If a matrix is none or holds NaN, the scale is not finite, or softmax is another name.
 
     Examples
     --------
@@ -179,7 +193,11 @@ def embedded_gaussian(
     embedded gaussian: exp(0.5 * theta_i . phi_j), theta = W x (W 1x2), phi = W x (W 1x2)
     """
     scale = check_number("scale", scale)
-    return Pairwise("embedded gaussian", "dot", "exp", "sum", _embed(theta), _embed(phi), scale)
+    check_choice("softmax", softmax, ("keys", "queries"))
+    return Pairwise(
+        "embedded gaussian", "dot", "exp", "sum" if softmax == "keys" else "query sum",
+        _embed(theta), _embed(phi), scale, key_bias=_bias(key_bias),
+    )  # fmt: skip
 
 
 def dot_product(
@@ -187,8 +205,9 @@ def dot_product(
     phi: ArrayLike | Embedding | None = None,
     *,
     scale: float = 1.0,
+    key_bias: ArrayLike | Embedding | None = None,
 ) -> Pairwise:
-    """scale * theta_i . phi_j, C = N, the number of keys.
+    """scale * theta_i . phi_j + bias_j, C = N, the number of keys.
 
     Parameters and errors are those of `embedded_gaussian`.
 
@@ -199,15 +218,20 @@ def dot_product(
     [5.0, 15.0]
     """
     scale = check_number("scale", scale)
-    return Pairwise("dot product", "dot", "identity", "count", _embed(theta), _embed(phi), scale)
+    return Pairwise(
+        "dot product", "dot", "identity", "count", _embed(theta), _embed(phi), scale,
+        key_bias=_bias(key_bias),
+    )  # fmt: skip
 
 
 def concatenation(
     w: ArrayLike,
     theta: ArrayLike | Embedding | None = None,
     phi: ArrayLike | Embedding | None = None,
+    *,
+    bias: float = 0.0,
 ) -> Pairwise:
-    """ReLU(w . [theta_i, phi_j]), C = N, the number of keys.
+    """ReLU(w . [theta_i, phi_j] + bias), C = N, the number of keys.
 
     Parameters
     ----------
@@ -215,6 +239,7 @@ def concatenation(
         The first half meets theta_i, the second phi_j.
     theta, phi : array (d, C) or embedding, optional
         Query and key embedding; the position's channels by default.
+    bias : float
 
     Raises
     ------
@@ -232,9 +257,10 @@ def concatenation(
         message = f"w has shape {vector.shape}; a vector of even length (2 d,) is needed"
         raise ValueError(message)
     left, right = np.split(vector[None], 2, axis=1)
+    bias = check_number("bias", bias)
     return Pairwise(
         "concatenation", "sum", "relu", "count",
-        Linear(left, of=_embed(theta)), Linear(right, of=_embed(phi)),
+        Linear(left, of=_embed(theta)), Linear(right, [bias], of=_embed(phi)),
     )  # fmt: skip
 
 
@@ -253,8 +279,12 @@ def _embed(value: ArrayLike | Embedding | None) -> Embedding:
     return value if isinstance(value, Identity | Linear | Patches) else Linear(value)
 
 
+def _bias(value: ArrayLike | Embedding | None) -> Embedding | None:
+    return None if value is None else _embed(value)
+
+
 def score(f: Pairwise, query: NDArray[np.float64], key: NDArray[np.float64]) -> float:
-    """The scaled score of one query and one key."""
+    """The scaled score of one query and one key, without the key's bias."""
     if f.score == "distance":
         distance = max(float(((query - key) ** 2).sum()) - f.noise, 0.0)
         return -distance * f.scale

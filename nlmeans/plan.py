@@ -117,7 +117,9 @@ def _window_kernel_lacks(
     """The first trait that the window kernel does not have."""
     if (f.score, f.weight, f.normaliser) != ("distance", "exp", "sum"):
         return f"score {f.score!r} with weight {f.weight!r} and C = {f.normaliser} of f"
-    if not isinstance(f.query, Patches) or f.query != f.key:
+    if f.key_bias is not None:
+        return "a bias of the keys"
+    if not isinstance(f.query, Patches) or f.query != f.key or f.query.weighting == "none":
         return "a distance of anything but patches"
     if not isinstance(g, Identity):
         return "a g that is not the identity"

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.embed import Embedding, Floats, widen
+from nlmeans.embed import Embedding
+from nlmeans.features import Features, features
 from nlmeans.pairwise import Pairwise, score
-from nlmeans.support import Position, Support
+from nlmeans.support import Position, Support, pool_of
 
 ANNOUNCE_SECONDS = 10.0
 Float64s = NDArray[np.float64]
@@ -53,76 +54,88 @@ def reference(
     x = np.asarray(x, dtype=np.float64)
     guide = x if guide is None else np.asarray(guide, dtype=np.float64)
     grid = x.shape[:-1]
-    margin = over.margin(grid)
-    values = _embedded(lambda wide: (g(wide),), g.radius(len(grid)), x, margin)[0]
-    reach = tuple(map(max, f.query.radius(len(grid)), f.key.radius(len(grid))))
-    queries, keys = _embedded(f.features, reach, guide, margin)
-
-    y = np.zeros((*grid, values.shape[-1]))
-    _announce(f, queries, keys, over.pairs(grid))
-    for done, i in enumerate(np.ndindex(grid)):
-        weights = weights_of(f, queries, keys, i, over, margin)
-        c = sum(weights.values()) if f.normaliser == "sum" else len(weights)
-        for j, w in weights.items():
-            y[i] += w / c * values[_shifted(j, margin)] if w else 0.0
-        if progress is not None:
-            progress((done + 1) / math.prod(grid))
+    y = np.zeros((*grid, 0))
+    done = 0
+    for part, of in features(f, g, over, x, guide):
+        if done == 0:
+            y = np.zeros((*grid, of.values.shape[-1]))
+            _announce(f, of, over.pairs(grid))
+        sums = _sums_over_queries(f, of, over) if f.normaliser == "query sum" else None
+        within = of.queries.shape[:-1]
+        of_part = np.zeros((*within, of.values.shape[-1]))
+        for i in np.ndindex(within):
+            scores = scores_of(f, of, i, over)
+            if sums is not None:
+                tops, totals = sums
+                weights = {j: _weight(f, s - tops[j]) for j, s in scores.items()}
+                terms = {j: w / totals[j] for j, w in weights.items() if w}
+            else:
+                terms = shares(f, scores)
+            for j, w in terms.items():
+                of_part[i] += w * of.values[_shifted(j, of.margin)] if w else 0.0
+            done += 1
+            if progress is not None:
+                progress(done / math.prod(grid))
+        y[part] = of_part
     return y
 
 
-def weights_of(
-    f: Pairwise,
-    queries: Float64s,
-    keys: Float64s,
-    i: Position,
-    over: Support,
-    margin: tuple[int, ...],
-) -> dict[Position, float]:
-    """f(x_i, x_j) for every j in S(i), up to a common factor where C = sum of f cancels it."""
-    grid = tuple(n - 2 * m for n, m in zip(queries.shape[:-1], margin, strict=True))
-    query = queries[_shifted(i, margin)]
-    scores = {j: score(f, query, keys[_shifted(j, margin)]) for j in over.positions(i, grid)}
-    if f.weight == "identity":
-        return scores
-    if f.weight == "relu":
-        return {j: max(s, 0.0) for j, s in scores.items()}
-
+def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Position, float]:
+    """The scaled score of i with every j in S(i), the rule for the centre applied."""
+    scores = {}
+    for j in over.positions(i, of.queries.shape[:-1]):
+        k = _shifted(j, of.margin)
+        scores[j] = score(f, of.queries[i], of.keys[k]) + float(of.bias[k])
     if f.centre in ("max", "zero"):
         del scores[i]
         if not scores:
-            return {i: 1.0}  # nobody to average with: the position keeps its value
+            return {i: 0.0}  # nobody to average with: the position keeps its value
         if f.centre == "max":
             scores[i] = max(scores.values())
-    elif f.centre == "one":
+    elif f.centre == "one" and pool_of(over) is None:  # else no key is i itself
         scores[i] = 0.0
+    return scores
+
+
+def shares(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:
+    """f(x_i, x_j) / C(x) for every j in S(i)."""
     # Dividing f and C by the largest f changes nothing and keeps exp in range.
-    top = max(scores.values()) if f.normaliser == "sum" else 0.0
-    return {j: math.exp(s - top) for j, s in scores.items()}
+    top = max(scores.values()) if (f.weight, f.normaliser) == ("exp", "sum") else 0.0
+    weights = {j: _weight(f, s - top) for j, s in scores.items()}
+    c = sum(weights.values()) if f.normaliser == "sum" else len(weights)
+    return {j: w / c if w else 0.0 for j, w in weights.items()}
 
 
-def _embedded(
-    embed: Callable[[Floats], tuple[Floats, ...]],
-    reach: tuple[int, ...],
-    x: Float64s,
-    margin: tuple[int, ...],
-) -> list[Float64s]:
-    """Embeddings at every position of the grid widened by `margin`, x mirrored beyond it."""
-    wide = widen(x, tuple(m + r for m, r in zip(margin, reach, strict=True)))
-    inner = tuple(slice(r, n - r) for r, n in zip(reach, wide.shape, strict=False))
-    return [np.asarray(e[inner], dtype=np.float64) for e in embed(wide)]
+def _weight(f: Pairwise, s: float) -> float:
+    if f.weight == "exp":
+        return math.exp(s)
+    return s if f.weight == "identity" else max(s, 0.0)
+
+
+def _sums_over_queries(
+    f: Pairwise, of: Features, over: Support
+) -> tuple[dict[Position, float], dict[Position, float]]:
+    """For every key the score taken off for exp, and the sum of f over the queries i."""
+    columns: dict[Position, list[float]] = {}
+    for i in np.ndindex(of.queries.shape[:-1]):
+        for j, s in scores_of(f, of, i, over).items():
+            columns.setdefault(j, []).append(s)
+    tops = {j: max(column) if f.weight == "exp" else 0.0 for j, column in columns.items()}
+    totals = {j: sum(_weight(f, s - tops[j]) for s in column) for j, column in columns.items()}
+    return tops, totals
 
 
 def _shifted(j: Position, margin: tuple[int, ...]) -> Position:
-    return tuple(k + m for k, m in zip(j, margin, strict=True))
+    return tuple(k + m for k, m in zip(j, margin, strict=True)) if any(margin) else j
 
 
-def _announce(f: Pairwise, queries: Float64s, keys: Float64s, pairs: int) -> None:
+def _announce(f: Pairwise, of: Features, pairs: int) -> None:
     """Warn before the work starts if a few pairs say that all of them take long."""
     tried = 200
-    first = (0,) * (queries.ndim - 1)
+    query, key = (each.reshape(-1, each.shape[-1])[0] for each in (of.queries, of.keys))
     start = time.perf_counter()
     for _ in range(tried):
-        math.exp(min(score(f, queries[first], keys[first]), 0.0))
+        math.exp(min(score(f, query, key), 0.0))
     # The rest of the loop, indices and sums, takes about as long again.
     seconds = 2 * (time.perf_counter() - start) / tried * pairs
     if seconds > ANNOUNCE_SECONDS:

@@ -1,39 +1,262 @@
-"""Supports: S(i), the positions j that y_i is an average over."""
+"""Supports: S(i), the positions j that y_i is an average over, and sub-sampled keys."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
-from nlmeans.checks import check_choice, check_size, radii
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.checks import ParameterError, check_choice, check_number, check_size, radii
+from nlmeans.embed import Floats
 
 Border = Literal["inside", "mirror"]
 BORDERS = ("inside", "mirror")
 Position = tuple[int, ...]
+Part = tuple[Any, ...]  # an index that takes a part of a grid out of an array (*grid, C)
 
 
 @dataclass(frozen=True)
-class Everywhere:
-    """Every position of the array."""
+class Pool:
+    """Sub-sampled keys: one for every whole block of positions.
 
-    def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
-        return product(*map(range, grid))
+    Parameters
+    ----------
+    size : int, or one per axis
+        The sides of a block. What does not fill a block at an axis' end is left out.
+    kind : {"max", "mean", "stride"}
+        Of a block the largest value, the mean, or the first position alone.
+    order : {"before", "after"}
+        "before": the array is pooled, then embedded by phi and g; "after": phi and g are pooled.
+    flat : bool
+        The positions are pooled as one sequence, in C order: size is then one number.
+
+    Raises
+    ------
+    ParameterError
+        If a size is no whole number from 1, or a name is another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Pool(2)(np.arange(10.0).reshape(2, 5, 1))[..., 0]
+    array([[6., 8.]])
+    """
+
+    size: int | tuple[int, ...]
+    kind: Literal["max", "mean", "stride"] = "max"
+    order: Literal["before", "after"] = "before"
+    flat: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = self.size if isinstance(self.size, tuple) else (self.size,)
+        if not all(_whole(n, 1) for n in sizes) or (self.flat and self.size is sizes):
+            message = f"size of the pool is {self.size!r}; allowed are whole numbers from 1"
+            message += ", one alone if flat" if self.flat else ", one or a tuple with one per axis"
+            raise ParameterError(message)
+        check_choice("kind", self.kind, ("max", "mean", "stride"))
+        check_choice("order", self.order, ("before", "after"))
+
+    def sides(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """Of a block, one per axis."""
+        sides = self.size if isinstance(self.size, tuple) else (self.size,) * len(grid)
+        if len(sides) != len(grid):
+            message = (
+                f"the pool's size {sides} has {len(sides)} numbers; there are {len(grid)} axes"
+            )
+            raise ParameterError(message)
+        if any(n < side for n, side in zip(grid, sides, strict=True)):
+            message = f"a pool of {sides} finds no whole block in {grid}; use a smaller size"
+            raise ParameterError(message)
+        return sides
+
+    def grid(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the keys of an array of this shape."""
+        if self.flat:
+            grid = (prod(grid),)
+        return tuple(n // side for n, side in zip(grid, self.sides(grid), strict=True))
+
+    def __call__(self, x: Floats) -> Floats:
+        """The array (*grid, C) pooled."""
+        if self.flat:
+            x = x.reshape(-1, x.shape[-1])
+        sides = self.sides(x.shape[:-1])
+        if self.kind == "stride":
+            whole = tuple(slice(0, n // s * s, s) for n, s in zip(x.shape, sides, strict=False))
+            return x[whole]
+        split = [(n // s, s) for n, s in zip(x.shape, sides, strict=False)]
+        blocks = x[tuple(slice(0, n * s) for n, s in split)].reshape(
+            *(k for pair in split for k in pair), x.shape[-1]
+        )
+        within = tuple(range(1, 2 * len(sides), 2))
+        pooled: Floats = blocks.max(within) if self.kind == "max" else blocks.mean(within)
+        return pooled
+
+    def __str__(self) -> str:
+        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
+        flat = " of the flattened positions" if self.flat else ""
+        return f"the {self.kind} of blocks of {shown}{flat}, {self.order} phi and g"
+
+
+class _Whole:
+    """What supports of one part have in common."""
+
+    def parts(self, grid: tuple[int, ...]) -> Iterator[Part]:
+        """Parts that have nothing to do with each other, as indices into an array (*grid, C)."""
+        yield (slice(None),) * len(grid)
 
     def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """How far outside the array positions can lie, per axis."""
         return (0,) * len(grid)
 
+
+@dataclass(frozen=True)
+class Everywhere(_Whole):
+    """Every position of the array, or every block of positions.
+
+    Parameters
+    ----------
+    keys : Pool, optional
+        How keys are sub-sampled; every position is a key by default.
+
+    Examples
+    --------
+    >>> Everywhere(Pool(2)).pairs((4, 5))
+    80
+    """
+
+    keys: Pool | None = None
+
+    def __post_init__(self) -> None:
+        _check_pool(self.keys)
+
+    def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
+        """The keys j in S(i), positions of the grid of keys."""
+        return product(*map(range, grid if self.keys is None else self.keys.grid(grid)))
+
     def pairs(self, grid: tuple[int, ...]) -> int:
         """The number of pairs (i, j)."""
-        return prod(grid) ** 2
+        return prod(grid) * prod(grid if self.keys is None else self.keys.grid(grid))
 
     def __str__(self) -> str:
-        return "everywhere"
+        return "everywhere" + _keys(self.keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The positions of i's own region: softmax attention in tiles, groups of frames, segments.
+
+    Parameters
+    ----------
+    tile : int, or one per axis, optional
+        Sides of tiles from the first position on; those at the end may be smaller. 0 is the whole
+        axis: (4, 0, 0) makes groups of four frames.
+    labels : array of whole numbers, the shape of the positions, optional
+        Positions of one label are a region, as one sequence in C order. Either tile or labels.
+    keys : Pool, optional
+        How the keys of each region are sub-sampled; with labels only flat pools are possible.
+
+    Raises
+    ------
+    ParameterError
+        If not just one of tile and labels is given, or it is not of the kind allowed.
+
+    Examples
+    --------
+    >>> Regions(2).pairs((3, 4))
+    40
+    """
+
+    tile: int | tuple[int, ...] | None
+    labels: NDArray[np.integer[Any]] | None
+    keys: Pool | None
+
+    def __init__(
+        self,
+        tile: int | tuple[int, ...] | None = None,
+        *,
+        labels: ArrayLike | None = None,
+        keys: Pool | None = None,
+    ) -> None:
+        if (tile is None) == (labels is None):
+            message = "regions are given by tile sizes or by labels; give one of the two"
+            raise ParameterError(message)
+        array = None
+        if labels is not None:
+            array = np.array(labels)
+            if array.dtype.kind not in "iub" or array.size == 0:
+                message = (
+                    f"labels has dtype {array.dtype}, shape {array.shape}; whole numbers are needed"
+                )
+                raise ParameterError(message)
+            array.flags.writeable = False
+        sizes = tile if isinstance(tile, tuple) else (0 if tile is None else tile,)
+        if not all(_whole(n, 0) for n in sizes):
+            message = f"tile is {tile!r}; allowed are whole numbers, 0 for the whole axis"
+            raise ParameterError(message)
+        _check_pool(keys)
+        if array is not None and keys is not None and not keys.flat:
+            message = "regions by labels are sequences; their keys need Pool(..., flat=True)"
+            raise ParameterError(message)
+        object.__setattr__(self, "tile", tile)
+        object.__setattr__(self, "labels", array)
+        object.__setattr__(self, "keys", keys)
+
+    def parts(self, grid: tuple[int, ...]) -> Iterator[Part]:
+        if self.labels is not None:
+            if self.labels.shape != grid:
+                message = f"labels has shape {self.labels.shape}; the array's positions are {grid}"
+                raise ValueError(message)
+            order = np.argsort(self.labels, axis=None, kind="stable")
+            _, firsts = np.unique(self.labels.reshape(-1)[order], return_index=True)
+            for members in np.split(order, firsts[1:]):
+                yield np.unravel_index(members, grid)
+            return
+        tile = self.tile if isinstance(self.tile, tuple) else (self.tile,) * len(grid)
+        if len(tile) != len(grid):
+            message = (
+                f"tile {tile} has {len(tile)} numbers; there are {len(grid)} axes of positions"
+            )
+            raise ParameterError(message)
+        for corner in product(*(range(0, n, t or n) for n, t in zip(grid, tile, strict=True))):
+            yield tuple(
+                slice(k, min(k + (t or n), n)) for k, t, n in zip(corner, tile, grid, strict=True)
+            )
+
+    def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        return (0,) * len(grid)
+
+    def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
+        """The keys in S(i), both within a region of this shape."""
+        return Everywhere(self.keys).positions(i, grid)
+
+    def pairs(self, grid: tuple[int, ...]) -> int:
+        over = Everywhere(self.keys)
+        return sum(over.pairs(np.empty(grid, np.bool_)[part].shape) for part in self.parts(grid))
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Regions) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        labels = self.labels
+        shown = None if labels is None else (labels.shape, labels.astype(np.int64).tobytes())
+        return self.tile, shown, self.keys
+
+    def __str__(self) -> str:
+        if self.labels is not None:
+            return f"regions of equal labels{_keys(self.keys)}"
+        shown = "x".join(map(str, self.tile)) if isinstance(self.tile, tuple) else self.tile
+        return f"tiles of side {shown}{_keys(self.keys)}"
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(_Whole):
     """A search window centred on i.
 
     Parameters
@@ -97,4 +320,122 @@ class Window:
         return f"a window of side {shown}, {border}"
 
 
-Support = Everywhere | Window
+@dataclass(frozen=True, eq=False)
+class Neighbours(_Whole):
+    """The nearest of unstructured positions, i itself among them.
+
+    Parameters
+    ----------
+    positions : array (N, D)
+        Where the N elements of the sequence lie, in any unit.
+    k : int, optional
+        So many nearest, i itself included.
+    radius : float, optional
+        All within this distance. Either k or radius.
+
+    Raises
+    ------
+    ParameterError, ValueError
+        If the positions are no (N, D) or hold NaN, k is not from 1 to N, or the radius is below 0.
+
+    Examples
+    --------
+    >>> over = Neighbours([[0.0], [1.0], [5.0]], radius=2)
+    >>> list(over.positions((0,), (3,)))
+    [(0,), (1,)]
+    """
+
+    points: NDArray[np.float64]
+    k: int | None
+    radius: float | None
+
+    def __init__(
+        self, positions: ArrayLike, *, k: int | None = None, radius: float | None = None
+    ) -> None:
+        points = np.array(positions, dtype=np.float64)
+        if points.ndim != 2 or points.size == 0:
+            message = f"positions has shape {points.shape}; (N, D) is needed: a row a point"
+            raise ValueError(message)
+        bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
+        if len(bad):
+            message = f"{len(bad)} positions hold NaN or infinity, the first in row {bad[0]}"
+            raise ValueError(message)
+        if (k is None) == (radius is None):
+            message = "neighbours are the k nearest or those within a radius; give one of the two"
+            raise ParameterError(message)
+        if k is not None and not (_whole(k, 1) and k <= len(points)):
+            message = f"k is {k!r}; there are {len(points)} positions: allowed are 1 to that"
+            raise ParameterError(message)
+        if radius is not None:
+            radius = check_number("radius", radius, low=0)
+        points.flags.writeable = False
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "k", k)
+        object.__setattr__(self, "radius", radius)
+
+    @cached_property
+    def lists(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where each position's neighbours begin, one more, and the neighbours, ascending."""
+        from scipy.spatial import cKDTree
+
+        tree = cKDTree(self.points)
+        count = len(self.points)
+        if self.k is not None:
+            _, nearest = tree.query(self.points, k=self.k, workers=-1)
+            lists = nearest.reshape(count, self.k).astype(np.intp)
+            own = np.arange(count)[:, None]
+            lost = ~(lists == own).any(axis=1)  # among equal positions others can come first
+            lists[lost, -1] = own[lost, 0]
+            return np.arange(count + 1) * self.k, np.sort(lists, axis=1).reshape(-1)
+        found = tree.query_ball_point(self.points, self.radius, workers=-1, return_sorted=True)
+        starts = np.concatenate([[0], np.cumsum([len(each) for each in found])])
+        return starts, np.concatenate([np.asarray(each, dtype=np.intp) for each in found])
+
+    def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
+        self._check(grid)
+        starts, neighbours = self.lists
+        return ((int(j),) for j in neighbours[starts[i[0]] : starts[i[0] + 1]])
+
+    def pairs(self, grid: tuple[int, ...]) -> int:
+        self._check(grid)
+        return len(self.points) * self.k if self.k is not None else len(self.lists[1])
+
+    def _check(self, grid: tuple[int, ...]) -> None:
+        if grid != (len(self.points),):
+            message = f"the array has positions {grid}; the support has {len(self.points)} points"
+            raise ValueError(message)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Neighbours) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.points.shape, self.points.tobytes(), self.k, self.radius
+
+    def __str__(self) -> str:
+        which = f"the {self.k} nearest" if self.k is not None else f"those within {self.radius:g}"
+        return f"{which} of {len(self.points)} points"
+
+
+Support = Everywhere | Regions | Window | Neighbours
+
+
+def _whole(number: object, low: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= low
+
+
+def _check_pool(keys: object) -> None:
+    if keys is not None and not isinstance(keys, Pool):
+        message = f"keys is {keys!r}; it has to be None or a Pool, such as nlmeans.Pool(2)"
+        raise TypeError(message)
+
+
+def _keys(keys: Pool | None) -> str:
+    return "" if keys is None else f", keys sub-sampled: {keys}"
+
+
+def pool_of(over: Support) -> Pool | None:
+    """How the support sub-samples keys."""
+    return over.keys if isinstance(over, Everywhere | Regions) else None

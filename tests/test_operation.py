@@ -58,7 +58,7 @@ def test_prints_the_equation_with_its_numbers():
     assert "window of side 3x15, candidates inside only" in text
     text = str(Operation(concatenation([1, 2], None, np.eye(1)), Linear([[3.0]], [1.0])))
     assert "max((theta_i + phi_j), 0)" in text
-    assert "number of positions" in text
+    assert "number of keys" in text
     assert "W x + b" in text
 
 

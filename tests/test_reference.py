@@ -10,12 +10,17 @@ from conftest import by_reference
 import nlmeans
 from nlmeans import (
     PAIRWISE,
+    Block,
+    Chain,
     Everywhere,
     Identity,
     Linear,
+    Neighbours,
     Operation,
     Pairwise,
     Patches,
+    Pool,
+    Regions,
     Window,
     concatenation,
     dot_product,
@@ -175,6 +180,161 @@ def test_relu_weights_that_sum_to_zero_give_zero():
     f = Pairwise("relu dot", "dot", "relu", "sum")
     y = Operation(f)(np.array([[1.0, 0], [-1, 0], [0, 0]]), channel_axis=-1)
     np.testing.assert_array_equal(y, [[1, 0], [-1, 0], [0, 0]])
+
+
+def flat_softmax(rng, **options):
+    """Features (6, 5, 2) and what softmax attention makes of them, both flattened."""
+    x = rng.normal(size=(6, 5, 2))
+    op = Operation(embedded_gaussian(**options))
+    return x.reshape(-1, 2), op(x, channel_axis=-1).reshape(-1, 2)
+
+
+def test_the_key_bias_shifts_the_logits_of_a_key(rng):
+    weight = rng.normal(size=(1, 2))
+    x, y = flat_softmax(rng, key_bias=weight)
+    np.testing.assert_allclose(y, softmax_rows(x @ x.T + (x @ weight.T).T) @ x, atol=1e-12)
+    x = rng.normal(size=(7, 2))
+    y = Operation(dot_product(key_bias=weight))(x, channel_axis=-1)
+    np.testing.assert_allclose(y, (x @ x.T + (x @ weight.T).T) @ x / 7, atol=1e-12)
+
+
+def test_softmax_over_queries_gives_columns_that_sum_to_one(rng):
+    x, y = flat_softmax(rng, softmax="queries")
+    np.testing.assert_allclose(y, softmax_rows((x @ x.T).T).T @ x, atol=1e-12)
+
+
+def test_softmax_over_queries_in_a_window(rng):
+    x = rng.normal(size=(6, 1))
+    near = abs(np.subtract.outer(np.arange(6), np.arange(6))) <= 1
+    f = np.exp(x @ x.T) * near
+    y = Operation(embedded_gaussian(softmax="queries"), over=Window(3))(x, channel_axis=-1)
+    np.testing.assert_allclose(y, f / f.sum(axis=0) @ x, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["max", "mean", "stride"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_subsampled_keys_by_hand(rng, kind, order):
+    pick = {"max": np.max, "mean": np.mean, "stride": lambda b, axis: b[:, 0, :, 0]}[kind]
+    phi, g = rng.normal(size=(2, 2, 2))
+    x = rng.normal(size=(5, 7, 2))
+
+    def pool(a):
+        return pick(a[:4, :6].reshape(2, 2, 2, 3, 2), axis=(1, 3)).reshape(-1, 2)
+
+    first = order == "before"
+    keys = pool(x) @ phi.T if first else pool(x @ phi.T)
+    values = pool(x) @ g.T if first else pool(x @ g.T)
+    over = Everywhere(Pool((2, 3), kind, order))
+    y = Operation(embedded_gaussian(phi=phi), Linear(g), over)(x, channel_axis=-1)
+    flat = x.reshape(-1, 2)
+    np.testing.assert_allclose(y.reshape(-1, 2), softmax_rows(flat @ keys.T) @ values, atol=1e-12)
+    y = Operation(dot_product(phi=phi), Linear(g), over)(x, channel_axis=-1)
+    np.testing.assert_allclose(y.reshape(-1, 2), flat @ keys.T @ values / 4, atol=1e-12)
+
+
+def test_a_flat_pool_takes_the_flattened_index(rng):
+    x = rng.normal(size=(3, 5, 1))
+    y = Operation(embedded_gaussian(), over=Everywhere(Pool(2, flat=True)))(x, channel_axis=-1)
+    keys = x.reshape(-1)[:14].reshape(7, 2).max(axis=1)[:, None]
+    flat = x.reshape(-1, 1)
+    np.testing.assert_allclose(y.reshape(-1, 1), softmax_rows(flat @ keys.T) @ keys, atol=1e-12)
+
+
+def test_groups_of_frames_and_tiles_are_filtered_apart(rng):
+    x = rng.normal(size=(5, 4, 3, 2))
+    f = embedded_gaussian(scale=0.5)
+    y = Operation(f, over=Regions((2, 0, 2)))(x, channel_axis=-1)
+    for t in (slice(0, 2), slice(2, 4), slice(4, 5)):
+        for column in (slice(0, 2), slice(2, 3)):
+            alone = Operation(f)(x[t, :, column], channel_axis=-1)
+            np.testing.assert_allclose(y[t, :, column], alone, atol=1e-12)
+
+
+def test_regions_pool_their_own_keys(rng):
+    x = rng.normal(size=(6, 4, 2))
+    over = Regions((3, 0), keys=Pool(2))
+    y = Operation(embedded_gaussian(), over=over)(x, channel_axis=-1)
+    alone = Operation(embedded_gaussian(), over=Everywhere(Pool(2)))(x[3:], channel_axis=-1)
+    np.testing.assert_allclose(y[3:], alone, atol=1e-12)
+
+
+def test_regions_of_equal_labels(rng):
+    x = rng.normal(size=(4, 5, 2))
+    labels = rng.integers(-1, 2, (4, 5))
+    y = Operation(embedded_gaussian(), over=Regions(labels=labels))(x, channel_axis=-1)
+    for label in (-1, 0, 1):
+        own = x[labels == label]
+        np.testing.assert_allclose(y[labels == label], softmax_rows(own @ own.T) @ own, atol=1e-12)
+
+
+def test_patches_of_a_region_look_at_the_whole_array(rng):
+    x = rng.normal(size=(8, 6))
+    y = Operation(gaussian(1.0, 0, 3), over=Regions((4, 6)))(x)
+    patches = Patches(3)(x[..., None])
+    top = patches[:4].reshape(-1, 9)
+    w = np.exp(-((top[:, None] - top) ** 2).sum(-1))
+    expected = (w @ x[:4].reshape(-1)) / w.sum(axis=1)
+    np.testing.assert_allclose(y[:4].reshape(-1), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("which", [{"k": 4}, {"radius": 0.5}])
+def test_neighbours_of_unstructured_positions(rng, which):
+    points, x = rng.uniform(size=(12, 3)), rng.normal(size=(12, 2))
+    over = Neighbours(points, **which)
+    y = Operation(embedded_gaussian(), over=over)(x, channel_axis=-1)
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    pairs = 0
+    for i in range(12):
+        near = np.argsort(distances[i])[:4] if "k" in which else distances[i] <= 0.5
+        expected = softmax_rows(x[i : i + 1] @ x[near].T) @ x[near]
+        np.testing.assert_allclose(y[i : i + 1], expected, atol=1e-12)
+        pairs += len(x[near])
+    assert over.pairs((12,)) == pairs
+
+
+def test_every_point_is_its_own_neighbour_even_among_equal_ones():
+    over = Neighbours(np.zeros((9, 2)), k=2)
+    for i in range(9):
+        assert (i,) in list(over.positions((i,), (9,)))
+
+
+def test_a_block_adds_the_projected_result_to_its_input(rng):
+    theta, phi, g = rng.normal(size=(3, 2, 4))
+    w_z, b_z = rng.normal(size=(4, 2)), rng.normal(size=4)
+    x = rng.normal(size=(5, 3, 4))
+    op = Operation(embedded_gaussian(theta, phi), Linear(g))
+    y = op(x, channel_axis=-1)
+    z = Block(op, Linear(w_z, b_z))(x, channel_axis=-1)
+    np.testing.assert_allclose(z, y @ w_z.T + b_z + x, atol=1e-12)
+    first = Block(op, Linear(w_z, b_z))(np.moveaxis(x, -1, 0), channel_axis=0)
+    np.testing.assert_allclose(np.moveaxis(first, 0, -1), z, atol=1e-12)
+    with pytest.raises(ValueError, match="gives 2 channels and x has 4"):
+        Block(op)(x, channel_axis=-1)
+
+
+def test_the_second_block_of_a_chain_sees_the_input_and_the_first_result(rng):
+    x = rng.normal(size=(4, 3, 2))
+    one = Block(Operation(embedded_gaussian()))
+    two = Block(Operation(embedded_gaussian(), Linear(rng.normal(size=(2, 4)))), residual=False)
+    expected = two(np.concatenate([x, one(x, channel_axis=-1)], axis=-1), channel_axis=-1)
+    np.testing.assert_allclose(Chain((one, two))(x, channel_axis=-1), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_axis", [0, -1])
+def test_a_batch_is_filtered_array_by_array(rng, batch_axis):
+    x, guide = rng.normal(size=(2, 3, 4, 5, 2))
+    op = Operation(embedded_gaussian())
+    seen = []
+    axis = 1 if batch_axis else 3
+    whole = op(x, guide=guide, channel_axis=axis, batch_axis=batch_axis, progress=seen.append)
+    for k in range(x.shape[batch_axis]):
+        one = np.take(x, k, batch_axis), np.take(guide, k, batch_axis)
+        alone = op(one[0], guide=one[1], channel_axis=axis if batch_axis else 2)
+        np.testing.assert_array_equal(np.take(whole, k, batch_axis), alone)
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+    with pytest.raises(ValueError, match="both 0"):
+        op(x, channel_axis=0, batch_axis=0)
 
 
 def test_a_large_array_is_announced_with_a_time(monkeypatch):

@@ -1,0 +1,158 @@
+"""The non-local block z = W_z y + x around an operation, and chains of blocks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.embed import Embedding
+from nlmeans.operation import Operation, each_of_batch
+from nlmeans.progress import part_of
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """z_i = W_z y_i + x_i, with y the result of an operation on x: frozen, printable, callable.
+
+    Parameters
+    ----------
+    operation : Operation
+    out : embedding, optional
+        W_z, with batch norm and gain folded into its matrix and bias; y itself by default. A
+        `Linear` of `Patches` looks at the neighbourhood of y_i.
+    residual : bool
+        Whether x is added.
+
+    References
+    ----------
+    X. Wang, R. Girshick, A. Gupta, K. He, "Non-local Neural Networks", CVPR 2018, equation 6.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> theta = phi = g = np.eye(2, 4)  # a bottleneck: 2 of 4 channels
+    >>> block = nlmeans.Block(
+    ...     nlmeans.Operation(nlmeans.embedded_gaussian(theta, phi), nlmeans.Linear(g)),
+    ...     out=nlmeans.Linear(np.ones((4, 2))),
+    ... )
+    >>> block(np.ones((4, 6, 5)), channel_axis=0).shape
+    (4, 6, 5)
+    """
+
+    operation: Operation
+    out: Embedding | None = None
+    residual: bool = True
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        channel_axis: int | None = None,
+        batch_axis: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> NDArray[Any]:
+        """Run the block.
+
+        Parameters
+        ----------
+        x, channel_axis, batch_axis, threads, progress
+            As an `Operation` takes them.
+
+        Returns
+        -------
+        array, float64 for float64, else float32
+            Of x's shape where x is added; else with the channels that `out` gives.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As an `Operation` does, or if W_z gives another number of channels than x has.
+        """
+        if batch_axis is not None:
+            return each_of_batch(
+                self, x, {}, channel_axis, batch_axis, threads=threads, progress=progress
+            )
+        x = checked_array("x", x)
+        axis = checked_axis("x", x.ndim, channel_axis)
+        planes = to_planes(x, axis, working_dtype(x.dtype))
+        y = self.operation(planes, channel_axis=0, threads=threads, progress=progress)
+        if self.out is not None:
+            y = np.moveaxis(self.out(np.moveaxis(y, 0, -1)), -1, 0)
+        if self.residual:
+            if len(y) != len(planes):
+                message = (
+                    f"the block gives {len(y)} channels and x has {len(planes)}; they are added, "
+                    "so W_z needs as many outputs as x has channels"
+                )
+                raise ValueError(message)
+            y = y + planes
+        if axis is None and len(y) > 1:
+            axis = x.ndim
+        return from_planes(y, axis)
+
+    def __str__(self) -> str:
+        y = "y" if self.out is None else f"({self.out})(y)"
+        return f"z = {y}{' + x' if self.residual else ''}\n{self.operation}"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Blocks one after the other: the first sees x, each later one x and the result before it.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        All but the first are given the channels of x followed by those of the result before.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> first = nlmeans.Block(nlmeans.nl_means(1, 1, 3, 3), residual=False)
+    >>> mean = nlmeans.Linear([[0.5, 0.5]])
+    >>> second = nlmeans.Block(nlmeans.nl_means(1, 1, 3, 3), out=mean, residual=False)
+    >>> nlmeans.Chain((first, second))(np.eye(4)).shape
+    (4, 4)
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        if not self.blocks:
+            message = "a chain has no blocks; it needs at least one"
+            raise ValueError(message)
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        channel_axis: int | None = None,
+        batch_axis: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> NDArray[Any]:
+        """Run the blocks; parameters, result and errors are those of a `Block`."""
+        if batch_axis is not None:
+            return each_of_batch(
+                self, x, {}, channel_axis, batch_axis, threads=threads, progress=progress
+            )
+        x = checked_array("x", x)
+        axis = checked_axis("x", x.ndim, channel_axis)
+        planes = to_planes(x, axis, working_dtype(x.dtype))
+        seen = planes
+        for k, block in enumerate(self.blocks):
+            part = part_of(progress, k, len(self.blocks))
+            y = block(seen, channel_axis=0, threads=threads, progress=part)
+            seen = np.concatenate([planes, y])
+        if axis is None and len(y) > 1:
+            axis = x.ndim
+        return from_planes(y, axis)
+
+    def __str__(self) -> str:
+        return "\n".join(f"block {k}: {block}" for k, block in enumerate(self.blocks))
