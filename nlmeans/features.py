@@ -51,7 +51,8 @@ def features(
     for part in over.parts(grid):
         if pool is not None and pooled_first:
             pooled = pool(guide[part])
-            keys, bias, values = f.key(pooled), _biases(f, pooled, margin), g(pool(x[part]))
+            inside = (0,) * (pooled.ndim - 1)
+            keys, bias, values = f.key(pooled), _biases(f, pooled, inside), g(pool(x[part]))
         elif pool is not None:
             keys, bias, values = (pool(each[part]) for each in keyed)
         else:
