@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.window import CENTRE_MAX, Geometry, compiled
+from nlmeans.kernels.window import CENTRE_MAX, GEOMETRY, Geometry, compiled
 
 
 @compiled
@@ -73,7 +73,7 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
 @compiled
 def average_rows(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
                  integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
-    g = Geometry(*to_fixed_tuple(integers[0], 13))
+    g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
     for row in range(worker, len(done), workers):
         z, y = row // height, row % height

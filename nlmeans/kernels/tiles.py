@@ -14,7 +14,7 @@ from typing import NamedTuple
 VECTOR_BYTES = 64
 ROWS = 4  # whose patch sums are computed together
 COLUMNS = 4  # whose weights are computed together
-SHIFTS = 4  # neighbours along x that share loads and sums
+SHIFTS = 3  # neighbours along y that share loads and sums
 
 # Per thread. Larger tiles compute fewer pairs twice; what has to stay in the second-level cache is
 # a few rows of a tile, not all of it.
@@ -44,8 +44,6 @@ class Tiles(NamedTuple):
     lanes_y: int
     depth: int  # of a segment of the box
     height: int
-    up: int  # how far shifts go up: where there is depth, shifts go up as well as down
-    left: int  # columns before the tile's first
     source_z: int  # a segment with the halo of patch and search
     source_y: int
     source_x: int
@@ -88,7 +86,8 @@ def count(t: Tiles, axes: Axes) -> int:
 
 def vectors(t: Tiles, axes: Axes) -> int:
     """Vectors of first ends in all tiles, those computed twice and the padding included."""
-    return count(t, axes) * t.depth * t.height * (t.tile_x + axes[2].search // 2 + COLUMNS)
+    rows = -(-t.height // ROWS) * ROWS
+    return count(t, axes) * t.depth * rows * (t.tile_x + axes[2].search // 2 + COLUMNS)
 
 
 def lay_out(
@@ -105,9 +104,9 @@ def lay_out(
     largest = sums + channels * sums_c
     columns = largest + keep_largest * sums_c
     weights = columns + SHIFTS * ROWS * t.ring * lanes
-    bias = weights + SHIFTS * COLUMNS * lanes
+    bias = weights + ROWS * SHIFTS * COLUMNS * lanes
     return Buffers(
-        0, values, total, sums, largest, columns, weights, bias, bias + ROWS * lanes,
+        0, values, total, sums, largest, columns, weights, bias, bias + ROWS * SHIFTS * lanes,
         lanes, source_y, source_z, source_c, lanes, sums_y, sums_z, sums_c,
     )  # fmt: skip
 
@@ -133,15 +132,14 @@ def _cut(axes: Axes, channels: int, lanes: int) -> Tiles:
 def _tiles(axes: Axes, lanes: int, lanes_z: int, depth: int, height: int, width: int) -> Tiles:
     z, y, x = axes
     lanes_y = lanes // lanes_z
-    up = y.search if z.search else 0
     most = (depth * lanes_z, height * lanes_y, width)
     tile_z, tile_y, tile_x = (
         ceil(a.size / ceil(a.size / n)) for a, n in zip(axes, most, strict=True)
     )
     depth = ceil(min(tile_z + z.search, z.size + 2 * z.margin) / lanes_z)
-    height = ceil(min(tile_y + y.search + up, y.size + 2 * y.margin) / lanes_y)
-    left = max(x.search, SHIFTS - 1)
-    sums_x = left + tile_x + x.search + SHIFTS + COLUMNS
+    height = ceil(min(tile_y + 2 * y.search, y.size + 2 * y.margin) / lanes_y)
+    sums_x = tile_x + 2 * x.search
+    rows = -(-height // ROWS) * ROWS
     ring = COLUMNS
     while ring < 2 * x.patch + 2 * COLUMNS:
         ring *= 2
@@ -153,15 +151,13 @@ def _tiles(axes: Axes, lanes: int, lanes_z: int, depth: int, height: int, width:
         lanes_y=lanes_y,
         depth=depth,
         height=height,
-        up=up,
-        left=left,
         source_z=depth + 2 * z.patch + z.search,
-        source_y=height + 2 * y.patch + y.search + up + ROWS - 1,
+        source_y=rows + 2 * y.patch + 2 * y.search + SHIFTS - 1,
         # Odd, so that the rows of a column begin in different sets of the first-level cache:
         # 64 vectors instead of 65 took twice the time.
         source_x=(sums_x + 2 * x.patch + COLUMNS) | 1,
         sums_z=depth + z.search,
-        sums_y=height + y.search + up,
+        sums_y=rows + 2 * y.search + SHIFTS - 1,
         sums_x=sums_x | 1,
         ring=ring,
     )

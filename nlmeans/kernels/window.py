@@ -5,9 +5,12 @@
 D_ij the sum of squared differences over the patch and the channels; images and volumes alike.
 
 * w_ab = w_ba: half the shifts serve both ends a and b = a + shift of every pair.
-* Patch sums: first along y, of four rows under four shifts at once, then along x, of four columns.
+* Patch sums: first along y, of four rows under three shifts at once, then along x, of four columns.
   Four windows share most of what they add up. Nothing is subtracted: running sums, which subtract
   what leaves the window, kept rounding errors of it, up to 4e-4 of the range beside strong edges.
+* The shifts taken together lie along y, as the sums do: rows of b are loaded once for all three.
+  Four shifts along x took 6 % more time, in volumes 50 %, whose tiles then reach further; four
+  along y 5 %: 21 is three times seven.
 * Vectors hold one pixel of each of 16 segments (see tiles.py): no load is unaligned.
 * Weights stay vectors from the patch sums to the sums of both ends, and each is loaded once for
   four multiplications: kernels that did the ends one after the other took 15 % more time.
@@ -31,7 +34,6 @@ from nlmeans.kernels.lanes import (
     larger,
     like,
     load,
-    part,
     smaller,
     store,
 )  # fmt: skip
@@ -72,6 +74,10 @@ class Scales(NamedTuple):
     smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
 
 
+GEOMETRY, SCALES = len(Geometry._fields), len(Scales._fields)
+TILES, BUFFERS = len(Tiles._fields), len(Buffers._fields)
+
+
 class Box(NamedTuple):
     """First ends of a tile's pairs: low <= i < end along z and y; the tile's columns."""
 
@@ -84,59 +90,100 @@ class Box(NamedTuple):
 
 
 @inlined
-def squares(M, i, j):
-    """(M[i] - M[j + k])^2 for four neighbouring shifts k."""
-    x = load(M, i, 1)
-    x = join(x, x)
-    d = join(x, x) - load(M, j, SHIFTS)
-    return d * d
+def minus(x, b):
+    return x - b[0], x - b[1], x - b[2]
+
+
+@inlined
+def plus(s, t):
+    return s[0] + t[0], s[1] + t[1], s[2] + t[2]
+
+
+@inlined
+def plus_squares(s, d):
+    return s[0] + d[0] * d[0], s[1] + d[1] * d[1], s[2] + d[2] * d[2]
+
+
+@inlined
+def load_row(M, i, stride):
+    """The b's of one row under three shifts: the row and the two below it."""
+    return load(M, i, 1), load(M, i + stride, 1), load(M, i + 2 * stride, 1)
+
+
+@inlined
+def next_row(M, i, b):
+    """Of the row above: of its b's all but one are those of the row below."""
+    return load(M, i, 1), b[0], b[1]
 
 
 @inlined
 def four_rows(M, a, b, stride, side):
-    """Sums of squares over `side` rows from each of four rows downward.
+    """Sums of squares over `side` rows from each of four rows downward, under three shifts.
 
-    Each is the end of one run of rows and the start of the next. Running sums in memory took 30 %
-    more time; eight rows at a time, which compute less, were no faster.
+    Each is the end of one run of rows and the start of the next. From the last row upward, for then
+    two of three b's are those of the row before: half the loads.
     """
-    s3 = fill(M.dtype.type(0), SHIFTS)
-    for row in range(3, side):
-        s3 = s3 + squares(M, a + row * stride, b + row * stride)
-    s2 = s3 + squares(M, a + 2 * stride, b + 2 * stride)
-    s1 = s2 + squares(M, a + stride, b + stride)
-    s0 = s1 + squares(M, a, b)
-    a += side * stride
-    b += side * stride
-    p1 = squares(M, a, b)
-    p2 = p1 + squares(M, a + stride, b + stride)
-    p3 = p2 + squares(M, a + 2 * stride, b + 2 * stride)
-    return s0, s1 + p1, s2 + p2, s3 + p3
+    zero = fill(M.dtype.type(0), 1)
+    none = zero, zero, zero
+    i, j = a + (side + 2) * stride, b + (side + 2) * stride
+    v = load_row(M, j, stride)
+    d3 = minus(load(M, i, 1), v)
+    i, j = i - stride, j - stride
+    v = next_row(M, j, v)
+    d2 = minus(load(M, i, 1), v)
+    i, j = i - stride, j - stride
+    v = next_row(M, j, v)
+    p1 = plus_squares(none, minus(load(M, i, 1), v))
+    p2 = plus_squares(p1, d2)
+    p3 = plus_squares(p2, d3)
+    s3 = none
+    for _ in range(3, side):
+        i, j = i - stride, j - stride
+        v = next_row(M, j, v)
+        s3 = plus_squares(s3, minus(load(M, i, 1), v))
+    i, j = i - stride, j - stride
+    v = next_row(M, j, v)
+    s2 = plus_squares(s3, minus(load(M, i, 1), v))
+    i, j = i - stride, j - stride
+    v = next_row(M, j, v)
+    s1 = plus_squares(s2, minus(load(M, i, 1), v))
+    i, j = i - stride, j - stride
+    v = next_row(M, j, v)
+    s0 = plus_squares(s1, minus(load(M, i, 1), v))
+    return s0, plus(s1, p1), plus(s2, p2), plus(s3, p3)
+
+
+@inlined
+def plus_times(s, tap, d):
+    return s[0] + tap * d[0], s[1] + tap * d[1], s[2] + tap * d[2]
 
 
 @inlined
 def four_weighted_rows(M, a, b, stride, taps, side):
     """The same with rows weighted by taps[3:-3]; the three taps at either end are zero."""
-    s0 = s1 = s2 = s3 = fill(M.dtype.type(0), SHIFTS)
+    zero = fill(M.dtype.type(0), 1)
+    none = zero, zero, zero
+    s0 = s1 = s2 = s3 = none
     for row in range(side + 3):
-        d = squares(M, a + row * stride, b + row * stride)
-        s0 = s0 + like(d, taps[row + 3]) * d
-        s1 = s1 + like(d, taps[row + 2]) * d
-        s2 = s2 + like(d, taps[row + 1]) * d
-        s3 = s3 + like(d, taps[row]) * d
+        d = minus(load(M, a + row * stride, 1), load_row(M, b + row * stride, stride))
+        d = plus_squares(none, d)
+        s0 = plus_times(s0, like(zero, taps[row + 3]), d)
+        s1 = plus_times(s1, like(zero, taps[row + 2]), d)
+        s2 = plus_times(s2, like(zero, taps[row + 1]), d)
+        s3 = plus_times(s3, like(zero, taps[row]), d)
     return s0, s1, s2, s3
 
 
 @inlined
 def put_shifts(M, to, shift, v):
-    store(M, to, part(v, 0))
-    store(M, to + shift, part(v, 1))
-    store(M, to + 2 * shift, part(v, 2))
-    store(M, to + 3 * shift, part(v, 3))
+    store(M, to, v[0])
+    store(M, to + shift, v[1])
+    store(M, to + 2 * shift, v[2])
 
 
 @inlined
 def put_rows(M, to, row, shift, v0, v1, v2, v3):
-    """Put down one column's sums of four rows under four shifts."""
+    """Put down one column's sums of four rows under three shifts."""
     put_shifts(M, to, shift, v0)
     put_shifts(M, to + row, shift, v1)
     put_shifts(M, to + 2 * row, shift, v2)
@@ -152,7 +199,7 @@ def put_columns(M, to, row, shift, a, b, stride, side, planes):
         v0, v1, v2, v3 = four_rows(M, i, j, stride, side)
         for k in range(1, len(planes)):
             u0, u1, u2, u3 = four_rows(M, i + planes[k], j + planes[k], stride, side)
-            v0, v1, v2, v3 = v0 + u0, v1 + u1, v2 + u2, v3 + u3
+            v0, v1, v2, v3 = plus(v0, u0), plus(v1, u1), plus(v2, u2), plus(v3, u3)
         put_rows(M, to + column, row, shift, v0, v1, v2, v3)
 
 
@@ -161,13 +208,15 @@ def put_weighted_columns(M, to, row, shift, a, b, stride, taps_y, side, taps_z, 
     L = lanes(M)
     for column in range(0, COLUMNS * L, L):
         i, j = a + column, b + column
-        v0 = v1 = v2 = v3 = fill(M.dtype.type(0), SHIFTS)
+        zero = fill(M.dtype.type(0), 1)
+        v0 = v1 = v2 = v3 = (zero, zero, zero)
         for k in range(len(planes)):
             u0, u1, u2, u3 = four_weighted_rows(
                 M, i + planes[k], j + planes[k], stride, taps_y, side
             )
-            tap = like(v0, taps_z[k])
-            v0, v1, v2, v3 = v0 + tap * u0, v1 + tap * u1, v2 + tap * u2, v3 + tap * u3
+            tap = like(zero, taps_z[k])
+            v0, v1 = plus_times(v0, tap, u0), plus_times(v1, tap, u1)
+            v2, v3 = plus_times(v2, tap, u2), plus_times(v3, tap, u3)
         put_rows(M, to + column, row, shift, v0, v1, v2, v3)
 
 
@@ -200,158 +249,154 @@ def four_weighted_columns(M, row, start, mask, taps, side):
 
 
 @inlined
-def weights_of(d, scale, first, second):
-    """2^min(bias - scale * d, 0) of four columns under two shifts, each with a bias a lane."""
-    first, second = join(first, first), join(second, second)
-    bias = join(join(first, first), join(second, second))
-    return exp2(smaller(bias - d * like(d, scale), like(d, 0.0)))
+def weights_of(d, scale, bias):
+    """2^min(bias - scale * d, 0) of four columns."""
+    bias = join(bias, bias)
+    return exp2(smaller(join(bias, bias) - d * like(d, scale), like(d, 0.0)))
 
 
 @inlined
-def add_pairs(M, sums_a, sums_b, total_a, total_b, values_a, values_b, weights, totals):
+def add_pairs(M, sums_a, sums_b, total_a, total_b, sums_y, values_a, values_b, source_y, weights,
+              totals):  # fmt: skip
     """sums[a] += w x[b] and sums[b] += w x[a]; with `totals` also total[a] += w, total[b] += w.
 
-    Column k of a meets column m = k + s of b under shift s. In the order of m each weight, and
-    each column of b, is loaded once.
+    Row r of a meets row m = r + s of b under shift s. In the order of m each weight, and each row
+    of b, is loaded once.
     """
-    L = lanes(M)
-    x0, x1 = load(M, values_a, 1), load(M, values_a + L, 1)
-    x2, x3 = load(M, values_a + 2 * L, 1), load(M, values_a + 3 * L, 1)
+    step = COLUMNS * lanes(M)
+    x0, x1 = load(M, values_a, 1), load(M, values_a + source_y, 1)
+    x2, x3 = load(M, values_a + 2 * source_y, 1), load(M, values_a + 3 * source_y, 1)
     a0 = a1 = a2 = a3 = t0 = t1 = t2 = t3 = fill(M.dtype.type(0), 1)
-    for m in range(COLUMNS + SHIFTS - 1):
-        x, b = load(M, values_b + m * L, 1), load(M, sums_b + m * L, 1)
-        t = load(M, total_b + m * L, 1)
+    for m in range(ROWS + SHIFTS - 1):
+        x, b = load(M, values_b, 1), load(M, sums_b, 1)
+        t = load(M, total_b, 1)
         if m < SHIFTS:
-            w = load(M, weights + m * COLUMNS * L, 1)
+            w = load(M, weights + m * step, 1)
             a0, t0, b, t = a0 + w * x, t0 + w, b + w * x0, t + w
-        if 0 < m <= SHIFTS:
-            w = load(M, weights + ((m - 1) * COLUMNS + 1) * L, 1)
+        if 1 <= m < 1 + SHIFTS:
+            w = load(M, weights + (SHIFTS + m - 1) * step, 1)
             a1, t1, b, t = a1 + w * x, t1 + w, b + w * x1, t + w
-        if 1 < m <= SHIFTS + 1:
-            w = load(M, weights + ((m - 2) * COLUMNS + 2) * L, 1)
+        if 2 <= m < 2 + SHIFTS:
+            w = load(M, weights + (2 * SHIFTS + m - 2) * step, 1)
             a2, t2, b, t = a2 + w * x, t2 + w, b + w * x2, t + w
-        if m > 2:
-            w = load(M, weights + ((m - 3) * COLUMNS + 3) * L, 1)
+        if 3 <= m < 3 + SHIFTS:
+            w = load(M, weights + (3 * SHIFTS + m - 3) * step, 1)
             a3, t3, b, t = a3 + w * x, t3 + w, b + w * x3, t + w
-        store(M, sums_b + m * L, b)
+        store(M, sums_b, b)
         if totals:
-            store(M, total_b + m * L, t)
-    # Only now, for in one row the columns of b are among those of a.
-    store(M, sums_a, load(M, sums_a, COLUMNS) + join(join(a0, a1), join(a2, a3)))
+            store(M, total_b, t)
+        values_b, sums_b, total_b = values_b + source_y, sums_b + sums_y, total_b + sums_y
+    # Only now, for in one column the rows of b are among those of a.
+    add_rows(M, sums_a, sums_y, a0, a1, a2, a3)
     if totals:
-        store(M, total_a, load(M, total_a, COLUMNS) + join(join(t0, t1), join(t2, t3)))
+        add_rows(M, total_a, sums_y, t0, t1, t2, t3)
+
+
+@inlined
+def add_rows(M, to, row, v0, v1, v2, v3):
+    store(M, to, load(M, to, 1) + v0)
+    store(M, to + row, load(M, to + row, 1) + v1)
+    store(M, to + 2 * row, load(M, to + 2 * row, 1) + v2)
+    store(M, to + 3 * row, load(M, to + 3 * row, 1) + v3)
 
 
 @compiled
-def keep_largest(M, first, second, weights):
-    L = lanes(M)
-    for s in range(SHIFTS):
-        w = load(M, weights + s * COLUMNS * L, COLUMNS)
-        store(M, first, larger(load(M, first, COLUMNS), w))
-        b = second + s * L
-        store(M, b, larger(load(M, b, COLUMNS), w))
+def keep_largest(M, first, second, sums_y, weights):
+    step = COLUMNS * lanes(M)
+    for r in range(ROWS):
+        for s in range(SHIFTS):
+            w = load(M, weights + (r * SHIFTS + s) * step, 1)
+            a, b = first + r * sums_y, second + (r + s) * sums_y
+            store(M, a, larger(load(M, a, 1), w))
+            store(M, b, larger(load(M, b, 1), w))
 
 
 @compiled
-def put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales):
+def put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales):
     """The bias of each lane: where either end is no candidate the weight is to be negligible."""
     i = at.bias
-    for r in range(rows):
-        for lane_z in range(t.lanes_z):
-            a_z = box.low_z + lane_z * t.depth + z
-            for lane_y in range(t.lanes_y):
-                a_y = box.low_y + lane_y * t.height + y + r
-                inside = a_z < box.end_z and a_y < box.end_y
-                inside = inside and a_z + dz < g.end_z and g.first_y <= a_y + dy < g.end_y
-                M[i] = scales.bias if inside else scales.masked
-                i += 1
+    for r in range(ROWS):
+        for s in range(SHIFTS):
+            for lane_z in range(t.lanes_z):
+                a_z = box.low_z + lane_z * t.depth + z
+                for lane_y in range(t.lanes_y):
+                    a_y = box.low_y + lane_y * t.height + y + r
+                    b_y = a_y + first + s
+                    inside = r < rows and s < shifts and a_z < box.end_z and a_y < box.end_y
+                    inside = inside and a_z + dz < g.end_z and g.first_y <= b_y < g.end_y
+                    M[i] = scales.bias if inside else scales.masked
+                    i += 1
 
 
 @compiled
-def mask_columns(M, weights, first, x, first_x, end_x):
-    """Zero the weights of columns that are no candidates, at either end of a pair."""
-    L = lanes(M)
-    zero = fill(M.dtype.type(0), 1)
-    for s in range(SHIFTS):
-        for k in range(COLUMNS):
-            a = x + k
-            b = a + first + s
-            if min(a, b) < first_x or max(a, b) >= end_x:
-                store(M, weights + (s * COLUMNS + k) * L, zero)
+def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, planes, taps_z, taps_y,
+              taps_x, channels):  # fmt: skip
+    """Add the pairs of up to four rows of the box whose ends lie (dz, dy, dx) apart.
 
-
-@compiled
-def add_block(M, t, at, box, z, y, rows, dz, dy, g, scales, planes, taps_z, taps_y, taps_x,
-              channels):  # fmt: skip
-    """Add the pairs of up to four rows of the box whose ends lie (dz, dy, any dx) apart."""
+    dx from first_dx, but 0 alone if that is 0; dy from first_dy.
+    """
     L = lanes(M)
     row = t.ring * L
     shift = ROWS * row
     mask = row - 1
     side_y, side_x = 2 * g.patch_y + 1, 2 * g.patch_x + 1
     uniform = len(taps_y) == 0
-    put_bias(M, t, at, box, z, y, rows, dz, dy, g, scales)
-    corner = z * at.source_z + (y + t.up) * at.source_y + t.left * L
+    corner = z * at.source_z + (y + g.search_y) * at.source_y + g.search_x * L
     centre = corner + g.patch_z * at.source_z + g.patch_y * at.source_y + g.patch_x * L
-    here = z * at.sums_z + (y + t.up) * at.sums_y + t.left * L
-    source_away = dz * at.source_z + dy * at.source_y
-    sums_away = dz * at.sums_z + dy * at.sums_y
+    here = z * at.sums_z + (y + g.search_y) * at.sums_y + g.search_x * L
     ahead = (2 * g.patch_x + COLUMNS - 1) // COLUMNS
     first_x, end_x = g.first_x - box.x, g.end_x - box.x
-    none, masked = fill(M.dtype.type(0), COLUMNS), fill(scales.masked, 1)
-    for first in range(-g.search_x if dz > 0 or dy > 0 else 1, g.search_x + 1, SHIFTS):
-        shifts = min(SHIFTS, g.search_x + 1 - first)
-        if shifts < SHIFTS:  # of the last group: others keep no weight of the group before
+    none = fill(M.dtype.type(0), COLUMNS)
+    end_dx = 1 if first_dx == 0 else g.search_x + 1
+    for first in range(first_dy, g.search_y + 1, SHIFTS):
+        shifts = min(SHIFTS, g.search_y + 1 - first)
+        put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales)
+        if shifts < SHIFTS or rows < ROWS:  # others keep no weight of the group before
             for i in range(at.weights, at.bias, COLUMNS * L):
                 store(M, i, none)
-        low = max(-max(first + shifts - 1, 0), first_x)
-        end = min(box.width + max(-first, 0), end_x)
-        for i in range((end - low + COLUMNS - 1) // COLUMNS + ahead):
-            to = at.columns + (i * COLUMNS * L & mask)
-            a = at.source + corner + (low + i * COLUMNS) * L
-            b = a + source_away + first * L
-            if uniform:
-                put_columns(M, to, row, shift, a, b, at.source_y, side_y, planes)
-            else:
-                put_weighted_columns(M, to, row, shift, a, b, at.source_y, taps_y, side_y, taps_z,
-                                     planes)  # fmt: skip
-            if i < ahead:
-                continue
-            x = low + (i - ahead) * COLUMNS
-            start = (i - ahead) * COLUMNS * L
-            inside = x >= first_x - min(first, 0)
-            inside = inside and x + COLUMNS <= end_x - max(first + SHIFTS - 1, 0)
-            for r in range(rows):
-                bias = load(M, at.bias + r * L, 1)
-                for s in range(0, shifts, 2):
-                    v = at.columns + r * row + s * shift
-                    if uniform:
-                        d = join(four_columns(M, v, start, mask, side_x),
-                                 four_columns(M, v + shift, start, mask, side_x))  # fmt: skip
-                    else:
-                        d = join(
-                            four_weighted_columns(M, v, start, mask, taps_x, side_x),
-                            four_weighted_columns(M, v + shift, start, mask, taps_x, side_x),
-                        )
-                    second = bias if s + 1 < shifts else masked
-                    w = weights_of(d, scales.scale, bias, second)
-                    store(M, at.weights + s * COLUMNS * L, w)
-                if not inside:
-                    mask_columns(M, at.weights, first, x, first_x, end_x)
-                sums_a = here + r * at.sums_y + x * L
-                sums_b = sums_a + sums_away + first * L
-                x_a = at.values + centre + r * at.source_y + x * L
-                x_b = x_a + source_away + first * L
-                total_a, total_b = at.total + sums_a, at.total + sums_b
-                add_pairs(M, at.sums + sums_a, at.sums + sums_b, total_a, total_b, x_a, x_b,
-                          at.weights, True)  # fmt: skip
-                for c in range(1, channels):
-                    plane = at.sums + c * at.sums_c
-                    add_pairs(M, plane + sums_a, plane + sums_b, total_a, total_b,
-                              x_a + c * at.source_c, x_b + c * at.source_c, at.weights,
-                              False)  # fmt: skip
-                if g.centre == CENTRE_MAX:
-                    keep_largest(M, at.largest + sums_a, at.largest + sums_b, at.weights)
+        for dx in range(first_dx, end_dx):
+            low = max(-max(dx, 0), first_x - min(dx, 0))
+            end = min(box.width + max(-dx, 0), end_x - max(dx, 0))
+            source_away = dz * at.source_z + first * at.source_y + dx * L
+            sums_away = dz * at.sums_z + first * at.sums_y + dx * L
+            for i in range((end - low + COLUMNS - 1) // COLUMNS + ahead):
+                to = at.columns + (i * COLUMNS * L & mask)
+                a = at.source + corner + (low + i * COLUMNS) * L
+                if uniform:
+                    put_columns(M, to, row, shift, a, a + source_away, at.source_y, side_y, planes)
+                else:
+                    put_weighted_columns(M, to, row, shift, a, a + source_away, at.source_y,
+                                         taps_y, side_y, taps_z, planes)  # fmt: skip
+                if i < ahead:
+                    continue
+                x = low + (i - ahead) * COLUMNS
+                start = (i - ahead) * COLUMNS * L
+                for r in range(rows):
+                    for s in range(shifts):
+                        v = at.columns + r * row + s * shift
+                        if uniform:
+                            d = four_columns(M, v, start, mask, side_x)
+                        else:
+                            d = four_weighted_columns(M, v, start, mask, taps_x, side_x)
+                        k = r * SHIFTS + s
+                        w = weights_of(d, scales.scale, load(M, at.bias + k * L, 1))
+                        store(M, at.weights + k * COLUMNS * L, w)
+                for k in range(min(COLUMNS, end - x)):
+                    w = at.weights + k * L
+                    sums_a = here + (x + k) * L
+                    sums_b = sums_a + sums_away
+                    x_a = at.values + centre + (x + k) * L
+                    x_b = x_a + source_away
+                    total_a, total_b = at.total + sums_a, at.total + sums_b
+                    add_pairs(M, at.sums + sums_a, at.sums + sums_b, total_a, total_b, at.sums_y,
+                              x_a, x_b, at.source_y, w, True)  # fmt: skip
+                    for c in range(1, channels):
+                        plane = at.sums + c * at.sums_c
+                        add_pairs(M, plane + sums_a, plane + sums_b, total_a, total_b, at.sums_y,
+                                  x_a + c * at.source_c, x_b + c * at.source_c, at.source_y, w,
+                                  False)  # fmt: skip
+                    if g.centre == CENTRE_MAX:
+                        keep_largest(M, at.largest + sums_a, at.largest + sums_b, at.sums_y, w)
 
 
 @compiled
@@ -367,7 +412,7 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
                 first = start + c * at.source_c + z * at.source_z + y * at.source_y
                 for lane in range(L):
                     i_z = box.low_z + lane // t.lanes_y * t.depth + z + g.search_z
-                    i_y = box.low_y + lane % t.lanes_y * t.height + y - t.up + g.search_y
+                    i_y = box.low_y + lane % t.lanes_y * t.height + y - g.search_y + g.search_y
                     plane = zs[min(i_z, len(zs) - 1)]
                     row = image[c, plane, ys[min(max(i_y, 0), len(ys) - 1)]]
                     i = first + lane
@@ -377,14 +422,14 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
 
 
 @compiled
-def find_row(places, t, at, box, z, y, lanes_):
+def find_row(places, t, at, box, z, y, lanes_, g):
     """Where a row of the tile begins in the sums of each lane that holds it; how many do."""
     n = 0
     for lane in range(lanes_):
         i_z = z - box.low_z - lane // t.lanes_y * t.depth
-        i_y = y - box.low_y - lane % t.lanes_y * t.height + t.up
+        i_y = y - box.low_y - lane % t.lanes_y * t.height + g.search_y
         if 0 <= i_z < t.sums_z and 0 <= i_y < t.sums_y:
-            places[n] = i_z * at.sums_z + i_y * at.sums_y + t.left * lanes_ + lane
+            places[n] = i_z * at.sums_z + i_y * at.sums_y + g.search_x * lanes_ + lane
             n += 1
     return n
 
@@ -393,7 +438,7 @@ def find_row(places, t, at, box, z, y, lanes_):
 def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scales):
     """One row of the tile: the quotient of the sums, with the centre's own weight."""
     L = lanes(M)
-    n = find_row(places, t, at, box, z, y, L)
+    n = find_row(places, t, at, box, z, y, L, g)
     for i in range(box.width):
         x = box.x + i
         own, total = out.dtype.type(g.centre == CENTRE_ONE), out.dtype.type(0)
@@ -416,10 +461,10 @@ def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scal
 def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys,
                  xs, integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
-    g = Geometry(*to_fixed_tuple(integers[0], 13))
-    t = Tiles(*to_fixed_tuple(integers[1], 16))
-    at = Buffers(*to_fixed_tuple(integers[2], 17))
-    scales = Scales(*to_fixed_tuple(floats, 6))
+    g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
+    t = Tiles(*to_fixed_tuple(integers[1], TILES))
+    at = Buffers(*to_fixed_tuple(integers[2], BUFFERS))
+    scales = Scales(*to_fixed_tuple(floats, SCALES))
     channels, depth, height, width = out.shape
     L = lanes(out)
     buffer = np.empty(at.end + L, out.dtype)
@@ -434,9 +479,9 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
         x0 = tile % across_x * t.tile_x
         end_z, end_y = min(z0 + t.tile_z, depth), min(y0 + t.tile_y, height)
         box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
-                  min(g.end_y, end_y + t.up), x0, min(t.tile_x, width - x0))  # fmt: skip
+                  min(g.end_y, end_y + g.search_y), x0, min(t.tile_x, width - x0))  # fmt: skip
         for x in range(t.source_x):
-            columns[x] = xs[min(max(x0 + x + g.search_x - t.left, 0), len(xs) - 1)]
+            columns[x] = xs[min(max(x0 + x + g.search_x - g.search_x, 0), len(xs) - 1)]
         load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, columns, at.values, g)
         if at.source != at.values:
             load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source,
@@ -444,13 +489,17 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
         for i in range(at.total, at.columns, L):
             store(M, i, zero)
         for dz in range(g.search_z + 1):
-            for dy in range(-t.up if dz > 0 else 0, g.search_y + 1):
-                for z in range(t.depth):
-                    for y in range(0, t.height, ROWS):
+            for z in range(t.depth):
+                for y in range(0, t.height, ROWS):
+                    # One of two opposite shifts: dz > 0, or dz = 0 < dx, or dz = dx = 0 < dy.
+                    for half in range(1 if dz > 0 else 2):
                         if cancel[0] != 0:
                             return
-                        add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, dy, g, scales,
-                                  planes, taps_z, taps_y, taps_x, channels)  # fmt: skip
+                        first_dx = -g.search_x if dz > 0 else 1 - half
+                        first_dy = 1 if half == 1 else -g.search_y
+                        add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, first_dx,
+                                  first_dy, g, scales, planes, taps_z, taps_y, taps_x,
+                                  channels)  # fmt: skip
         for z in range(z0, end_z):
             for y in range(y0, end_y):
                 write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,
