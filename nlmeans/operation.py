@@ -20,10 +20,10 @@ from nlmeans.arrays import (
 )
 from nlmeans.checks import ParameterError, check_threads
 from nlmeans.embed import Embedding, Identity
+from nlmeans.execute import run
 from nlmeans.pairwise import Pairwise
 from nlmeans.plan import Plan, make_plan
 from nlmeans.progress import part_of
-from nlmeans.reference import reference
 from nlmeans.support import Everywhere, Support, pool_of
 
 
@@ -133,16 +133,7 @@ class Operation:
             features = to_planes(guide, guide_axis, dtype)
         planes = to_planes(x, axis, dtype)
         plan = self._plan(planes.shape, None if features is None else len(features), dtype)
-
-        if plan.kernel == "window":
-            from nlmeans.execute import run_window  # Numba is imported where it is used
-
-            y = run_window(self, plan, planes, features, threads, progress)
-        else:
-            last = np.moveaxis(planes, 0, -1)
-            guide_last = None if features is None else np.moveaxis(features, 0, -1)
-            y = reference(self.f, self.g, self.over, last, guide_last, progress)
-            y = np.moveaxis(y, -1, 0)
+        y = run(self, plan, planes, features, threads, progress)
         if axis is None and len(y) > 1:
             axis = x.ndim  # a linear g made channels where there were none: they come last
         return to_dtype(

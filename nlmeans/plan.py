@@ -1,21 +1,20 @@
 """Which kernel runs, why, and what it costs: one ladder on traits and sizes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from nlmeans.embed import Embedding, Identity, Patches
-from nlmeans.kernels.tiles import Axes, Axis, Buffers, Tiles, cut, lay_out
+from nlmeans.execute.window_layout import (
+    AXES,
+    MOST_DIMENSIONS,
+    window_layout,
+    window_operations,
+)
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Support, Window
-
-MOST_DIMENSIONS = 3
-T = TypeVar("T")
-# The kernel's z, y and x of an array's axes. A sequence lies along y, which is cut into lanes.
-AXES = {1: (1,), 2: (1, 2), 3: (0, 1, 2)}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def make_plan(
             positions=grid,
             channels=channels,
             pairs=pairs,
-            operations=_window_operations(f, pairs, len(grid), channels, features),
+            operations=window_operations(f, pairs, len(grid), channels, features),
             memory=buffers.end * dtype.itemsize,
             tile=tuple(tiles[k] for k in AXES[len(grid)]),
         )
@@ -126,42 +125,3 @@ def _window_kernel_lacks(
     if not isinstance(over, Window):
         return f"the support {str(over)!r}"
     return None
-
-
-def along_axes(values: Sequence[T], missing: T) -> tuple[T, T, T]:
-    """What belongs to an array's axes along the kernel's z, y and x."""
-    whole = [missing] * MOST_DIMENSIONS
-    for k, value in zip(AXES[len(values)], values, strict=True):
-        whole[k] = value
-    z, y, x = whole
-    return z, y, x
-
-
-def window_layout(
-    f: Pairwise,
-    over: Support,
-    planes: tuple[int, ...],
-    guide_channels: int | None,
-    dtype: np.dtype[Any],
-) -> tuple[Axes, Tiles, Buffers]:
-    """Sizes and radii along z, y and x, tiles and buffers for an array (C, *grid)."""
-    assert isinstance(over, Window)
-    channels, *rest = planes
-    grid = tuple(rest)
-    sides = zip(grid, f.query.radius(len(grid)), over.reach(grid), over.margin(grid), strict=True)
-    axes = along_axes([Axis(*side) for side in sides], Axis(1, 0, 0, 0))
-    tiles = cut(axes, channels + (guide_channels or 0), dtype.itemsize)
-    buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize)
-    return axes, tiles, buffers
-
-
-def _window_operations(f: Pairwise, pairs: int, ndim: int, channels: int, features: int) -> int:
-    """Half the pairs are computed: columns, patch sum, exponent, exp, and the two ends."""
-    assert isinstance(f.query, Patches)
-    side_z, side_y, side_x = along_axes([2 * r + 1 for r in f.query.radius(ndim)], 1)
-    # Of four neighbouring windows each adds the end of a run to the start of the next.
-    if f.query.weighting == "uniform":
-        distance = features * side_z * (3 * (side_y + 3) + 3) / 4 + (side_x + 5) / 4
-    else:
-        distance = features * side_z * (3 + 8) * (side_y + 3) / 4 + 2 * (side_x + 3)
-    return round(pairs / 2 * (distance + 3 + 17 + 2 * (1 + 2 * channels)))

@@ -1,19 +1,19 @@
-"""Prepare what a kernel is given: scaled planes, index maps, constants, output."""
+"""Prepare what the window kernel is given: scaled planes, index maps, constants, output."""
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.embed import Patches, mirror
+from nlmeans.execute.window_layout import along_axes, window_layout
 from nlmeans.kernels import driver, window
-from nlmeans.plan import Plan, along_axes, window_layout
-from nlmeans.progress import between
+from nlmeans.progress import Progress, between
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation
+    from nlmeans.plan import Plan
 
 CENTRE_CODES = {
     "as computed": window.CENTRE_ONE,
@@ -25,11 +25,11 @@ CENTRE_CODES = {
 
 def run_window(
     op: "Operation",
-    plan: Plan,
+    plan: "Plan",
     image: NDArray[Any],
     guide: NDArray[Any] | None,
     threads: int | None,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> NDArray[Any]:
     """The window kernel on planes (C, *grid), float32 or float64; the guide has its own planes."""
     assert isinstance(op.f.query, Patches)

@@ -1,0 +1,47 @@
+"""Run what a plan names. Each kernel's preparation is a module here: what it is given, and how its
+result becomes planes again. Numba is imported where a kernel runs, not before.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.progress import Progress
+from nlmeans.reference import reference
+
+if TYPE_CHECKING:
+    from nlmeans.operation import Operation
+    from nlmeans.plan import Plan
+
+
+def run(
+    op: "Operation",
+    plan: "Plan",
+    planes: NDArray[Any],
+    guide: NDArray[Any] | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[Any]:
+    """The operation on planes (C, *grid), float32 or float64, by the kernel of its plan.
+
+    Parameters
+    ----------
+    op, plan
+    planes : array (C, *grid), float32 or float64
+    guide : array (C', *grid) of the same dtype, optional
+        What f looks at in place of the planes.
+    threads, progress
+        As `nlmeans.kernels.driver.run` takes them.
+
+    Returns
+    -------
+    array (outputs of g, *grid)
+    """
+    if plan.kernel == "window":
+        from nlmeans.execute.window import run_window
+
+        return run_window(op, plan, planes, guide, threads, progress)
+    last = np.moveaxis(planes, 0, -1)
+    guide_last = None if guide is None else np.moveaxis(guide, 0, -1)
+    return np.moveaxis(reference(op.f, op.g, op.over, last, guide_last, progress), -1, 0)
