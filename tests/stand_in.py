@@ -3,12 +3,12 @@
 import time
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.extending import overload
 
 from nlmeans.kernels import driver
 
-COMPILING = 2.0  # seconds of slow_parallel
+COMPILING = 2.0  # seconds of slow_kernel
 
 
 def wait():
@@ -21,44 +21,29 @@ def _wait():
     return lambda: None
 
 
-@njit(parallel=True, nogil=True)
-def parallel(workers, out, done, cancel):
-    for worker in prange(workers):
-        for i in range(worker, len(done), workers):
-            if cancel[0] != 0:
-                break
-            out[i] = i * i
-            done[i] = 1
-
-
 @njit(nogil=True)
-def serial(workers, out, done, cancel):
-    for i in range(len(done)):
+def kernel(worker, workers, out, done, cancel):
+    for i in range(worker, len(done), workers):
         if cancel[0] != 0:
             break
         out[i] = i * i
         done[i] = 1
 
 
-@njit(parallel=True, nogil=True)
-def slow_parallel(workers, out, done, cancel):
+@njit(nogil=True)
+def slow_kernel(worker, workers, out, done, cancel):
     wait()
-    for worker in prange(workers):
-        for i in range(worker, len(done), workers):
-            if cancel[0] != 0:
-                break
-            out[i] = i * i
-            done[i] = 1
+    kernel(worker, workers, out, done, cancel)
 
 
-def squares(kernel=parallel, dtype=np.float64, progress=None, out=None):
+def squares(kernel=kernel, dtype=np.float64, progress=None, out=None):
     """0, 1, 4, ... by the kernel."""
     out = np.full(100, -1, dtype) if out is None else out
-    driver.run(kernel, serial, (out,), np.zeros(len(out), np.uint8), None, progress)
+    driver.run(kernel, (out,), np.zeros(len(out), np.uint8), None, progress)
     return out
 
 
 def report(dtype=np.float64):
     """Whether the result is right, and how many compiled kernels were found."""
     right = bool(np.array_equal(squares(dtype=dtype), np.arange(100) ** 2))
-    return f"{'right' if right else 'wrong'} {sum(parallel._cache_hits.values())}"
+    return f"{'right' if right else 'wrong'} {sum(kernel._cache_hits.values())}"

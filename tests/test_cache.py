@@ -23,13 +23,13 @@ def filled(tmp_path_factory):
 
 @pytest.fixture
 def cache(filled, tmp_path):
-    """A folder with one compiled kernel."""
+    """A folder with a compiled kernel, and the parallel function that calls it."""
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
-def kernel_in(folder):
-    (file,) = folder.glob("*/*.kernel")
+def kernel_in(folder, name="kernel"):
+    (file,) = folder.glob(f"*/{name}-*.kernel")
     return file
 
 
@@ -69,13 +69,22 @@ def test_a_damaged_file_is_compiled_again(cache, damage):
     assert run_python(REPORT, NUMBA_CACHE_DIR=str(cache)) == LOADED
 
 
+def test_a_damaged_parallel_function_is_compiled_again(cache):
+    file = kernel_in(cache, "call_workers")
+    whole = file.read_bytes()
+    truncate(file)
+    assert run_python(REPORT, NUMBA_CACHE_DIR=str(cache)) == LOADED
+    assert len(file.read_bytes()) == len(whole)
+
+
 def test_a_folder_in_the_place_of_a_file(cache):
     file = kernel_in(cache)
     file.unlink()
     (file / "inside").mkdir(parents=True)
+    before = sorted(file.parent.iterdir())
     for _ in range(2):
         assert run_python(REPORT, NUMBA_CACHE_DIR=str(cache)) == COMPILED
-    assert sorted(f.name for f in file.parent.iterdir()) == [file.name]  # nothing left behind
+    assert sorted(file.parent.iterdir()) == before  # nothing left behind
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
@@ -138,7 +147,8 @@ def test_several_first_runs_at_once(tmp_path):
             right, found = out.split()
             assert right == "right"
             assert hits is None or found == hits
-    assert len(list(tmp_path.glob("*/*.kernel"))) == 2
+    for name in ("kernel", "call_workers"):
+        assert len(list(tmp_path.glob(f"*/{name}-*.kernel"))) == 2
     assert not list(tmp_path.glob("*/*.tmp"))
 
 

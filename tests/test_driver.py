@@ -111,15 +111,15 @@ def test_calls_after_the_main_thread_has_ended():
 
 
 def test_read_only_input_compiles_nothing_new():
-    from nlmeans.kernels.window import window_parallel
+    from nlmeans.kernels.window import window_kernel
 
     x = np.zeros((20, 20), np.float32)
     op = nl_means(0.3, 0.3, 5, 9)
     op(x)
-    before = len(window_parallel.signatures)
+    before = len(window_kernel.signatures)
     x.flags.writeable = False
     op(x)
-    assert len(window_parallel.signatures) == before
+    assert len(window_kernel.signatures) == before
 
 
 def test_fork_while_another_thread_filters():
@@ -184,7 +184,7 @@ def test_a_fork_while_another_thread_compiles():
         """
         import os, threading, time, warnings, stand_in
         warnings.simplefilter("ignore", DeprecationWarning)
-        busy = threading.Thread(target=stand_in.squares, args=(stand_in.slow_parallel,))
+        busy = threading.Thread(target=stand_in.squares, args=(stand_in.slow_kernel,))
         busy.start()
         time.sleep(1)
         pid = os.fork()
@@ -209,15 +209,15 @@ def test_an_interrupt_does_not_wait_for_the_compiler():
         left = np.full(100, -1.0)
         start = time.perf_counter()
         try:
-            stand_in.squares(stand_in.slow_parallel, progress=interrupt, out=left)
+            stand_in.squares(stand_in.slow_kernel, progress=interrupt, out=left)
         except KeyboardInterrupt:
             assert time.perf_counter() - start < stand_in.COMPILING
             assert driver.busy()
         else:
             raise AssertionError
-        assert (stand_in.squares(stand_in.slow_parallel) == np.arange(100) ** 2).all()
+        assert (stand_in.squares(stand_in.slow_kernel) == np.arange(100) ** 2).all()
         assert (left == -1).all()
-        assert len(stand_in.slow_parallel.signatures) == 1
+        assert len(stand_in.slow_kernel.signatures) == 1
         """,
         NUMBA_CACHE_DIR="/proc/none",
     )

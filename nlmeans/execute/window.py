@@ -61,17 +61,17 @@ def run_window(
     out = np.empty_like(values.planes)
     isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0, 0), dtype=np.bool_)
     driver.run(
-        window.window_parallel, window.window_serial,
+        window.window_kernel,
         (values.planes, values.offset, features.planes, features.offset, out, isolated, *maps,
          integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y, taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
         between(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
     if isolated.any():
-        from nlmeans.kernels.isolated import isolated_parallel, isolated_serial
+        from nlmeans.kernels.isolated import isolated_kernel
 
         driver.run(
-            isolated_parallel, isolated_serial,
+            isolated_kernel,
             (values.planes, values.offset, features.planes, features.scale, out, isolated, *maps,
              integers, scale, bias, *taps),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),

@@ -13,14 +13,19 @@ from numba.core import config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 
+from nlmeans.kernels.cache import keep_compiled
+
 OPTIONS = {"OPT": type(config.OPT)(1), "LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}  # type: ignore[attr-defined]
 
 
-def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> None:
-    """Compile, or load, what a call with these arguments runs."""
+def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Compile, or load, what a call with these arguments runs; the arguments' types."""
+    signature = tuple(map(numba.typeof, arguments))
     if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+        keep_compiled(kernel)
         with _light_optimisation():
-            kernel.compile(tuple(map(numba.typeof, arguments)))
+            kernel.compile(signature)
+    return signature
 
 
 @contextmanager

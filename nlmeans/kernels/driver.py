@@ -22,11 +22,12 @@ import numba
 import numpy as np
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-from nlmeans.kernels.cache import keep_compiled
 from nlmeans.kernels.compiling import compile_for
 from nlmeans.kernels.cpus import usable_threads
+from nlmeans.kernels.parallel import address_of, call_workers
 
 THREAD_NAME = "nlmeans-kernel"
 POLL_SECONDS = 0.05
@@ -57,20 +58,21 @@ _forked_from_openmp = False
 
 
 def run(
-    parallel: Callable[..., None],
-    serial: Callable[..., None],
+    kernel: Callable[..., None],
     arguments: tuple[Any, ...],
     done: NDArray[np.uint8],
     threads: int | None,
     progress: Callable[[float], None] | None,
 ) -> None:
-    """Call kernel(workers, *arguments, done, cancel) and wait for it.
+    """Call kernel(worker, workers, *arguments, done, cancel) for all workers and wait for them.
+
+    They run in parallel, but for a child forked from a process that has used OpenMP.
 
     Parameters
     ----------
-    parallel, serial : kernels of the same arguments
-        They write nothing once cancel[0] is 1. The serial one runs where a parallel one cannot:
-        in a child forked from a process that has used OpenMP.
+    kernel : jitted function
+        It works off the tiles whose number is `worker` modulo `workers`, and writes nothing once
+        cancel[0] is 1.
     done : array (tiles,)
         Set to 1 by the kernel, tile by tile.
     threads : int or None
@@ -85,15 +87,21 @@ def run(
         kernel has been told to stop; one that is still compiling goes on to do that, and the next
         call waits for it.
     """
-    kernel = serial if _forked_from_openmp else parallel
     available = numba.get_num_threads()
     workers = min(threads or usable_threads(), available, len(done))
-    keep_compiled(kernel)
 
     def call(cancel: NDArray[np.uint8]) -> None:
         numba.set_num_threads(workers)
-        compile_for(kernel, (workers, *arguments, done, cancel))
-        kernel(workers, *arguments, done, cancel)
+        given = (*arguments, done, cancel)
+        # A plain function where NUMBA_DISABLE_JIT is set
+        if _forked_from_openmp or not isinstance(kernel, Dispatcher):
+            compile_for(kernel, (0, workers, *given))
+            for worker in range(workers):
+                kernel(worker, workers, *given)
+            return
+        address = address_of(kernel, compile_for(kernel, (0, workers, *given)))
+        compile_for(call_workers, (address, workers, given))
+        call_workers(address, workers, given)
 
     job = _Job(call)
     try:

@@ -8,7 +8,6 @@ window kernel marks these pixels; they are few, unless h is far below the noise.
 """
 
 import numpy as np
-from numba import njit, prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.window import CENTRE_MAX, GEOMETRY, Geometry, compiled
@@ -71,7 +70,7 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
 
 
 @compiled
-def average_rows(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
+def isolated_kernel(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
                  integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
@@ -84,20 +83,3 @@ def average_rows(worker, workers, image, offset, guide, guide_scale, out, isolat
                 average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale,
                               bias, taps_z, taps_y, taps_x)  # fmt: skip
         done[row] = 1
-
-
-@njit(parallel=True, nogil=True)
-def isolated_parallel(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
-                      integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
-    for worker in prange(workers):
-        average_rows(np.int64(worker), workers, image, offset, guide, guide_scale, out, isolated,
-                     zs, ys, xs, integers, scale, bias, taps_z, taps_y, taps_x, done,
-                     cancel)  # fmt: skip
-
-
-@njit(nogil=True)
-def isolated_serial(workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
-                    integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
-    for worker in range(workers):
-        average_rows(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
-                     integers, scale, bias, taps_z, taps_y, taps_x, done, cancel)  # fmt: skip

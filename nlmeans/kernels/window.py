@@ -22,7 +22,7 @@ result has the same bits for any number of threads.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.exp2 import exp2
@@ -458,7 +458,7 @@ def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scal
 
 
 @compiled
-def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys,
+def window_kernel(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys,
                  xs, integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
@@ -505,24 +505,3 @@ def filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out,
                 write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,
                           scales)  # fmt: skip
         done[tile] = 1
-
-
-# Two functions of two names, not one function compiled twice: the kernel cache tells functions
-# apart by name and source alone, not by their options.
-@njit(parallel=True, nogil=True)
-def window_parallel(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
-                    integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
-    for worker in prange(workers):
-        # int64 as in the serial kernel: prange counts in uint64, another 4 s of compiling
-        filter_tiles(np.int64(worker), workers, image, image_offset, guide, guide_offset, out,
-                     isolated, zs, ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
-                     cancel)  # fmt: skip
-
-
-@njit(nogil=True)
-def window_serial(workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys, xs,
-                  integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
-    for worker in range(workers):
-        filter_tiles(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs,
-                     ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
-                     cancel)  # fmt: skip

@@ -1,0 +1,47 @@
+"""prange around a kernel that is compiled by itself, called by its address.
+
+A kernel called by name from a parallel function is compiled into it and into what Numba wraps
+around that: LLVM handles the same code three times, 5 s of compiling for the window kernel. It
+would also be compiled twice, for there has to be a serial one.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.core.dispatcher import Dispatcher
+from numba.extending import intrinsic
+
+
+def address_of(kernel: Dispatcher, signature: tuple[Any, ...]) -> int:
+    """Of the machine code that the kernel has been compiled to for a signature."""
+    compiled = kernel.overloads[signature]
+    address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return address
+
+
+@njit(parallel=True, nogil=True)
+def call_workers(address, workers, arguments):
+    """kernel(worker, workers, *arguments) for every worker, in parallel."""
+    for worker in prange(workers):
+        _call(address, np.int64(worker), workers, arguments)
+
+
+@intrinsic
+def _call(typing: Any, address: Any, worker: Any, workers: Any, arguments: Any) -> Any:
+    """Call the function there, whose arguments are of these very types and which returns None."""
+    given = (types.int64, types.int64, *arguments.types)
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        convention = context.call_conv
+        function = convention.get_function_type(types.none, given).as_pointer()
+        status, _ = convention.call_function(
+            builder, builder.inttoptr(values[0], function), types.none, given,
+            [*values[1:3], *cgutils.unpack_tuple(builder, values[3])],
+        )  # fmt: skip
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.void(address, worker, workers, arguments), code
