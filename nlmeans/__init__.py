@@ -31,6 +31,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plan": ["Plan"],
         "reference": ["ReferenceWarning"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
+        "weights": [
+            "LoadedWeights",
+            "WeightsError",
+            "WeightsWarning",
+            "load_weights",
+            "save_weights",
+        ],
     },
 )
 
@@ -61,3 +68,8 @@ if TYPE_CHECKING:
     from nlmeans.support import Pool as Pool
     from nlmeans.support import Regions as Regions
     from nlmeans.support import Window as Window
+    from nlmeans.weights import LoadedWeights as LoadedWeights
+    from nlmeans.weights import WeightsError as WeightsError
+    from nlmeans.weights import WeightsWarning as WeightsWarning
+    from nlmeans.weights import load_weights as load_weights
+    from nlmeans.weights import save_weights as save_weights

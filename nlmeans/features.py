@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.embed import Embedding, Floats, widen
+from nlmeans.embed import Embedding, Floats, Identity, Linear, widen
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Part, Support, pool_of
 
@@ -45,8 +45,9 @@ def features(
     margin, pool = over.margin(grid), pool_of(over)
     queries = _embedded(f.query, guide, (0,) * len(grid))
     pooled_first = pool is not None and pool.order == "before"
+    phi, w = _around_pool(f.key) if pool is not None else (f.key, Identity())
     if not pooled_first:
-        keyed = (_embedded(f.key, guide, margin), _biases(f, guide, margin),
+        keyed = (_embedded(phi, guide, margin), _biases(f, guide, margin),
                  _embedded(g, x, margin))  # fmt: skip
     for part in over.parts(grid):
         if pool is not None and pooled_first:
@@ -55,6 +56,7 @@ def features(
             keys, bias, values = f.key(pooled), _biases(f, pooled, inside), g(pool(x[part]))
         elif pool is not None:
             keys, bias, values = (pool(each[part]) for each in keyed)
+            keys = w(keys)
         else:
             keys, bias, values = keyed if any(margin) else (each[part] for each in keyed)
         if queries.shape[-1] != keys.shape[-1]:
@@ -64,6 +66,13 @@ def features(
             )
             raise ValueError(message)
         yield part, Features(queries[part], keys, bias[..., 0], values, margin)
+
+
+def _around_pool(key: Embedding) -> tuple[Embedding, Embedding]:
+    """phi, and what acts on it once it is pooled: a concatenation's w, which is no part of phi."""
+    if isinstance(key, Linear) and isinstance(key.of, Linear):
+        return key.of, Linear(key.weight, key.bias)
+    return key, Identity()
 
 
 def _embedded(embed: Embedding, x: Floats, margin: tuple[int, ...]) -> Floats:

@@ -1,0 +1,62 @@
+"""Zip files whose members cannot fill the memory."""
+
+import io
+import zipfile
+import zlib
+
+from nlmeans.weights.errors import Refused
+
+# Float weights hardly shrink when compressed; what grows more than this is no weights file.
+LARGEST_GROWTH, SPARE = 20, 2**20
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
+
+
+def most_bytes(file_size: int) -> int:
+    """How many bytes the content of a file of this size may unpack to."""
+    return LARGEST_GROWTH * file_size + SPARE
+
+
+class Archive:
+    """The members of a zip file that is held in memory, checked before any is unpacked."""
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+            message = f"is a damaged or truncated zip file ({error}); fetch it again"
+            raise Refused(message) from error
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            if info.filename in self._members:
+                message = f"holds two members named {info.filename!r}; it has been tampered with"
+                raise Refused(message)
+            if info.compress_type not in PLAIN or info.flag_bits & 1:
+                message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
+                raise Refused(message)
+            self._members[info.filename] = info
+        unpacked = sum(info.file_size for info in self._members.values())
+        if unpacked > most_bytes(len(data)):
+            message = (
+                f"would unpack to {unpacked} bytes from {len(data)}, more than "
+                f"{LARGEST_GROWTH} times its size: it is no weights file but a zip bomb"
+            )
+            raise Refused(message)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def read(self, name: str) -> bytes:
+        """A member's content, no byte more than its entry says."""
+        size = self._members[name].file_size
+        try:
+            with self._zip.open(name) as member:
+                content = member.read(size)
+                whole = len(content) == size and not member.read(1)
+        except (zipfile.BadZipFile, EOFError, ValueError, OSError, zlib.error) as error:
+            message = f"member {name!r} is damaged ({error}); fetch the file again"
+            raise Refused(message) from error
+        if not whole:
+            message = f"member {name!r} is not as long as its entry says; fetch the file again"
+            raise Refused(message)
+        return content

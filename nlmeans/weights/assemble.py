@@ -1,0 +1,101 @@
+"""A block from its tensors, its layout and what the user says."""
+
+import warnings
+
+import numpy as np
+
+from nlmeans.block import Block
+from nlmeans.embed import Identity, Linear
+from nlmeans.operation import Operation
+from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
+from nlmeans.support import Everywhere, Pool
+from nlmeans.weights.errors import Refused, WeightsWarning
+from nlmeans.weights.folding import Parts
+from nlmeans.weights.options import Choice, Options, scale_number
+from nlmeans.weights.roles import Found
+from nlmeans.weights.settings import Setting, pooled, settings_of
+from nlmeans.weights.stored import Tensors
+
+
+def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, tuple[Choice, ...]]:
+    """The block, and every setting with where it came from.
+
+    Raises
+    ------
+    Refused
+        For tensors that do not fit each other or the settings, each named by its key.
+
+    Warns
+    -----
+    WeightsWarning
+        If W_z is all zero.
+    """
+    parts = Parts(tensors, found)
+    embeds, channels = _embeddings(parts)
+    values = len(embeds["g"].weight)
+    settings = settings_of(found, parts.axes, options)
+    d = len(embeds["theta"].weight) if "theta" in embeds else channels
+    f = _pairwise(parts, embeds, settings, d, channels)
+    eps = settings["eps"].value if "eps" in settings else 0.0
+    out = parts.out(channels, values, eps)
+    gives = len(out[0]) if out is not None and parts.has("out") else values
+    if gives != channels:
+        key = parts.weight_key("out" if parts.has("out") else "g")
+        message = (
+            f"{key} has shape {tensors.arrays[key].shape}: the block gives {gives} channels and "
+            f"takes {channels}, so they cannot be added"
+        )
+        raise Refused(message)
+    if out is not None and not out[0].any():
+        does = "only adds a constant" if out[1].any() else "is the identity"
+        message = f"{found.name or 'the block'}: W_z with norm and gain is all 0; the block {does}"
+        warnings.warn(message, WeightsWarning, stacklevel=4)
+    block = Block(
+        Operation(f, embeds["g"], Everywhere(_pool(found, settings))),
+        None if out is None else Linear(*out),
+    )
+    return block, tuple(each.shown(name, d, channels) for name, each in settings.items())
+
+
+def _embeddings(parts: Parts) -> tuple[dict[str, Linear], int]:
+    """theta, phi and g as far as they are there, and the channels that they take."""
+    embeds: dict[str, Linear] = {}
+    channels: int | None = None
+    for role in ("theta", "phi", "g"):
+        if parts.has(role):
+            weight = parts.matrix(role, channels)
+            channels = weight.shape[1]
+            embeds[role] = Linear(weight, parts.bias(role, len(weight)))
+    assert channels is not None  # no block is found without g
+    if "theta" in embeds and embeds["theta"].weight.shape != embeds["phi"].weight.shape:
+        theta, phi = parts.weight_key("theta"), parts.weight_key("phi")
+        shapes = [parts.tensors.arrays[key].shape for key in (theta, phi)]
+        message = (
+            f"{theta} has shape {shapes[0]} and {phi} {shapes[1]}; theta and phi have to be alike"
+        )
+        raise Refused(message)
+    return embeds, channels
+
+
+def _pairwise(
+    parts: Parts, embeds: dict[str, Linear], settings: dict[str, Setting], d: int, channels: int
+) -> Pairwise:
+    theta, phi = embeds.get("theta", Identity()), embeds.get("phi", Identity())
+    name = settings["pairwise"].value
+    if name == "concatenation":
+        w = parts.matrix("concat", 2 * d)
+        if len(w) != 1:
+            message = f"{parts.weight_key('concat')} has {len(w)} outputs; w of f has one"
+            raise Refused(message)
+        return concatenation(w[0], theta, phi, bias=float(parts.bias("concat", 1)[0]))
+    scale = scale_number(settings["scale"].value, d, channels) if "scale" in settings else 1.0
+    if name == "dot_product":
+        return dot_product(theta, phi, scale=scale)
+    return embedded_gaussian(theta, phi, scale=scale, softmax=settings["softmax"].value)
+
+
+def _pool(found: Found, settings: dict[str, Setting]) -> Pool | None:
+    if not pooled(settings):
+        return None
+    size, kind, order = (settings[name].value for name in ("pool", "pool_kind", "pool_order"))
+    return Pool(size, kind, order, flat=found.layout.pool == "flat" and np.ndim(size) == 0)

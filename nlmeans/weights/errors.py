@@ -1,0 +1,13 @@
+"""What is said of a weights file: refusals with its path, and a warning."""
+
+
+class WeightsError(OSError, ValueError):
+    """A weights file that cannot be used; the message is one line that starts with its path."""
+
+
+class WeightsWarning(UserWarning):
+    """Weights that can be used but do nothing."""
+
+
+class Refused(Exception):
+    """Why a file is refused, without its path, which the public functions put before it."""

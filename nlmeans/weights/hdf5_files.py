@@ -1,0 +1,78 @@
+"""Keras weights: the datasets of an HDF5 file and nothing else of it; no model is ever loaded."""
+
+import io
+from typing import Any
+
+from nlmeans.weights.archives import Archive, most_bytes
+from nlmeans.weights.errors import Refused
+from nlmeans.weights.stored import Stored, Tensors, from_numpy
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+KERAS_MEMBER = "model.weights.h5"
+
+
+def read_keras_zip(archive: Archive) -> Tensors:
+    """A .keras file: its weights alone."""
+    return read_hdf5(archive.read(KERAS_MEMBER), "Keras (zip)")
+
+
+def read_hdf5(data: bytes, kind: str = "HDF5") -> Tensors:
+    """Every dataset by its path, joined with dots.
+
+    Raises
+    ------
+    Refused
+        For links to elsewhere, data kept in other files, cycles, and datasets that claim more
+        than the file can hold.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        message = "is an HDF5 file, for which h5py is needed: pip install 'nlmeans[keras]'"
+        raise Refused(message) from error
+    arrays: dict[str, Stored] = {}
+    seen: set[Any] = set()
+    left = most_bytes(len(data))
+
+    def walk(group: Any, path: str) -> None:
+        nonlocal left
+        for name in group:
+            key = f"{path}.{name}" if path else name
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                message = f"{key} is a link to elsewhere ({type(link).__name__}); save it anew"
+                raise Refused(message)
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                message = f"{key} is linked to twice; save the weights anew"
+                raise Refused(message)
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                walk(item, key)
+            elif isinstance(item, h5py.Dataset):
+                if item.external or item.is_virtual:
+                    message = f"{key} keeps its data in another file; save the weights anew"
+                    raise Refused(message)
+                if item.dtype.kind not in "biuf" or item.shape is None:
+                    continue  # the optimizer's names and the like
+                left -= item.nbytes
+                if left < 0:
+                    message = (
+                        f"{key} claims {item.nbytes} bytes in a file of {len(data)}; "
+                        "it is no weights file"
+                    )
+                    raise Refused(message)
+                arrays[key] = from_numpy(item[()])
+
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            walk(file, "")
+    except (OSError, RuntimeError, KeyError, ValueError, RecursionError) as error:
+        cause = " ".join(str(error).split())[:100]
+        message = f"is a damaged or truncated HDF5 file ({cause}); fetch it again"
+        raise Refused(message) from error
+    if not arrays:
+        message = "holds no numbers; save the weights with model.save_weights"
+        raise Refused(message)
+    return Tensors(kind, arrays)

@@ -1,0 +1,80 @@
+"""Keras layers without names of their own: the roles follow from their order and shapes."""
+
+import re
+from typing import NamedTuple
+
+from nlmeans.weights.errors import Refused
+from nlmeans.weights.layouts import KERAS
+from nlmeans.weights.roles import Found
+from nlmeans.weights.stored import Tensors
+
+LAYER = re.compile(r"(?:^|[./])(conv[123]d(?:_(\d+))?)[./]")
+EMBEDDED = ("theta", "phi", "g", "out")
+GAUSSIAN = ("g", "out")
+
+
+class _Kernel(NamedTuple):
+    number: int
+    layer: str
+    key: str
+    shape: tuple[int, int]  # (inputs, outputs)
+    by_depth: bool
+
+
+def keras_blocks(tensors: Tensors, pairwise: str | None) -> list[Found]:
+    """Runs of 1x1 convolutions without biases whose shapes are those of a block.
+
+    Keras 2 numbers layers as they are made: theta, phi, g, out. Keras 3 numbers them by their
+    depth in the graph, and with a pool behind it phi's is one more than theta's.
+
+    Raises
+    ------
+    Refused
+        If there is none.
+    """
+    kernels = _kernels(tensors)
+    roles = GAUSSIAN if pairwise == "gaussian" else EMBEDDED
+    found, place = [], 0
+    while place + len(roles) <= len(kernels):
+        run = kernels[place : place + len(roles)]
+        if not _fits([kernel.shape for kernel in run]):
+            place += 1
+            continue
+        pooled = pairwise in (None, "embedded_gaussian")
+        order = ("phi", "theta", "g", "out") if run[0].by_depth and pooled else EMBEDDED
+        named = zip(order if len(run) == 4 else GAUSSIAN, run, strict=True)
+        keys = {(role, "kernel"): kernel.key for role, kernel in named}
+        paths = {role: role for role, _ in keys}
+        found.append(Found(run[0].layer, KERAS, keys, paths))
+        place += len(run)
+    if not found:
+        message = (
+            f"holds no {len(roles)} 1x1 convolutions without bias in a row that fit as "
+            f"{', '.join(roles)}; it has {len(kernels)} such layers"
+        )
+        raise Refused(message)
+    return found
+
+
+def _kernels(tensors: Tensors) -> list[_Kernel]:
+    found = []
+    for key, stored in tensors.arrays.items():
+        match = LAYER.search(key)
+        by_depth = key.endswith("vars.0")
+        bias = key[: -len("vars.0")] + "vars.1" if by_depth else key.replace("kernel", "bias")
+        if match is None or not (by_depth or "kernel" in key) or bias in tensors.arrays:
+            continue
+        *window, inputs, outputs = stored.shape if len(stored.shape) > 2 else (0, 0, 0)
+        if all(n == 1 for n in window):
+            found.append(_Kernel(int(match[2] or 0), match[1], key, (inputs, outputs), by_depth))
+    return sorted(found)
+
+
+def _fits(shapes: list[tuple[int, int]]) -> bool:
+    """(C, d), (C, d), (C, d_v), (d_v, C), or the last two alone."""
+    *embeds, (channels, values), (inputs, outputs) = shapes
+    return (
+        (values, channels) == (inputs, outputs)
+        and len(set(embeds)) <= 1
+        and all(first == channels for first, _ in embeds)
+    )

@@ -1,0 +1,205 @@
+"""load_weights(path): tensors -> roles -> layout and options -> block."""
+
+import os
+from pathlib import Path
+
+from nlmeans.checks import check_number
+from nlmeans.weights.assemble import assemble
+from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.weights.keras_order import keras_blocks
+from nlmeans.weights.layouts import KERAS, Layout
+from nlmeans.weights.loaded import LoadedWeights, Reading
+from nlmeans.weights.native import is_native, read_native
+from nlmeans.weights.options import Choice, Options
+from nlmeans.weights.roles import Found, find_blocks, layout_named
+from nlmeans.weights.stored import Tensors
+from nlmeans.weights.tensors import read_tensors
+
+StrPath = str | os.PathLike[str]
+
+
+def load_weights(
+    path: StrPath,
+    layout: str | None = None,
+    *,
+    block: str | None = None,
+    strict: bool = False,
+    pairwise: str | None = None,
+    scale: float | str | None = None,
+    pool: int | tuple[int, ...] | None = None,
+    pool_kind: str | None = None,
+    pool_order: str | None = None,
+    softmax: str | None = None,
+    eps: float | None = None,
+    input_range: float | None = None,
+) -> LoadedWeights:
+    """Read trained weights as a block that gives what the framework gives.
+
+    Nothing in the file is executed. The format is told by the content: safetensors, npz and npy,
+    PyTorch checkpoints (zip and legacy, without PyTorch), pickles of NumPy arrays as Caffe2's,
+    HDF5 and .keras as Keras's (with the extra `keras`), MATLAB up to version 7.
+
+    Parameters
+    ----------
+    path : path-like
+    layout : str, optional
+        Whose tensors they are, a name in `nlmeans.weights.layouts.LAYOUTS`; by default as the
+        keys tell. Keras's anonymous layers tell nothing and need layout="keras".
+    block : str, optional
+        Which of several blocks in the file, by the name that its keys begin with.
+    strict : bool
+        Refuse to assume any setting that neither file nor layout tells; see the result's `assumed`.
+    pairwise : {"embedded_gaussian", "gaussian", "dot_product", "concatenation"}, optional
+        Of these only the last two are softmax-free; the same tensors often fit several.
+    scale : float or str, optional
+        Factor of the logits: a number, or "d**-0.5" or "C**-0.5" of the rows and columns of theta.
+    pool : int, or one per axis, optional
+        Sides of the blocks of keys that are sub-sampled; 1 for all keys.
+    pool_kind : {"max", "mean", "stride"}, optional
+    pool_order : {"before", "after"}, optional
+        Whether keys are pooled before or after phi and g.
+    softmax : {"keys", "queries"}, optional
+        What weights sum to 1 over.
+    eps : float, from 0, optional
+        Of the batch norm, which is folded into W_z.
+    input_range : float, above 0, optional
+        White minus black of the values the block is made for, with which images are scaled; by
+        default as a native file says, else 1.
+
+    Returns
+    -------
+    LoadedWeights
+        Callable as the block is, `weights(x, channel_axis=...)`; print it to see what was read
+        from which key, and what was assumed.
+
+    Raises
+    ------
+    WeightsError
+        In one line that starts with the path: what is wrong, by key, and what to do.
+    ParameterError
+        If an option is out of its range.
+
+    Warns
+    -----
+    WeightsWarning
+        If the block is the identity, as untrained ones are.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans, tempfile
+    >>> rng = np.random.default_rng(0)
+    >>> shapes = {"theta": (2, 4), "phi": (2, 4), "g": (2, 4), "W": (4, 2)}
+    >>> arrays = {f"nl.{name}.weight": rng.normal(size=s) for name, s in shapes.items()}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/net.npz", **arrays)
+    ...     weights = nlmeans.load_weights(f"{folder}/net.npz", pairwise="dot_product")
+    >>> weights(np.ones((5, 6, 4)), channel_axis=-1).shape
+    (5, 6, 4)
+    >>> print(weights.choices[0])
+    pairwise    dot_product             given
+    """
+    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps)
+    if input_range is not None:
+        input_range = check_number("input_range", input_range, low=0, above=True)
+    try:
+        tensors = read_tensors(path)
+        if is_native(tensors) and layout in (None, "native"):
+            loaded = read_native(os.fspath(path), tensors, options, block, input_range)
+        else:
+            loaded = _imported(path, tensors, layout, block, options, input_range)
+        if strict and loaded.assumed:
+            guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
+            message = f"would be assumed and strict is set: {guessed}; give them as options"
+            raise Refused(message)
+    except Refused as error:
+        message = f"{shown(path)}: {error}"
+        raise WeightsError(message) from error
+    return loaded
+
+
+def block_names(path: StrPath, layout: str | None = None) -> list[str]:
+    """The names of the blocks in a file, for `load_weights`; [""] for a native file.
+
+    Raises
+    ------
+    WeightsError
+        As `load_weights` does.
+    """
+    try:
+        tensors = read_tensors(path)
+        if is_native(tensors) and layout in (None, "native"):
+            return [""]
+        return [found.name for found in _found(tensors, layout, None)[0]]
+    except Refused as error:
+        message = f"{shown(path)}: {error}"
+        raise WeightsError(message) from error
+
+
+def _found(
+    tensors: Tensors, layout: str | None, pairwise: str | None
+) -> tuple[list[Found], dict[str, str]]:
+    known: Layout | None = None if layout is None else layout_named(layout)
+    if known is KERAS:
+        return keras_blocks(tensors, pairwise), {}
+    return find_blocks(tensors, known)
+
+
+def _imported(
+    path: StrPath,
+    tensors: Tensors,
+    layout: str | None,
+    block: str | None,
+    options: Options,
+    input_range: float | None,
+) -> LoadedWeights:
+    blocks, wrong = _found(tensors, layout, options.pairwise)
+    found = _chosen(blocks, wrong, block)
+    made, choices = assemble(tensors, found, options)
+    notes = [*tensors.notes]
+    if found.also:
+        names = ", ".join(other.name for other in found.also)
+        notes.append(f"the keys fit the layouts {names} as well; {found.layout.name} is taken")
+    if found.layout.remark:
+        notes.append(found.layout.remark)
+    notes += [f"left out: {text}" for text in wrong.values()]
+    readings = tuple(
+        Reading(f"{role} {tensor}" if tensor not in ("weight", "kernel") else role, key,
+                tensors.arrays[key].shape, tensors.arrays[key].dtype)
+        for (role, tensor), key in sorted(found.keys.items(), key=_order)
+    )  # fmt: skip
+    given: Choice = Choice(
+        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "layout"
+    )
+    return LoadedWeights(
+        os.fspath(path), tensors.format, found.layout.name, found.name, made, readings,
+        (*choices, given), tuple(notes), input_range or 1.0,
+    )  # fmt: skip
+
+
+ROLES = ("theta", "phi", "g", "concat", "out", "norm", "gain")
+
+
+def _order(item: tuple[tuple[str, str], str]) -> int:
+    return ROLES.index(item[0][0])
+
+
+def _chosen(blocks: list[Found], wrong: dict[str, str], name: str | None) -> Found:
+    names = ", ".join(each.name or "''" for each in blocks)
+    if name is not None:
+        for each in blocks:
+            if each.name == name:
+                return each
+        if name in wrong:
+            raise Refused(wrong[name])
+        message = f"has no block {name!r}; it has {names}"
+        raise Refused(message)
+    if len(blocks) > 1:
+        message = f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)"
+        raise Refused(message)
+    return blocks[0]
+
+
+def shown(path: StrPath) -> str:
+    """A path on one line, whatever is in it."""
+    text = str(Path(path))
+    return text if text.isprintable() else repr(text)

@@ -1,0 +1,90 @@
+"""What `load_weights` gives: a block, and everything that was read or assumed to make it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.block import Block, Chain
+from nlmeans.weights.options import Choice
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One array that was read: its role, key, shape and dtype in the file."""
+
+    role: str
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.shape)) or "one number"
+        return f"{self.role:<12}{self.key}  {shape} {self.dtype}"
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """A block with the manifest of where it came from: printable, and callable as the block is.
+
+    Attributes
+    ----------
+    path, format, layout : str
+    name : str
+        The block's, in the file; empty if the file holds it alone.
+    block : Block or Chain
+    readings : tuple of Reading
+    choices : tuple of Choice
+        Every setting that is not in a matrix, and who made it.
+    notes : tuple of str
+    input_range : float
+        White minus black of the values that the block is made for.
+    sigma : float or None
+        The noise that it is made for, in the same units, where the file says so.
+    """
+
+    path: str
+    format: str
+    layout: str
+    name: str
+    block: Block | Chain
+    readings: tuple[Reading, ...]
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...] = ()
+    input_range: float = 1.0
+    sigma: float | None = None
+
+    @property
+    def assumed(self) -> tuple[Choice, ...]:
+        return tuple(choice for choice in self.choices if choice.source == "assumed")
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were read."""
+        return sum(prod(reading.shape) for reading in self.readings)
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        channel_axis: int | None = None,
+        batch_axis: int | None = None,
+        threads: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[Any]:
+        """The block on an array of features; parameters, result and errors are a `Block`'s."""
+        return self.block(
+            x, channel_axis=channel_axis, batch_axis=batch_axis, threads=threads, progress=progress
+        )
+
+    def __str__(self) -> str:
+        block = f", block {self.name}" if self.name else ""
+        lines = [f"{self.path}: {self.format}, layout {self.layout}{block}"]
+        lines.append(f"read ({self.parameters} numbers)")
+        lines += [f"  {reading}" for reading in self.readings]
+        lines.append("settings")
+        lines += [f"  {choice}" for choice in self.choices]
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join([*lines, str(self.block)])

@@ -1,0 +1,389 @@
+"""The project's own file: safetensors, or npz, with texts for what the matrices cannot tell.
+
+Arrays, for every role of theta, phi, key_bias, g, out: `ROLE.weight` (outputs, inputs) and
+`ROLE.bias` (outputs,) if it is not 0; `ROLE.1.weight` is a matrix after it, as a concatenation's
+w. A role without a matrix is the identity. A matrix on patches acts on P_i flattened in the order
+(channel, *patch), C order.
+
+Texts:
+
+    format      nlmeans          version     1           blocks   how many, 1 by default
+    score       dot, distance or sum         weight      exp, identity or relu
+    normaliser  sum, count or query sum      scale       a number; noise the same
+    centre      as computed, one, max, zero  name        of f, to be shown
+    ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian)
+    phi         theta, where they are one
+    over        everywhere, window 21x21 inside (or mirror), regions 8x8
+    pool        none, or such as 2x2 max after (or flat 2 max after)
+    residual    true or false
+    input_range white minus black of the values that the block is made for
+    sigma       the noise that it is made for, in the same units
+
+Of several blocks in a chain every array and text but the first three and the last two is named
+`0.NAME`, `1.NAME` and so on.
+"""
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.block import Block, Chain
+from nlmeans.checks import check_number
+from nlmeans.embed import Embedding, Identity, Linear, Patches
+from nlmeans.operation import Operation
+from nlmeans.pairwise import Pairwise
+from nlmeans.support import Everywhere, Pool, Regions, Support, Window
+from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.weights.loaded import LoadedWeights, Reading
+from nlmeans.weights.options import Choice, Options
+from nlmeans.weights.stored import Tensors
+
+FORMAT, VERSION = "nlmeans", "1"
+ROLES = ("theta", "phi", "key_bias", "g", "out")
+MOST_BLOCKS = 1000
+Arrays = dict[str, NDArray[Any]]
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    block: Block | Chain | LoadedWeights,
+    *,
+    input_range: float | None = None,
+    sigma: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a block or a chain as a native file, which `load_weights` reads as the same value.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends with .safetensors or .npz.
+    block : Block, Chain or LoadedWeights
+        Over everywhere, a window or tiles. Matrices are kept to the bit, in float32 where that
+        holds them.
+    input_range : float, above 0, optional
+        White minus black of the values the block is made for, such as 255; 1 by default.
+    sigma : float, from 0, optional
+        The noise that it is made for, in the same units.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    WeightsError
+        If the block cannot be kept in a file, or the file not written; one line that starts with
+        the path. Nothing is left behind.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans, tempfile
+    >>> block = nlmeans.Block(nlmeans.nl_means(sigma=20, h=20, patch_size=3, search_size=9))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nlmeans.save_weights(f"{folder}/nlm.npz", block, input_range=255)
+    ...     nlmeans.load_weights(f"{folder}/nlm.npz").block == block
+    True
+    """
+    if isinstance(block, LoadedWeights):
+        input_range = input_range or block.input_range
+        sigma = block.sigma if sigma is None else sigma
+        block = block.block
+    from nlmeans.images.atomic import put_in_place
+
+    target = Path(path)
+    encode = {".safetensors": _as_safetensors, ".npz": _as_npz}.get(target.suffix.lower())
+    try:
+        if encode is None:
+            message = f"unknown extension {target.suffix!r}: use .safetensors or .npz"
+            raise Refused(message)
+        arrays, texts = _described(block)
+        range_ = check_number("input_range", input_range or 1.0, low=0, above=True)
+        texts["input_range"] = repr(range_)
+        if sigma is not None:
+            texts["sigma"] = repr(check_number("sigma", sigma, low=0))
+        if not overwrite and os.path.lexists(target):
+            message = "exists already: choose another name, or allow it by overwrite (--overwrite)"
+            raise Refused(message)
+        put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
+    except Refused as error:
+        message = f"{target}: {error}"
+        raise WeightsError(message) from error
+    except OSError as error:
+        message = f"{target}: cannot be written ({error.strerror}); nothing was changed"
+        raise WeightsError(message) from error
+
+
+def _as_safetensors(arrays: Arrays, texts: dict[str, str]) -> bytes:
+    from safetensors.numpy import save
+
+    return save(arrays, texts)
+
+
+def _as_npz(arrays: Arrays, texts: dict[str, str]) -> bytes:
+    file = io.BytesIO()
+    all_of_them: Any = {**arrays, **{name: np.array(text) for name, text in texts.items()}}
+    np.savez(file, **all_of_them)
+    return file.getvalue()
+
+
+def _described(block: Block | Chain) -> tuple[Arrays, dict[str, str]]:
+    blocks = block.blocks if isinstance(block, Chain) else (block,)
+    arrays: Arrays = {}
+    texts = {"format": FORMAT, "version": VERSION}
+    if isinstance(block, Chain):
+        texts["blocks"] = str(len(blocks))
+    for number, one in enumerate(blocks):
+        prefix = f"{number}." if isinstance(block, Chain) else ""
+        _describe(one, prefix, arrays, texts)
+    return arrays, texts
+
+
+def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) -> None:
+    f, over = block.operation.f, block.operation.over
+    embeddings = {
+        "theta": f.query, "phi": f.key, "key_bias": f.key_bias, "g": block.operation.g,
+        "out": block.out,
+    }  # fmt: skip
+    if f.query == f.key:
+        embeddings["phi"] = None
+        texts[f"{prefix}phi"] = "theta"
+    for role, embedding in embeddings.items():
+        matrices: list[Linear] = []
+        while isinstance(embedding, Linear):
+            matrices.insert(0, embedding)
+            embedding = embedding.of
+        if isinstance(embedding, Patches):
+            texts[f"{prefix}{role}.patch"] = f"{_sides(embedding.size)} {embedding.weighting}"
+        for number, matrix in enumerate(matrices):
+            name = f"{prefix}{role}" + (f".{number}" if number else "")
+            arrays[f"{name}.weight"] = _smallest(matrix.weight)
+            if matrix.bias.any():
+                arrays[f"{name}.bias"] = _smallest(matrix.bias)
+    texts |= {
+        f"{prefix}score": f.score,
+        f"{prefix}weight": f.weight,
+        f"{prefix}normaliser": f.normaliser,
+        f"{prefix}scale": repr(float(f.scale)),
+        f"{prefix}noise": repr(float(f.noise)),
+        f"{prefix}centre": f.centre,
+        f"{prefix}name": f.name,
+        f"{prefix}over": _over(over),
+        f"{prefix}pool": _pool(over),
+        f"{prefix}residual": str(block.residual).lower(),
+    }
+
+
+def _smallest(array: NDArray[np.float64]) -> NDArray[Any]:
+    """In float32 where nothing is lost."""
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    return single if np.array_equal(single, array) else np.ascontiguousarray(array)
+
+
+def _sides(size: int | tuple[int, ...]) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def _over(over: Support) -> str:
+    if isinstance(over, Everywhere):
+        return "everywhere"
+    if isinstance(over, Window):
+        return f"window {_sides(over.size)} {over.border}"
+    if isinstance(over, Regions) and over.tile is not None:
+        return f"regions {_sides(over.tile)}"
+    message = f"sums over {over}; only everywhere, windows and tiles can be kept in a file"
+    raise Refused(message)
+
+
+def _pool(over: Support) -> str:
+    pool = getattr(over, "keys", None)
+    if not isinstance(pool, Pool):
+        return "none"
+    return f"{'flat ' if pool.flat else ''}{_sides(pool.size)} {pool.kind} {pool.order}"
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def is_native(tensors: Tensors) -> bool:
+    return tensors.metadata.get("format") == FORMAT
+
+
+def read_native(
+    path: str, tensors: Tensors, options: Options, block: str | None, input_range: float | None
+) -> LoadedWeights:
+    """The block or chain of a native file, of which no option changes anything.
+
+    Raises
+    ------
+    Refused
+        For an array or text that is missing, unknown or not allowed, by its name.
+    """
+    if options.given or block is not None:
+        names = ", ".join([*options.given, *(["block"] if block is not None else [])])
+        message = f"is a native file, which says everything itself; leave out {names}"
+        raise Refused(message)
+    texts = _Texts(tensors.metadata)
+    texts.allowed("format", {FORMAT: FORMAT})
+    texts.allowed("version", {VERSION: VERSION})
+    used: set[str] = set()
+    if "blocks" in tensors.metadata:
+        count = texts.parsed("blocks", int)
+        if not 1 <= count <= MOST_BLOCKS:
+            message = f"blocks is {count}; allowed are 1 to {MOST_BLOCKS}"
+            raise Refused(message)
+        made: Block | Chain = Chain(
+            tuple(_block(tensors, texts, f"{k}.", used) for k in range(count))
+        )
+    else:
+        made = _block(tensors, texts, "", used)
+    by_file = texts.parsed("input_range", float) if "input_range" in tensors.metadata else None
+    sigma = texts.parsed("sigma", float) if "sigma" in tensors.metadata else None
+    if by_file is not None and not 0 < by_file < np.inf:
+        message = f"input_range is {by_file}; allowed are numbers above 0"
+        raise Refused(message)
+    unknown = [key for key in tensors.arrays if key not in used]
+    unknown += [name for name in tensors.metadata if name not in texts.used]
+    if unknown:
+        message = f"has {unknown[0]!r}, which is no part of the native format, version {VERSION}"
+        raise Refused(message)
+    readings = tuple(
+        Reading(key.rpartition(".")[0], key, stored.shape, stored.dtype)
+        for key, stored in tensors.arrays.items()
+    )
+    choices = [
+        Choice(name, value, "file")
+        for name, value in tensors.metadata.items()
+        if name not in ("format", "version", "input_range", "sigma")
+    ]
+    choices += [Choice(name, value, "assumed") for name, value in texts.assumed.items()]
+    used_range = input_range or by_file or 1.0
+    source: Any = "option" if input_range else "file" if by_file else "assumed"
+    choices.append(Choice("input_range", f"{used_range:g}", source))
+    return LoadedWeights(
+        path, tensors.format, "native", "", made, readings, tuple(choices), tensors.notes,
+        used_range, sigma,
+    )  # fmt: skip
+
+
+class _Texts:
+    """The metadata, of which it is kept what was used and what was missing."""
+
+    def __init__(self, metadata: Mapping[str, str]) -> None:
+        self.metadata = metadata
+        self.used: set[str] = set()
+        self.assumed: dict[str, str] = {}
+
+    def text(self, name: str, default: str) -> str:
+        self.used.add(name)
+        if name not in self.metadata:
+            self.assumed[name] = default
+        return self.metadata.get(name, default)
+
+    def allowed(self, name: str, allowed: Mapping[str, Any], default: str = "") -> Any:
+        value = self.text(name, default)
+        if value not in allowed:
+            message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
+            raise Refused(message)
+        return allowed[value]
+
+    def parsed(self, name: str, parse: Callable[[str], Any], default: str = "") -> Any:
+        value = self.text(name, default)
+        try:
+            return parse(value)
+        except (ValueError, IndexError) as error:
+            message = f"{name} is {value[:60]!r}, which cannot be read; see the native format"
+            raise Refused(message) from error
+
+
+def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Block:
+    def embedding(role: str) -> Embedding | None:
+        return _embedding(tensors, texts, f"{prefix}{role}", used)
+
+    theta = embedding("theta") or Identity()
+    shared = f"{prefix}phi" in texts.metadata and texts.allowed(f"{prefix}phi", {"theta": True})
+    phi = theta if shared else embedding("phi") or Identity()
+    g, out = embedding("g") or Identity(), embedding("out")
+    try:
+        f = Pairwise(
+            texts.text(f"{prefix}name", "embedded gaussian"),
+            texts.text(f"{prefix}score", "dot"),  # type: ignore[arg-type]
+            texts.text(f"{prefix}weight", "exp"),  # type: ignore[arg-type]
+            texts.text(f"{prefix}normaliser", "sum"),  # type: ignore[arg-type]
+            theta,
+            phi,
+            texts.parsed(f"{prefix}scale", float, "1.0"),
+            texts.parsed(f"{prefix}noise", float, "0.0"),
+            texts.text(f"{prefix}centre", "as computed"),  # type: ignore[arg-type]
+            embedding("key_bias"),
+        )
+        over = texts.parsed(f"{prefix}over", _support, "everywhere")
+        pool = texts.parsed(f"{prefix}pool", _parsed_pool, "none")
+        if pool is not None:
+            if isinstance(over, Window):
+                message = f"{prefix}pool is given for a window; only everywhere and regions have it"
+                raise Refused(message)
+            over = Regions(over.tile, keys=pool) if isinstance(over, Regions) else Everywhere(pool)
+        residual = texts.allowed(f"{prefix}residual", {"true": True, "false": False}, "true")
+        return Block(Operation(f, g, over), out, residual)
+    except (ValueError, TypeError) as error:
+        message = f"{prefix}{error}"
+        raise Refused(message) from error
+
+
+def _embedding(tensors: Tensors, texts: _Texts, role: str, used: set[str]) -> Embedding | None:
+    made: Embedding | None = None
+    if f"{role}.patch" in texts.metadata:
+        made = texts.parsed(f"{role}.patch", _patches)
+    number = 0
+    while (key := f"{role}.{number}.weight" if number else f"{role}.weight") in tensors.arrays:
+        bias = f"{key.removesuffix('weight')}bias"
+        used |= {key, bias}
+        given = tensors.arrays.get(bias)
+        weight = tensors.arrays[key].numbers(key)
+        try:
+            made = Linear(weight, None if given is None else given.numbers(bias), made)
+        except ValueError as error:
+            message = f"{key}: {error}"
+            raise Refused(message) from error
+        number += 1
+    return made
+
+
+def _patches(text: str) -> Patches:
+    size, weighting = text.split(" ")
+    return Patches(_size(size), weighting)  # type: ignore[arg-type]
+
+
+def _size(text: str) -> int | tuple[int, ...]:
+    sides = tuple(int(side) for side in text.split("x"))
+    return sides if len(sides) > 1 else sides[0]
+
+
+def _support(text: str) -> Support:
+    kind, *details = text.split(" ")
+    if kind == "everywhere" and not details:
+        return Everywhere()
+    if kind == "window":
+        size, border = details
+        return Window(_size(size), border)  # type: ignore[arg-type]
+    if kind == "regions":
+        (size,) = details
+        return Regions(_size(size))
+    raise ValueError(text)
+
+
+def _parsed_pool(text: str) -> Pool | None:
+    if text == "none":
+        return None
+    *flat, size, kind, order = text.split(" ")
+    if flat not in ([], ["flat"]):
+        raise ValueError(text)
+    return Pool(_size(size), kind, order, flat=bool(flat))  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""What the user says of weights that the file does not, and where each setting came from."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from nlmeans.checks import ParameterError, check_choice, check_number
+from nlmeans.weights.layouts import EVERY_F
+
+Source = Literal["file", "layout", "option", "assumed"]
+POWER = re.compile(r"([dC])\*\*(-?\d*\.?\d+)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting of a block.
+
+    Attributes
+    ----------
+    name, value : str
+    source : {"file", "layout", "option", "assumed"}
+        The file tells it, the layout's code does nothing else, it was given, or none of them.
+    """
+
+    name: str
+    value: str
+    source: Source
+
+    def __str__(self) -> str:
+        where = {"file": "told by the file", "layout": "by the layout", "option": "given"}
+        return f"{self.name:<12}{self.value:<24}{where.get(self.source, 'ASSUMED')}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings as given to `load_weights`; None leaves it to file and layout."""
+
+    pairwise: str | None = None
+    scale: float | str | None = None
+    pool: int | tuple[int, ...] | None = None
+    pool_kind: str | None = None
+    pool_order: str | None = None
+    softmax: str | None = None
+    eps: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("pairwise", EVERY_F),
+            ("pool_kind", ("max", "mean", "stride")),
+            ("pool_order", ("before", "after")),
+            ("softmax", ("keys", "queries")),
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                check_choice(name, value, allowed)
+        if isinstance(self.scale, str):
+            if not POWER.fullmatch(self.scale):
+                message = f"scale is {self.scale!r}; allowed are a number, d**-0.5 or C**-0.5"
+                raise ParameterError(message)
+        elif self.scale is not None:
+            check_number("scale", self.scale)
+        if self.eps is not None:
+            check_number("eps", self.eps, low=0)
+        sides = self.pool if isinstance(self.pool, tuple) else (self.pool,)
+        if self.pool is not None and not all(type(n) is int and n > 0 for n in sides):
+            message = (
+                f"pool is {self.pool!r}; allowed are whole numbers from 1, one or one per axis"
+            )
+            raise ParameterError(message)
+
+    @property
+    def given(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def scale_number(scale: float | str, d: int, channels: int) -> float:
+    """A number, or a power of d or C such as "d**-0.5"."""
+    match = POWER.fullmatch(scale) if isinstance(scale, str) else None
+    if match is None:
+        return float(scale)
+    return float((d if match[1] == "d" else channels) ** float(match[2]))

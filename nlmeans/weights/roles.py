@@ -1,0 +1,196 @@
+"""Which tensor is what: keys -> blocks with their roles, by the module paths of a layout."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from nlmeans.weights.errors import Refused
+from nlmeans.weights.layouts import LAYOUTS, OTHERS, REFUSED, Layout
+from nlmeans.weights.stored import Tensors
+
+# What a tensor of a module is, by its name. "kernel" has its axes the other way round.
+TENSORS = {
+    "weight": "weight", "w": "weight", "kernel": "kernel", "weight_orig": "spectral",
+    "weight_bar": "iterated", "weight_u": "u", "weight_v": "v", "u0": "u0",
+    "bias": "bias", "b": "bias",
+}  # fmt: skip
+NORM_TENSORS = {
+    "weight": "weight", "s": "weight", "bias": "bias", "b": "bias",
+    "running_mean": "mean", "rm": "mean", "running_var": "var", "riv": "var",
+}  # fmt: skip
+UNUSED = ("num_batches_tracked", "sv0", "weight_sv")
+WRAPPED = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every key
+EVERYWHERE = (
+    (r":0$", ""),
+    (r"/", "."),
+    (r"\.parametrizations\.weight\.original$", ".weight_orig"),
+    (r"\.parametrizations\.weight\.0\._(u|v)$", r".weight_\1"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One block as one layout sees it.
+
+    Attributes
+    ----------
+    name : str
+        What its keys begin with.
+    layout : Layout
+    keys : dict of (role, tensor) to key
+        Keys as the file has them.
+    paths : dict of role to module path
+    also : tuple of Layout
+        Other layouts that the keys fit as well.
+    """
+
+    name: str
+    layout: Layout
+    keys: Mapping[tuple[str, str], str]
+    paths: Mapping[str, str]
+    also: tuple[Layout, ...] = ()
+
+
+@dataclass
+class _Partial:
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    complaint: str | None = None
+
+
+def layout_named(name: str) -> Layout:
+    """The layout of this name; others are refused with the reason."""
+    other = REFUSED.get(re.sub(r"\W", "", name.lower()))
+    if other is not None:
+        message = f"layout {name!r} is not this operation: {other.reason}"
+        raise Refused(message)
+    if name not in LAYOUTS:
+        message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
+        raise Refused(message)
+    return LAYOUTS[name]
+
+
+def find_blocks(tensors: Tensors, layout: Layout | None) -> tuple[list[Found], dict[str, str]]:
+    """The blocks of a file in the order of its keys, and by name what is wrong with others.
+
+    Raises
+    ------
+    Refused
+        If there is none: for what is missing, or which other operation the keys belong to.
+    """
+    layouts = [layout] if layout else list(dict.fromkeys(LAYOUTS.values()))
+    candidates: dict[str, list[Found]] = {}
+    complaints: dict[str, tuple[int, str]] = {}
+    for each in layouts:
+        for name, partial in _partials(list(tensors.arrays), each).items():
+            if partial.complaint is None:
+                candidates.setdefault(name, []).append(
+                    Found(name, each, partial.keys, partial.paths)
+                )
+            elif len(partial.keys) > complaints.get(name, (0, ""))[0]:
+                complaints[name] = (len(partial.keys), partial.complaint)
+    if candidates:
+        wrong = {name: text for name, (_, text) in complaints.items() if name not in candidates}
+        return [_preferred(fits) for fits in candidates.values()], wrong
+    _refuse_others(tensors.arrays)
+    if complaints:
+        raise Refused(max(complaints.values())[1])
+    shown = ", ".join(list(tensors.arrays)[:4]) + (", ..." if len(tensors.arrays) > 4 else "")
+    wanted = f"of layout {layout.name}" if layout else "of a known layout"
+    message = (
+        f"holds no non-local block {wanted}; its {len(tensors.arrays)} arrays are {shown}; "
+        "name the layout, or rename them to theta.weight, phi.weight, g.weight and out.weight"
+    )
+    raise Refused(message)
+
+
+def _preferred(fits: list[Found]) -> Found:
+    """The layout whose block names these are, else the first, with the others it might be."""
+    for fit in fits:
+        if fit.layout.at and re.search(fit.layout.at, fit.name):
+            return fit
+    return replace(fits[0], also=tuple(fit.layout for fit in fits[1:]))
+
+
+def _refuse_others(keys: Iterable[str]) -> None:
+    for other in OTHERS:
+        for key in keys:
+            if re.search(other.keys, key):
+                message = f"holds {other.name} weights ({key}), not this operation: {other.reason}"
+                raise Refused(message)
+
+
+def canonical(key: str, rewrites: Iterable[tuple[str, str]]) -> str:
+    """BLOCK.MODULE.TENSOR."""
+    for pattern, replacement in (*EVERYWHERE, *rewrites):
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+def unwrapped(keys: list[str]) -> dict[str, str]:
+    """Each key without what wraps all of them -> the key."""
+    names = {key: key for key in keys}
+    for prefix in WRAPPED:
+        if all(name.startswith(prefix) for name in names):
+            names = {name.removeprefix(prefix): key for name, key in names.items()}
+    return names
+
+
+def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
+    """Block name -> what of it is there, and what is wrong with it."""
+    names = {canonical(name, layout.rewrites): key for name, key in unwrapped(keys).items()}
+    blocks: dict[str, _Partial] = {}
+    claimed = set()
+    for name, key in names.items():
+        if (match := _matched(name, layout)) is not None:
+            block, role, path, tensor = match
+            partial = blocks.setdefault(block, _Partial())
+            partial.keys[role, tensor] = key
+            partial.paths[role] = path
+            claimed.add(name)
+    embeds = {"theta", "phi", "g"}
+    blocks = {name: partial for name, partial in blocks.items() if embeds & set(partial.paths)}
+    for block, partial in blocks.items():
+        partial.complaint = _complaint(block, partial, layout, names, claimed)
+    return blocks
+
+
+def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
+    """Block, role, path and tensor of a canonical key."""
+    for role, paths in layout.roles.items():
+        for path in paths:
+            if role == "gain":
+                if name == path or name.endswith(f".{path}"):
+                    return name[: -len(path)].rstrip("."), role, path, "weight"
+                continue
+            module, _, tensor = name.rpartition(".")
+            kinds = NORM_TENSORS if role == "norm" else TENSORS
+            if tensor in kinds and (module == path or module.endswith(f".{path}")):
+                return module[: -len(path)].rstrip("."), role, path, kinds[tensor]
+    return None
+
+
+def _complaint(
+    block: str, partial: _Partial, layout: Layout, names: Mapping[str, str], claimed: set[str]
+) -> str | None:
+    """Why these keys are no block of this layout, or None."""
+    shown = block or "the block"
+    for role in ("theta", "phi", "g", "out", "gain"):
+        gaussian = not {"theta", "phi"} & set(partial.paths) and "gaussian" in layout.pairwise
+        if role not in layout.roles or (role in ("theta", "phi") and gaussian):
+            continue
+        weights = {"weight", "kernel", "spectral", "iterated"}
+        if not any((role, tensor) in partial.keys for tensor in weights):
+            there = ", ".join(sorted(set(partial.keys.values()))[:4])
+            return f"{shown} has no {role} ({layout.roles[role][-1]}.weight); it has {there}"
+    firsts = {path.split(".")[0] for path in partial.paths.values()}
+    prefix = f"{block}." if block else ""
+    for name, key in names.items():
+        if not name.startswith(prefix) or name in claimed:
+            continue
+        rest = name.removeprefix(prefix)
+        if layout.unless and re.search(layout.unless, rest):
+            return f"{key} belongs to another operation than {layout.name}"
+        if rest.split(".")[0] in firsts and rest.rpartition(".")[2] not in UNUSED:
+            return f"{key} is no part of the layout {layout.name}: the block does more than it says"
+    return None

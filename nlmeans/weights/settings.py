@@ -1,0 +1,114 @@
+"""The settings that no matrix holds: from the keys, the options, or what the layout's code does."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nlmeans.weights.errors import Refused
+from nlmeans.weights.layouts import SPACE, Layout
+from nlmeans.weights.options import Choice, Options, Source, scale_number
+from nlmeans.weights.roles import Found
+
+
+class Setting(NamedTuple):
+    value: Any
+    source: Source
+
+    def shown(self, name: str, d: int, channels: int) -> Choice:
+        """With powers of d and C, and sizes, in numbers."""
+        text = str(self.value)
+        if name == "scale" and "**" in text:
+            text = f"{text} = {scale_number(text, d, channels):.6g}"
+        elif name == "pool":
+            sides = self.value if isinstance(self.value, tuple) else (self.value,)
+            text = "none" if set(sides) == {1} else "x".join(map(str, sides))
+        elif isinstance(self.value, float):
+            text = f"{self.value:.9g}"
+        return Choice(name, text, self.source)
+
+
+def settings_of(found: Found, axes: int, options: Options) -> dict[str, Setting]:
+    """The settings of a block whose convolutions have so many axes besides channels.
+
+    Where the keys fit several layouts, what these do differently is only assumed.
+
+    Raises
+    ------
+    Refused
+        If an option contradicts the tensors, or is of no use for this pairwise function.
+    """
+    settings = _settings(found, found.layout, axes, options)
+    for other in found.also:
+        for name, setting in _settings(found, other, axes, options).items():
+            mine = settings.get(name)
+            if mine is not None and mine.source == "layout" and mine.value != setting.value:
+                settings[name] = mine._replace(source="assumed")
+    return settings
+
+
+def _settings(found: Found, layout: Layout, axes: int, options: Options) -> dict[str, Setting]:
+    """What the pairwise function and the tensors make use of."""
+    pairwise = _pairwise(found, layout, options)
+    settings = {"pairwise": pairwise}
+
+    def settle(name: str, by_layout: Any, *, told: bool = False) -> None:
+        given = getattr(options, name)
+        source: Source = "file" if told else "assumed" if name in layout.free else "layout"
+        settings[name] = Setting(by_layout, source) if given is None else Setting(given, "option")
+
+    if pairwise.value == "embedded_gaussian":
+        settle("scale", layout.scale)
+    elif options.scale is not None or pairwise.value == "gaussian":
+        settle("scale", 1.0)
+    if pairwise.value in ("embedded_gaussian", "gaussian"):
+        settle("softmax", layout.softmax)
+    if ("norm", "var") in found.keys:
+        settle("eps", layout.eps)
+    useless = [
+        name
+        for name in ("softmax", "eps", "scale")
+        if getattr(options, name) is not None
+        and (name not in settings or (name, pairwise.value) == ("scale", "concatenation"))
+    ]
+    if useless:
+        message = f"{useless[0]} is given, but {pairwise.value} without it is here; leave it out"
+        raise Refused(message)
+
+    sides = _pool(found, layout, axes, str(pairwise.value))
+    settle("pool", sides, told=layout.pool_told and sides == 1)
+    if pooled(settings):
+        settle("pool_kind", "max")
+        settle("pool_order", layout.pool_order)
+    return settings
+
+
+def pooled(settings: dict[str, Setting]) -> bool:
+    sides = settings["pool"].value
+    return bool(np.any(np.asarray(sides) != 1))
+
+
+def _pool(found: Found, layout: Layout, axes: int, pairwise: str) -> int | tuple[int, ...]:
+    """The sides that the layout's code has; 1 for no pool."""
+    in_sequence = any("0" in path.split(".") for path in (found.paths["g"],))
+    if layout.pool == "none" or (layout.pool_told and not in_sequence):
+        return 1
+    if layout.pool == "flat":
+        return 2 if pairwise == "embedded_gaussian" else 1
+    return SPACE.get(axes, 2)
+
+
+def _pairwise(found: Found, layout: Layout, options: Options) -> Setting:
+    has_theta, has_concat = "theta" in found.paths, "concat" in found.paths
+    given = options.pairwise
+    if given is not None:
+        if (given == "concatenation") != has_concat or (given == "gaussian") == has_theta:
+            there = ", ".join(found.paths)
+            message = f"pairwise is {given!r}, but {found.name or 'the block'} has {there}"
+            raise Refused(message)
+        return Setting(given, "option")
+    if has_concat:
+        return Setting("concatenation", "file")
+    if not has_theta:
+        return Setting("gaussian", "file")
+    several = "dot_product" in layout.pairwise
+    return Setting(layout.pairwise[0], "assumed" if several else "layout")
