@@ -78,7 +78,7 @@ def find_blocks(tensors: Tensors, layout: Layout | None) -> tuple[list[Found], d
     Refused
         If there is none: for what is missing, or which other operation the keys belong to.
     """
-    layouts = [layout] if layout else list(dict.fromkeys(LAYOUTS.values()))
+    layouts = [layout] if layout else {each.name: each for each in LAYOUTS.values()}.values()
     candidates: dict[str, list[Found]] = {}
     complaints: dict[str, tuple[int, str]] = {}
     for each in layouts:

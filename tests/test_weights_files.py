@@ -1,0 +1,1 @@
+"""Every format gives the same arrays, and nothing in a file harms."""
