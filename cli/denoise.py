@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.learned import block_options, denoise_learned, loader
 from nlmeans.cli.options import (
     NumberType,
     Sigma,
@@ -45,7 +46,9 @@ Examples:
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after
   nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
-      video, frame by frame; the sound is copied"""
+      video, frame by frame; the sound is copied
+  nlmeans denoise photo.png --weights learned.safetensors
+      with learned weights, which `nlmeans weights show` explains"""
 )
 @inputs_argument()
 @click.option(
@@ -74,6 +77,16 @@ Examples:
     help="Put this text between the input's name and its extension.",
 )
 @filter_options
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    show_default="the classical filter",
+    help="Denoise with a learned block: the picture's channels are its features. Takes the place "
+    "of --sigma, --h, sizes and --strength.",
+)
+@block_options
 @stack_option
 @click.option(
     "--amount",
@@ -129,6 +142,10 @@ def denoise(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    weights: Path | None,
+    layout: str | None,
+    block: str | None,
+    settings: tuple[tuple[str, Any], ...],
     stack: str,
     amount: float,
     quality: int | None,
@@ -147,6 +164,7 @@ def denoise(
     all, and after an error the other files still get done.
     """  # fmt: skip
     targets = _targets(inputs, output, output_folder, suffix)
+    learned = loader(weights, layout, block, settings)
 
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
@@ -155,6 +173,9 @@ def denoise(
 
         target = targets[path]
         if path.suffix.lower() in VIDEOS:
+            if learned is not None:
+                message = "is a video; --weights is for pictures and stacks"
+                raise ValueError(message)
             from nlmeans.cli.video import denoise_video
 
             return denoise_video(
@@ -165,31 +186,37 @@ def denoise(
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
         taken = taken_as(picture, stack)
+        if learned is not None:
+            with _progress(path, hidden=quiet or as_json) as progress:
+                return denoise_learned(
+                    path, target, taken, learned(), amount=amount, threads=threads,
+                    overwrite=overwrite, quality=quality, progress=progress,
+                )  # fmt: skip
         level = sigma.levels(picture)
         start = time.perf_counter()
-        settings = taken.map(
+        chosen = taken.map(
             lambda _, part: settings_for(
                 picture.pixels[part], level, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, **taken.layout,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        if any(used.h for used in settings):
+        if any(used.h for used in chosen):
             _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, settings, amount, threads, progress)
+            pixels = _filtered(taken, chosen, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
         own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
-            text=_summary(path, target, taken, settings, sigma, seconds),
+            text=_summary(path, target, taken, chosen, sigma, seconds),
             record={
                 "output": str(target),
                 "sigma_estimated": sigma.value is None,
                 **taken.record,
-                **_settings_record(settings),
+                **_settings_record(chosen),
                 "amount": amount,
                 "megapixels": picture.megapixels,
                 "seconds": seconds,

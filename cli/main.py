@@ -12,6 +12,7 @@ from nlmeans.cli import exits
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
 from nlmeans.cli.plan import plan
+from nlmeans.cli.weights import weights
 
 import nlmeans
 
@@ -37,6 +38,7 @@ def main() -> None:
 main.add_command(denoise)
 main.add_command(estimate)
 main.add_command(plan)
+main.add_command(weights)
 
 
 def run(arguments: list[str] | None = None) -> NoReturn:

@@ -117,7 +117,7 @@ def load_weights(
     return loaded
 
 
-def block_names(path: StrPath, layout: str | None = None) -> list[str]:
+def block_names(path: StrPath, layout: str | None = None, pairwise: str | None = None) -> list[str]:
     """The names of the blocks in a file, for `load_weights`; [""] for a native file.
 
     Raises
@@ -129,7 +129,7 @@ def block_names(path: StrPath, layout: str | None = None) -> list[str]:
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             return [""]
-        return [found.name for found in _found(tensors, layout, None)[0]]
+        return [found.name for found in _found(tensors, layout, pairwise)[0]]
     except Refused as error:
         message = f"{shown(path)}: {error}"
         raise WeightsError(message) from error

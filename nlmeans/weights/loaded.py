@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +62,17 @@ class LoadedWeights:
         return tuple(choice for choice in self.choices if choice.source == "assumed")
 
     @property
+    def origin(self) -> str:
+        """In words, for a file that is made of this block."""
+        if self.layout == "native":
+            kept = (note.removeprefix("made from ") for note in self.notes if "made from " in note)
+            return next(kept, Path(self.path).name)
+        block = f", block {self.name}" if self.name else ""
+        assumed = ", ".join(f"{choice.name} {choice.value}" for choice in self.assumed)
+        file = Path(self.path).name
+        return f"{file}, layout {self.layout}{block}" + (f"; assumed: {assumed}" if assumed else "")
+
+    @property
     def parameters(self) -> int:
         """How many numbers were read."""
         return sum(prod(reading.shape) for reading in self.readings)
@@ -78,6 +90,12 @@ class LoadedWeights:
         return self.block(
             x, channel_axis=channel_axis, batch_axis=batch_axis, threads=threads, progress=progress
         )
+
+    def denoise(self, image: ArrayLike, **options: Any) -> NDArray[Any]:
+        """The block on an image of any dtype; options and errors as in `weights.images`."""
+        from nlmeans.weights.images import denoise_with
+
+        return denoise_with(self, image, **options)
 
     def __str__(self) -> str:
         block = f", block {self.name}" if self.name else ""

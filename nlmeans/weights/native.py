@@ -18,13 +18,15 @@ Texts:
     residual    true or false
     input_range white minus black of the values that the block is made for
     sigma       the noise that it is made for, in the same units
+    origin      where it comes from, in words
 
-Of several blocks in a chain every array and text but the first three and the last two is named
+Of several blocks in a chain every array and text but the first three and the last three is named
 `0.NAME`, `1.NAME` and so on.
 """
 
 import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,7 +93,9 @@ def save_weights(
     ...     nlmeans.load_weights(f"{folder}/nlm.npz").block == block
     True
     """
+    origin = None
     if isinstance(block, LoadedWeights):
+        origin = block.origin
         input_range = input_range or block.input_range
         sigma = block.sigma if sigma is None else sigma
         block = block.block
@@ -108,6 +112,8 @@ def save_weights(
         texts["input_range"] = repr(range_)
         if sigma is not None:
             texts["sigma"] = repr(check_number("sigma", sigma, low=0))
+        if origin is not None:
+            texts["origin"] = origin
         if not overwrite and os.path.lexists(target):
             message = "exists already: choose another name, or allow it by overwrite (--overwrite)"
             raise Refused(message)
@@ -246,6 +252,9 @@ def read_native(
         made = _block(tensors, texts, "", used)
     by_file = texts.parsed("input_range", float) if "input_range" in tensors.metadata else None
     sigma = texts.parsed("sigma", float) if "sigma" in tensors.metadata else None
+    notes = tensors.notes
+    if "origin" in tensors.metadata:
+        notes += (f"made from {texts.text('origin', '')}",)
     if by_file is not None and not 0 < by_file < np.inf:
         message = f"input_range is {by_file}; allowed are numbers above 0"
         raise Refused(message)
@@ -256,21 +265,27 @@ def read_native(
         raise Refused(message)
     readings = tuple(
         Reading(key.rpartition(".")[0], key, stored.shape, stored.dtype)
-        for key, stored in tensors.arrays.items()
+        for key, stored in sorted(tensors.arrays.items(), key=_place)
     )
     choices = [
         Choice(name, value, "file")
-        for name, value in tensors.metadata.items()
-        if name not in ("format", "version", "input_range", "sigma")
+        for name, value in sorted(tensors.metadata.items())
+        if name not in ("format", "version", "input_range", "origin")
     ]
     choices += [Choice(name, value, "assumed") for name, value in texts.assumed.items()]
     used_range = input_range or by_file or 1.0
     source: Any = "option" if input_range else "file" if by_file else "assumed"
     choices.append(Choice("input_range", f"{used_range:g}", source))
     return LoadedWeights(
-        path, tensors.format, "native", "", made, readings, tuple(choices), tensors.notes,
+        path, tensors.format, "native", "", made, readings, tuple(choices), notes,
         used_range, sigma,
     )  # fmt: skip
+
+
+def _place(item: tuple[str, Any]) -> tuple[int, int, str]:
+    """By block, role and the rest."""
+    block, role, rest = re.match(r"(?:(\d+)\.)?([^.]*)(.*)", item[0]).groups()  # type: ignore[union-attr]
+    return int(block or 0), ROLES.index(role), rest
 
 
 class _Texts:

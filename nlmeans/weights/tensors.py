@@ -126,7 +126,7 @@ def _kind(data: bytes) -> str | None:
             return kind
     if data.startswith(b"PK\x03\x04"):
         return _zip_kind(Archive(data).names)
-    if data[:1] == b"\x80" and 2 <= data[1] <= 5:
+    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "pickle"
     return None
 

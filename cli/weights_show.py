@@ -1,0 +1,66 @@
+"""nlmeans weights show: which blocks a file holds, and what is read and assumed."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from nlmeans.cli.files import Report, each_file
+from nlmeans.cli.learned import block_options, load, record_of
+from nlmeans.cli.options import inputs_argument, json_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nlmeans weights show net.pth
+  nlmeans weights show net.pth --block module.nl_1 --set pairwise=dot_product"""
+)
+@inputs_argument(many=True)
+@block_options
+@json_option
+def show(
+    inputs: tuple[Path, ...],
+    layout: str | None,
+    block: str | None,
+    settings: tuple[tuple[str, Any], ...],
+    as_json: bool,
+) -> int:
+    """Show the blocks in weights files: keys, roles, shapes, settings, assumptions.
+
+    A setting that says ASSUMED is told neither by the file nor by its layout: --set gives it.
+    """
+
+    def work(path: Path) -> Report:
+        from nlmeans.weights import block_names
+
+        names = [block] if block is not None else block_names(path, layout, **_pairwise(settings))
+        each = []
+        notes: list[str] = []
+        for name in names:
+            loaded, said = load(path, layout, name or None, settings)
+            each.append(loaded)
+            notes += said
+        record = {
+            "format": each[0].format,
+            "parameters": sum(loaded.parameters for loaded in each),
+            "blocks": [
+                {
+                    **record_of(loaded),
+                    "parameters": loaded.parameters,
+                    "tensors": [
+                        {"role": r.role, "key": r.key, "shape": list(r.shape), "dtype": r.dtype}
+                        for r in loaded.readings
+                    ],
+                    "sigma": loaded.sigma,
+                    "notes": list(loaded.notes),
+                }
+                for loaded in each
+            ],
+        }
+        return Report("\n\n".join(map(str, each)), record, tuple(notes))
+
+    return each_file(inputs, work, as_json=as_json)
+
+
+def _pairwise(settings: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    return {name: value for name, value in settings if name == "pairwise"}

@@ -1,0 +1,148 @@
+"""Loaded weights on an image of any dtype: its channels are the block's features."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import blended, checked_array, to_dtype, whole_range, working_dtype
+from nlmeans.block import Block, Chain
+from nlmeans.checks import check_number, check_threads
+from nlmeans.embed import Embedding, Linear, Patches
+from nlmeans.layout import Auto, Layout, Stack, layout_of
+from nlmeans.progress import part_of
+from nlmeans.weights.loaded import LoadedWeights
+
+Array = NDArray[Any]
+
+
+def denoise_with(
+    weights: LoadedWeights,
+    image: ArrayLike,
+    *,
+    amount: float = 1.0,
+    channel_axis: int | Auto | None = "auto",
+    alpha: bool | Auto = "auto",
+    stack: Stack | Auto = "auto",
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Array:
+    """Run loaded weights over an image, volume or clip, with its channels as the features.
+
+    Integers are scaled so that the dtype's range is the `input_range` of the weights, and back;
+    floats are taken to be in the weights' units already.
+
+    Parameters
+    ----------
+    weights : LoadedWeights
+    image, amount, channel_axis, alpha, stack, threads, progress
+        As in `nlmeans.denoise`.
+
+    Returns
+    -------
+    array of the image's dtype and shape
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one line, as `nlmeans.denoise`; or if the weights are for another number of channels,
+        or for patches larger than the image.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans, tempfile
+    >>> block = nlmeans.Block(nlmeans.nl_means(sigma=0.1, h=0.1, patch_size=3, search_size=5),
+    ...                       residual=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nlmeans.save_weights(f"{folder}/a.safetensors", block)
+    ...     weights = nlmeans.load_weights(f"{folder}/a.safetensors")
+    >>> noisy = np.random.default_rng(0).normal(100, 25.5, (16, 16)).astype(np.uint8)
+    >>> denoise_with(weights, noisy).dtype
+    dtype('uint8')
+    """
+    amount = check_number("amount", amount, low=0, high=1)
+    check_threads(threads)
+    original = checked_array("image", image)
+    layout = layout_of(original.shape, channel_axis, alpha, stack)
+    pages = [original] if layout.stack != "pages" else list(layout.pages(original))
+    within = layout if layout.stack != "pages" else layout.of_page()
+    results = [
+        _run(weights, page, within, amount, threads, part_of(progress, k, len(pages)))
+        for k, page in enumerate(pages)
+    ]
+    if layout.stack != "pages":
+        return results[0]
+    result = np.empty(original.shape, original.dtype)
+    for target, done in zip(layout.pages(result), results, strict=True):
+        target[...] = done
+    return result
+
+
+def _run(
+    weights: LoadedWeights,
+    image: Array,
+    layout: Layout,
+    amount: float,
+    threads: int | None,
+    progress: Callable[[float], None] | None,
+) -> Array:
+    colours = layout.colours(image)
+    axis = layout.channel_axis
+    grid = colours.shape if axis is None else np.delete(colours.shape, axis)
+    channels = 1 if axis is None else colours.shape[axis]
+    _check_fit(weights, channels, tuple(map(int, grid)))
+    values = colours.astype(working_dtype(colours.dtype), copy=False)
+    units = 1.0
+    if colours.dtype.kind != "f":
+        units = weights.input_range / whole_range(colours.dtype)
+    scaled = values if units == 1 else values * values.dtype.type(units)
+    result = weights(scaled, channel_axis=axis, threads=threads, progress=progress)
+    if result.shape != colours.shape:
+        message = (
+            f"the weights make shape {result.shape} of an image of {colours.shape}; an image of "
+            "the same shape is needed: run them on an array in Python"
+        )
+        raise ValueError(message)
+    if units != 1:
+        result = result / result.dtype.type(units)
+    return layout.put_colours(image, to_dtype(blended(values, result, amount), image.dtype))
+
+
+def _check_fit(weights: LoadedWeights, channels: int, grid: tuple[int, ...]) -> None:
+    """Say what does not fit before any work, with both numbers."""
+    wanted = channels_of(weights.block, len(grid))
+    if wanted is not None and wanted != channels:
+        message = (
+            f"the image has {channels} channel{'s' if channels > 1 else ''} and the weights take "
+            f"{wanted}; they are for features of a network or for another kind of image"
+        )
+        raise ValueError(message)
+    for embedding in _embeddings(weights.block):
+        sides = [2 * r + 1 for r in embedding.radius(len(grid))]
+        if any(side > n for side, n in zip(sides, grid, strict=True)):
+            patch, image = ("x".join(map(str, each)) for each in (sides, grid))
+            message = f"the weights look at patches of {patch} and the image has {image} pixels"
+            raise ValueError(message)
+
+
+def channels_of(block: Block | Chain, ndim: int) -> int | None:
+    """How many channels an array of so many other axes needs; None for any."""
+    for embedding in _embeddings(block):
+        inner = embedding
+        while isinstance(inner, Linear) and isinstance(inner.of, Linear):
+            inner = inner.of
+        if isinstance(inner, Linear):
+            numbers = int(inner.weight.shape[1])
+            if isinstance(inner.of, Patches):
+                numbers //= int(np.prod([2 * r + 1 for r in inner.of.radius(ndim)]))
+            return numbers
+    return None
+
+
+def _embeddings(block: Block | Chain) -> list[Embedding]:
+    """What looks at the image: of a chain those of the first block."""
+    first = block.blocks[0] if isinstance(block, Chain) else block
+    f = first.operation.f
+    given = (f.query, f.key, f.key_bias, first.operation.g)
+    return [embedding for embedding in given if embedding is not None]

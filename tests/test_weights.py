@@ -1,0 +1,789 @@
+"""Weights files end to end: formats, refusals, the native format, the command line."""
+
+import io
+import itertools
+import json
+import pickle
+import struct
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import weights_files as files
+from safetensors.numpy import save as to_safetensors
+from scipy.io import savemat
+
+import nlmeans
+from nlmeans.weights import WeightsError
+from nlmeans.weights.layouts import LAYOUTS, OTHERS
+from nlmeans.weights.roles import layout_named
+from nlmeans.weights.tensors import read_tensors
+
+C, D = 4, 2
+SHAPES = {"theta": (D, C), "phi": (D, C), "g": (D, C), "W": (C, D)}
+
+
+def arrays(prefix="nl.", names=("theta", "phi", "g", "W"), window=(1, 1)):
+    rng = np.random.default_rng(5)
+    found = {}
+    for name, shape in zip(names, SHAPES.values(), strict=False):
+        found[f"{prefix}{name}.weight"] = rng.normal(size=(*shape, *window)).astype(np.float32)
+        found[f"{prefix}{name}.bias"] = rng.normal(size=shape[0]).astype(np.float32)
+    return found
+
+
+def npz(given):
+    file = io.BytesIO()
+    np.savez(file, **given)
+    return file.getvalue()
+
+
+def safetensors_of(dtype, given):
+    """Written by hand, for dtypes that NumPy lacks."""
+    header, content = {}, b""
+    for key, array in given.items():
+        data = files.raw(array, dtype)
+        name = {"bfloat16": "BF16", "float16": "F16"}[dtype]
+        place = [len(content), len(content) + len(data)]
+        header[key] = {"dtype": name, "shape": list(array.shape), "data_offsets": place}
+        content += data
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + content
+
+
+def written(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    return tmp_path / name
+
+
+def same_as_plain(loaded, tmp_path, tolerance=0.0):
+    plain = nlmeans.load_weights(written(tmp_path, "plain.npz", npz(arrays())), "alexhex7")
+    x = np.random.default_rng(1).normal(size=(3, 4, C))
+    np.testing.assert_allclose(
+        loaded(x, channel_axis=-1), plain(x, channel_axis=-1), rtol=tolerance, atol=tolerance
+    )
+
+
+# --------------------------------------------------------------------------- formats
+
+
+def of_numpy(array):
+    """Pickled as NumPy pickles it, with the globals' names written out."""
+    return array
+
+
+FORMATS = {
+    "a.safetensors": lambda: to_safetensors(arrays()),
+    "a.npz": lambda: npz(arrays()),
+    "compressed.npz": lambda: compressed(arrays()),
+    "a.pth": lambda: files.torch_zip(arrays()),
+    "big.pth": lambda: files.torch_zip(arrays(), order=">"),
+    "wrapped.pth": lambda: files.torch_zip(
+        arrays(), wrap=lambda tree: {"epoch": 3, "state_dict": tree}
+    ),
+    "a.pt": lambda: files.torch_legacy(arrays("module.nl.")),
+    "a.t7": lambda: files.torch_legacy(arrays(), wrap=lambda tree: {"net": tree, "epoch": 1}),
+    "a.pyth": lambda: files.torch_zip(arrays(), wrap=lambda tree: {"model_state": tree, "cfg": ""}),
+    "two.pkl": lambda: files.python2_pickle({"blobs": arrays()}),
+    "three.pkl": lambda: pickle.dumps({"blobs": arrays()}, protocol=2),
+    "four.pkl": lambda: pickle.dumps(arrays(), protocol=4),
+}
+
+
+def compressed(given):
+    file = io.BytesIO()
+    np.savez_compressed(file, **given)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_block(tmp_path, name):
+    path = written(tmp_path, name, FORMATS[name]())
+    loaded = nlmeans.load_weights(path, "alexhex7")
+    assert loaded.name == "nl"
+    assert len(loaded.readings) == 8
+    same_as_plain(loaded, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.pt"])
+def test_halves_are_widened_and_named(tmp_path, dtype, name):
+    make = {
+        "a.safetensors": lambda: safetensors_of(dtype, arrays()),
+        "a.pth": lambda: files.torch_zip(arrays(), dtype=dtype),
+        "a.pt": lambda: files.torch_legacy(arrays(), dtype=dtype),
+    }
+    loaded = nlmeans.load_weights(written(tmp_path, name, make[name]()), "alexhex7")
+    assert f"nl.theta.weight  2x4x1x1 {dtype}" in str(loaded)
+    same_as_plain(loaded, tmp_path, 0.03)
+
+
+def test_big_endian_is_read_and_named(tmp_path):
+    swapped = {key: array.astype(">f4") for key, array in arrays().items()}
+    path = written(tmp_path, "a.npz", npz(swapped))
+    loaded = nlmeans.load_weights(path, "alexhex7")
+    assert "nl.theta.weight  2x4x1x1 float32 big-endian" in str(loaded)
+    same_as_plain(loaded, tmp_path)
+
+
+def test_matlab(tmp_path):
+    given = arrays("", ("theta", "phi", "g", "out"), window=())
+    flat = {key.replace(".", "_"): array for key, array in given.items()}
+    for path, content, packed in [("a.mat", flat, True), ("b.mat", flat, False),
+                                  ("c.mat", {"nl": flat}, True)]:  # fmt: skip
+        savemat(tmp_path / path, content, do_compression=packed)
+        loaded = nlmeans.load_weights(tmp_path / path, "plain")
+        same_as_plain(loaded, tmp_path)
+
+
+def test_a_view_of_a_storage_is_taken_out_of_it(tmp_path):
+    storage = files.Storage("0", "float32", 12, False)
+    tree = {"theta": files.tensor(storage, (2, 3), strides=(1, 4), offset=1)}
+    content = files.torch_zip({}, extra={}, wrap=lambda _: tree)
+    path = with_storage(tmp_path, content, np.arange(12, dtype="<f4").tobytes())
+    np.testing.assert_array_equal(
+        read_tensors(path).arrays["theta"].values, [[1, 5, 9], [2, 6, 10]]
+    )
+
+
+def with_storage(tmp_path, content, data):
+    path = written(tmp_path, "view.pth", content)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/data/0", data)
+    return path
+
+
+# --------------------------------------------------------------------------- what is refused
+
+
+def refusal(path, layout=None, **options):
+    """The one line that is said."""
+    with pytest.raises(WeightsError) as caught:
+        nlmeans.load_weights(path, layout, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+class Gadget:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (open, (str(self.mark), "w"))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_gadgets_are_not_run(tmp_path, protocol):
+    mark = tmp_path / "mark"
+    tree = {"theta.weight": Gadget(mark)}
+    path = written(tmp_path, "a.pkl", pickle.dumps(tree, protocol=protocol))
+    assert "asks for the global" in refusal(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("module_and_name", [
+    ("posix", "system"), ("builtins", "eval"), ("__builtin__", "getattr"), ("torch", "load"),
+    ("numpy", "load"), ("torch._utils", "_rebuild_tensor_v2.__globals__"), ("os", "system\nx"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["a.pth", "a.pt"])
+def test_gadgets_in_checkpoints_are_not_run(tmp_path, module_and_name, name):
+    call = files.Reduced(files.Global(*module_and_name), "touch mark")
+    make = files.torch_zip if name == "a.pth" else files.torch_legacy
+    path = written(tmp_path, name, make(arrays(), wrap=lambda tree: {**tree, "x": call}))
+    assert "global" in refusal(path) or "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("code", [
+    b"\x80\x02}(U\x01acbuiltins\nlist\n)\x81u.",  # NEWOBJ
+    b"\x80\x02(S'x'\nios\nsystem\n.",  # INST
+    b"\x80\x02\x82\x01.",  # EXT1
+    b"\x80\x02U\x01xQ.",  # BINPERSID, where no storage is
+    b"\x80\x02ccollections\nOrderedDict\n}b.",  # BUILD on what was not made
+    b"\x80\x02}U\x01a]s" + b"2" * 50 + b".",  # DUP
+    b"\x80\x05\x97.",
+])  # fmt: skip
+def test_other_pickle_instructions_are_refused(tmp_path, code):
+    refusal(written(tmp_path, "a.pkl", code))
+
+
+def test_dict_keys_are_plain_and_nesting_ends(tmp_path):
+    deep = b"\x80\x02" + b"}U\x01a" * 3000 + b"N" + b"s" * 3000 + b"."
+    assert "deep" in refusal(written(tmp_path, "a.pkl", deep)) or "no tensors"
+    loop = b"\x80\x02}q\x00(U\x01ah\x00U\x01bh\x00u."
+    assert "no tensors" in refusal(written(tmp_path, "b.pkl", loop)) or "nest"
+    assert "dict key" in refusal(written(tmp_path, "c.pkl", b"\x80\x02}))s."))
+
+
+def test_instructions_are_counted(tmp_path):
+    path = written(tmp_path, "a.pkl", b"\x80\x02" + b"}" * 1_000_100 + b".")
+    assert "instructions" in refusal(path)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "compressed.npz"])
+def test_truncated_files_are_refused_at_every_length(tmp_path, name):
+    content = FORMATS[name]()
+    for length in sorted({*range(1, len(content), max(1, len(content) // 60)), len(content) - 1}):
+        refusal(written(tmp_path, name, content[:length]), "alexhex7")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_bytes_never_do_more_than_refuse(tmp_path, name):
+    rng = np.random.default_rng(0)
+    content = bytearray(FORMATS[name]())
+    for _ in range(60):
+        broken = bytearray(content)
+        for place in rng.integers(0, min(len(broken), 700), 3):
+            broken[place] = rng.integers(256)
+        path = written(tmp_path, name, bytes(broken))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                nlmeans.load_weights(path, "alexhex7", block="nl")
+            except WeightsError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+
+
+PAIRS = [
+    (name, content)
+    for name, content in itertools.product(
+        ("a.safetensors", "a.npz", "a.npy", "a.pth", "a.h5", "a.mat", "a.keras"),
+        ("three.pkl", "a.safetensors", "a.npz", "a.pt", "a.pth"),
+    )
+    if name != content and (name, content) not in {("a.pth", "a.pt")}
+]
+
+
+@pytest.mark.parametrize(("name", "content"), PAIRS)
+def test_disguises_are_refused(tmp_path, name, content):
+    said = refusal(written(tmp_path, name, FORMATS[content]()))
+    assert "is named" in said
+    assert "not what it says" in said
+
+
+def test_a_header_as_long_as_a_pickle_begins_is_no_pickle(tmp_path):
+    texts = {"x": ""}
+    content = to_safetensors(arrays(), texts)
+    while content[:2] != b"\x80\x03":
+        texts["x"] += "x"
+        content = to_safetensors(arrays(), texts)
+    nlmeans.load_weights(written(tmp_path, "a.safetensors", content), "alexhex7")
+
+
+def test_oversized_headers(tmp_path):
+    for length in (2**63, 2**40, 200_000_000, 5000):
+        content = struct.pack("<Q", length) + b'{"a": 1}'
+        said = refusal(written(tmp_path, "a.safetensors", content))
+        assert "damaged or truncated safetensors" in said
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
+    npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(8)
+    assert "8 bytes for shape" in refusal(written(tmp_path, "a.npy", npy))
+    empty = npy.replace(b"(1000000000000,)", b"(0, 99999999999)")[:-8]
+    assert refusal(written(tmp_path, "b.npy", empty))
+
+
+def zipped(members, compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def test_zip_bombs(tmp_path):
+    bomb = zipped({"a/data.pkl": bytes(50_000_000)})
+    assert "zip bomb" in refusal(written(tmp_path, "a.pth", bomb))
+    assert "zip bomb" in refusal(written(tmp_path, "a.npz", zipped({"a.npy": bytes(50_000_000)})))
+    lying = bytearray(bomb)
+    place = lying.rindex(b"PK\x01\x02")
+    lying[place + 24 : place + 28] = struct.pack("<I", 10)  # the entry claims ten bytes
+    refusal(written(tmp_path, "b.pth", bytes(lying)))
+    odd = zipped({"a/data.pkl": b"x" * 100}, zipfile.ZIP_BZIP2)
+    assert "oddly compressed" in refusal(written(tmp_path, "c.pth", odd))
+
+
+def test_matlab_bombs(tmp_path):
+    savemat(tmp_path / "a.mat", {"theta": np.zeros((4000, 4000))}, do_compression=True)
+    assert "zip bomb" in refusal(tmp_path / "a.mat")
+    savemat(tmp_path / "b.mat", {"theta": np.ones((3, 4))})
+    content = (tmp_path / "b.mat").read_bytes()
+    assert "truncated" in refusal(written(tmp_path, "c.mat", content[:-20]))
+    assert "-v7" in refusal(written(tmp_path, "d.mat", b"MATLAB 7.3 MAT-file" + bytes(200)))
+
+
+@pytest.mark.parametrize(("shape", "strides", "offset"), [
+    ((3, 4), (4, 1), 1),  # one beyond
+    ((1000, 1000), (0, 0), 0),  # grown from nothing
+    ((2, 2), (10**18, 1), 0),
+    ((2, 2), (-1, 1), 4),
+    ((2,), (1, 1), 0),
+])  # fmt: skip
+def test_tensors_reaching_beyond_their_storage(tmp_path, shape, strides, offset):
+    storage = files.Storage("0", "float32", 12, False)
+    tree = {"theta": files.tensor(storage, shape, strides, offset)}
+    content = files.torch_zip({}, wrap=lambda _: tree)
+    said = refusal(with_storage(tmp_path, content, bytes(48)))
+    assert "damaged" in said
+
+
+def test_storages_shorter_than_they_say(tmp_path):
+    storage = files.Storage("0", "float32", 10**15, False)
+    tree = {"theta": files.tensor(storage, (10**15,))}
+    content = files.torch_zip({}, wrap=lambda _: tree)
+    assert "48 bytes for" in refusal(with_storage(tmp_path, content, bytes(48)))
+
+
+def changed(tmp_path, **changes):
+    """A file with some arrays replaced, or dropped where the change is None."""
+    given = arrays()
+    for name, value in changes.items():
+        key = f"nl.{name.replace('_', '.')}"
+        if value is None:
+            del given[key]
+        else:
+            given[key] = value
+    return written(tmp_path, "a.npz", npz(given))
+
+
+def test_what_does_not_fit_is_named_by_its_key(tmp_path):
+    two = np.ones((D, C, 1, 1), np.float32)
+
+    def said(**changes):
+        return refusal(changed(tmp_path, **changes))
+
+    assert "nl has no phi (phi.weight)" in said(phi_weight=None)
+    assert "nl has no theta" in said(theta_weight=None)
+    assert "nl has no g" in said(g_weight=None)
+    assert "nl has no out (W.weight)" in said(W_weight=None)
+    assert "nl.phi.weight has shape (3, 4, 1, 1)" in said(phi_weight=np.ones((3, C, 1, 1)))
+    assert "nl.g.weight has shape (2, 5, 1, 1)" in said(g_weight=np.ones((D, 5, 1, 1)))
+    assert "nl.W.weight has shape (5, 2, 1, 1)" in said(
+        W_weight=np.ones((5, D, 1, 1)), W_bias=np.ones(5)
+    )
+    assert "nl.theta.bias has shape (7,)" in said(theta_bias=np.ones(7))
+    assert "nl.theta.weight has a window of 3x3" in said(theta_weight=np.ones((D, C, 3, 3)))
+    assert "nl.phi.weight holds 1 NaN or infinite" in said(
+        phi_weight=np.where(two == two[0], np.nan, 1) if 0 else nan_at(two)
+    )
+    assert "nl.phi.weight has dtype int8" in said(phi_weight=two.astype(np.int8))
+    assert "nl.phi.weight has dtype complex64" in said(phi_weight=two.astype(np.complex64))
+    assert "nl.phi.weight has shape (2,)" in said(phi_weight=np.ones(2))
+    assert "nl.theta.1.weight is no part of the layout" in said(theta_1_weight=np.ones(2))
+
+
+def nan_at(array):
+    broken = array.copy()
+    broken[0, 1] = np.nan
+    return broken
+
+
+def test_other_operations_are_refused_with_the_reason(tmp_path):
+    keys = {
+        "N3Net": "nls.0.n3aggregation.aggregation.nnn.bn.weight",
+        "CSNLN": "body.conv_match1.0.weight",
+        "NLSN": "body.1.conv_match.0.weight",
+        "EDVR": "tsa_fusion.temporal_attn1.weight",
+        "Restormer": "encoder.0.attn.qkv_dwconv.weight",
+        "timm bilinear": "layer2.ba.conv_p.weight",
+        "SwinIR": "layers.0.attn.relative_position_bias_table",
+        "CGNL": "layer3.nl.gn.weight",
+        "DNL": "head.dnl.conv_mask.weight",
+    }
+    assert set(keys) == {other.name for other in OTHERS}
+    for other in OTHERS:
+        path = written(tmp_path, "a.npz", npz({keys[other.name]: np.ones((2, 2))}))
+        said = refusal(path)
+        assert f"holds {other.name} weights ({keys[other.name]})" in said
+        assert other.reason in said
+        assert other.reason in refusal(path, other.name)
+    cgnl = {f"nl.{name}.weight": np.ones((4, 4, 1, 1)) for name in "tpgz"}
+    path = written(tmp_path, "a.npz", npz({**cgnl, "nl.gn.weight": np.ones(4)}))
+    assert "CGNL" in refusal(path)
+    assert "PReLU" in refusal(path, "PANet")
+    assert "known are alexhex7" in refusal(path, "alexnet")
+
+
+def test_layouts_are_data():
+    assert layout_named("mmaction2") is LAYOUTS["mmcv"]
+    for layout in LAYOUTS.values():
+        assert layout.source
+        assert {"theta", "phi", "g"} <= set(layout.roles)
+
+
+# --------------------------------------------------------------------------- what is assumed
+
+
+def test_what_the_keys_leave_open_is_assumed_and_said(tmp_path):
+    path = written(tmp_path, "a.npz", npz(arrays()))
+    loaded = nlmeans.load_weights(path)
+    assert loaded.layout == "alexhex7"
+    assert [each.name for each in loaded.assumed] == ["pairwise", "softmax"]  # RNAN's differs
+    assert "the keys fit the layouts tsm, rnan as well" in str(loaded)
+    said = refusal(path, strict=True)
+    assert "pairwise (embedded_gaussian), softmax (keys)" in said
+    given = nlmeans.load_weights(path, pairwise="dot_product", strict=True)
+    assert given.block.operation.f.normaliser == "count"
+    rnan = nlmeans.load_weights(path, "rnan", strict=True)
+    assert rnan.block.operation.f.normaliser == "query sum"
+
+
+def test_options_change_what_runs(tmp_path):
+    path = written(tmp_path, "a.npz", npz(arrays()))
+    loaded = nlmeans.load_weights(
+        path, "alexhex7", pairwise="embedded_gaussian", scale="d**-0.5", pool=(2, 1),
+        pool_kind="mean", pool_order="before", softmax="queries", strict=True,
+    )  # fmt: skip
+    operation = loaded.block.operation
+    assert operation.f.scale == pytest.approx(D**-0.5)
+    assert operation.f.normaliser == "query sum"
+    assert operation.over == nlmeans.Everywhere(nlmeans.Pool((2, 1), "mean", "before"))
+    assert nlmeans.load_weights(path, scale=3).block.operation.f.scale == 3
+
+
+def test_options_that_contradict_are_refused(tmp_path):
+    path = written(tmp_path, "a.npz", npz(arrays()))
+    assert "'concatenation', but nl has" in refusal(path, pairwise="concatenation")
+    assert "'gaussian', but nl has" in refusal(path, pairwise="gaussian")
+    assert "softmax is given" in refusal(path, pairwise="dot_product", softmax="keys")
+    assert "eps is given" in refusal(path, eps=1e-3)
+    for options in ({"pairwise": "x"}, {"scale": "e**2"}, {"pool": 0}, {"softmax": "rows"},
+                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}):  # fmt: skip
+        with pytest.raises(nlmeans.ParameterError):
+            nlmeans.load_weights(path, **options)
+
+
+def test_several_blocks_are_listed_and_chosen(tmp_path):
+    given = {**arrays("a.nl."), **arrays("b.nl.")}
+    path = written(tmp_path, "a.npz", npz(given))
+    assert "holds 2 blocks: a.nl, b.nl; choose one" in refusal(path)
+    assert "no block 'c'; it has a.nl, b.nl" in refusal(path, block="c")
+    assert nlmeans.load_weights(path, block="b.nl").name == "b.nl"
+    del given["b.nl.phi.weight"]
+    path = written(tmp_path, "b.npz", npz(given))
+    assert "left out: b.nl has no phi" in str(nlmeans.load_weights(path))
+    assert "b.nl has no phi" in refusal(path, block="b.nl")
+
+
+def test_affine_batch_norm_and_zero_gain(tmp_path):
+    blobs = {key.replace("nl.", "nonlocal_1_").replace(".weight", "_w").replace(".bias", "_b"): a
+             for key, a in arrays("nl.", ("theta", "phi", "g", "out"), (1, 1, 1)).items()}  # fmt: skip
+    factor, shift = np.float32([1, 2, 3, 4]), np.float32([4, 3, 2, 1])
+    blobs |= {"nonlocal_1_bn_s": factor, "nonlocal_1_bn_b": shift}
+    path = written(tmp_path, "a.pkl", files.python2_pickle({"blobs": blobs}))
+    block = nlmeans.load_weights(path).block
+    expected = factor[:, None] * blobs["nonlocal_1_out_w"].reshape(C, D).astype(float)
+    np.testing.assert_allclose(block.out.weight, expected)
+    blobs["nonlocal_1_bn_s"] = 0 * factor
+    path = written(tmp_path, "a.pkl", files.python2_pickle({"blobs": blobs}))
+    with pytest.warns(nlmeans.WeightsWarning, match="only adds a constant"):
+        nlmeans.load_weights(path)
+    blobs["nonlocal_1_bn_b"] = 0 * shift
+    path = written(tmp_path, "a.pkl", files.python2_pickle({"blobs": blobs}))
+    with pytest.warns(nlmeans.WeightsWarning, match="nonlocal_1.* is the identity"):
+        loaded = nlmeans.load_weights(path)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, C))
+    np.testing.assert_array_equal(loaded(x, channel_axis=-1), x)
+
+
+# --------------------------------------------------------------------------- Keras
+
+
+def kernels(count=4):
+    rng = np.random.default_rng(2)
+    shapes = [(C, D), (C, D), (C, D), (D, C)][-count:]
+    return [rng.normal(size=(1, 1, *shape)).astype(np.float32) for shape in shapes]
+
+
+def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    layers = {f"conv2d_{k + 7}": kernel for k, kernel in enumerate(kernels())}
+    layers = {"conv2d": np.ones((3, 3, 1, C), np.float32), **layers}
+    files.keras_file(tmp_path / "a.h5", layers, h5py)
+    assert "name the layout" in refusal(tmp_path / "a.h5")
+    loaded = nlmeans.load_weights(tmp_path / "a.h5", "keras")
+    assert loaded.name == "conv2d_7"
+    assert [each.name for each in loaded.assumed] == ["pairwise", "pool"]
+    assert loaded.block.operation.over == nlmeans.Everywhere(
+        nlmeans.Pool(2, order="after", flat=True)
+    )
+    archive = zipped({
+        "config.json": b"{}", "model.weights.h5": (tmp_path / "a.h5").read_bytes(),
+    })  # fmt: skip
+    again = nlmeans.load_weights(written(tmp_path, "a.keras", archive), "keras")
+    assert again.block == loaded.block
+
+
+def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+
+    def said(make):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            make(file)
+        return refusal(tmp_path / "a.h5", "keras")
+
+    def external(file):
+        file.create_dataset("k", (4,), "f4", external=[("/etc/passwd", 0, 16)])
+
+    def huge(file):
+        file.create_dataset("k", (10**12,), "f4", chunks=(1000,))
+
+    def cycle(file):
+        file.create_group("a")["b"] = file["a"]
+
+    def virtual(file):
+        layout = h5py.VirtualLayout((4,), "f4")
+        layout[:] = h5py.VirtualSource("other.h5", "k", (4,))
+        file.create_virtual_dataset("k", layout)
+
+    assert "link to elsewhere" in said(lambda file: file.update(x=h5py.ExternalLink("b.h5", "/")))
+    assert "link to elsewhere" in said(lambda file: file.update(x=h5py.SoftLink("/y")))
+    assert "another file" in said(external)
+    assert "another file" in said(virtual)
+    assert "claims 4000000000000 bytes" in said(huge)
+    assert "linked to twice" in said(cycle)
+    content = (tmp_path / "a.h5").read_bytes()
+    assert "damaged" in refusal(written(tmp_path, "b.h5", content[:100]), "keras")
+
+
+def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    path = written(tmp_path, "a.h5", b"\x89HDF\r\n\x1a\n" + bytes(100))
+    assert "pip install 'nlmeans[keras]'" in refusal(path)
+
+
+# --------------------------------------------------------------------------- native
+
+
+def patch_block(seed=0, channels=1, residual=False):
+    rng = np.random.default_rng(seed)
+    patches = nlmeans.Patches(3, "none")
+    theta = nlmeans.Linear(rng.normal(size=(3, 9 * channels)) / 9, of=patches)
+    f = nlmeans.embedded_gaussian(
+        theta, nlmeans.Linear(rng.normal(size=(3, 9 * channels)) / 9, [1, 2, 3], of=patches),
+        scale=0.3, key_bias=nlmeans.Linear(rng.normal(size=(1, 9 * channels)) / 9, of=patches),
+    )  # fmt: skip
+    g = nlmeans.Linear(rng.normal(size=(4, 9 * channels)), of=patches)
+    out = nlmeans.Linear(rng.normal(size=(1, 4)) / 9)
+    return nlmeans.Block(nlmeans.Operation(f, g, nlmeans.Window(5)), out, residual)
+
+
+def block_of(f, over):
+    return nlmeans.Block(nlmeans.Operation(f, nlmeans.Linear([[0.5]]), over))
+
+
+MATRIX = [[0.1], [np.pi]]
+BLOCKS = {
+    "classical": nlmeans.Block(nlmeans.nl_means(20, 12, 5, 13, patch_weighting="gaussian")),
+    "patches": patch_block(),
+    "chain": nlmeans.Chain((patch_block(), patch_block(1, 2))),
+    "queries": block_of(
+        nlmeans.embedded_gaussian(MATRIX, MATRIX[::-1], softmax="queries"),
+        nlmeans.Everywhere(nlmeans.Pool((1, 2), "mean", "after")),
+    ),
+    "dot": block_of(nlmeans.dot_product(MATRIX), nlmeans.Regions((4, 0))),
+    "concatenation": block_of(
+        nlmeans.concatenation([1, 2, 3, 4], MATRIX, MATRIX, bias=0.5),
+        nlmeans.Everywhere(nlmeans.Pool(2, order="after", flat=True)),
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_is_saved_is_loaded(tmp_path, name, suffix):
+    path = tmp_path / f"a{suffix}"
+    nlmeans.save_weights(path, BLOCKS[name], input_range=255, sigma=25)
+    loaded = nlmeans.load_weights(path, strict=True)
+    assert loaded.block == BLOCKS[name]
+    assert (loaded.layout, loaded.input_range, loaded.sigma) == ("native", 255, 25)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
+    def said(path, block=BLOCKS["patches"], **options):
+        with pytest.raises(WeightsError) as caught:
+            nlmeans.save_weights(tmp_path / path, block, **options)
+        return str(caught.value)
+
+    assert "unknown extension '.pth'" in said("a.pth")
+    assert "cannot be written" in said("no/a.npz")
+    points = nlmeans.Neighbours([[0.0], [1.0]], k=1)
+    assert "2 points" in said("a.npz", block_of(nlmeans.dot_product(), points))
+    assert list(tmp_path.iterdir()) == []
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["dot"])
+    assert "exists already" in said("a.npz")
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["patches"], overwrite=True)
+    assert nlmeans.load_weights(tmp_path / "a.npz").block == BLOCKS["patches"]
+
+
+def test_native_files_are_checked_text_by_text(tmp_path):
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["patches"])
+    with np.load(tmp_path / "a.npz") as archive:
+        given = dict(archive)
+
+    def said(**changes):
+        content = {k: v for k, v in {**given, **changes}.items() if v is not None}
+        return refusal(written(tmp_path, "b.npz", npz(content)))
+
+    assert "version is '2'; allowed are '1'" in said(version=np.array("2"))
+    assert "score is 'angle'" in said(score=np.array("angle"))
+    assert "scale is 'much'" in said(scale=np.array("much"))
+    assert "window 4" in said(over=np.array("window 4 inside")) or "search_size"
+    assert "theta.patch is '3'" in said(**{"theta.patch": np.array("3")})
+    assert "has 'w.weight', which is no part" in said(**{"w.weight": np.ones((2, 2))})
+    assert "has 'colour', which is no part" in said(colour=np.array("red"))
+    assert "g.weight holds 1 NaN" in said(**{"g.weight": nan_at(given["g.weight"])})
+    assert "g.weight: bias has shape" in said(**{"g.bias": np.ones(9)})
+    assert "blocks is 5000" in said(blocks=np.array("5000"))
+    assert "input_range is -1.0" in said(input_range=np.array("-1"))
+    assert "leave out scale" in refusal(tmp_path / "a.npz", scale=2)
+
+
+def test_a_text_that_is_missing_is_assumed(tmp_path):
+    given = {"format": np.array("nlmeans"), "version": np.array("1"), "theta.weight": np.eye(2),
+             "phi.weight": np.eye(2)}  # fmt: skip
+    path = written(tmp_path, "a.npz", npz(given))
+    loaded = nlmeans.load_weights(path)
+    assert loaded.block == nlmeans.Block(
+        nlmeans.Operation(nlmeans.embedded_gaussian(np.eye(2), np.eye(2)))
+    )
+    assert "scale (1.0)" in refusal(path, strict=True)
+
+
+# --------------------------------------------------------------------------- images
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_an_image_is_scaled_to_what_the_weights_are_made_for(tmp_path, dtype):
+    path = tmp_path / "a.npz"
+    nlmeans.save_weights(path, BLOCKS["patches"], input_range=2)
+    weights = nlmeans.load_weights(path)
+    levels = {"uint8": 255, "uint16": 65535, "float32": 2}[np.dtype(dtype).name]
+    image = (np.random.default_rng(0).random((6, 7)) * levels).astype(dtype)
+    result = weights.denoise(image)
+    assert (result.dtype, result.shape) == (image.dtype, image.shape)
+    expected = weights(image / levels * 2.0) * levels / 2
+    if dtype != np.float32:
+        expected = np.rint(expected).clip(0, levels)
+    assert np.abs(result - expected).max() <= (1 if dtype != np.float32 else 1e-5)
+
+
+def test_a_chain_denoises_an_image(tmp_path):
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["chain"])
+    image = np.random.default_rng(0).random((6, 7)).astype(np.float32)
+    weights = nlmeans.load_weights(tmp_path / "a.npz")
+    first, second = BLOCKS["chain"].blocks
+    both = np.stack([image, first(image)])
+    np.testing.assert_allclose(
+        weights.denoise(image), second(both, channel_axis=0)[0], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_images_that_do_not_fit_are_refused_with_both_numbers(tmp_path):
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["patches"])
+    weights = nlmeans.load_weights(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="has 3 channels and the weights take 1;"):
+        weights.denoise(np.zeros((6, 7, 3), np.uint8))
+    with pytest.raises(ValueError, match="patches of 3x3 and the image has 2x7"):
+        weights.denoise(np.zeros((2, 7), np.uint8))
+    with pytest.raises(ValueError, match="NaN"):
+        weights.denoise(np.full((6, 7), np.nan))
+
+
+# --------------------------------------------------------------------------- command line
+
+
+def picture(path, shape=(6, 7)):
+    from nlmeans.images import Picture, save
+
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    save(path, Picture(pixels, alpha=False, format="PNG"))
+    return pixels
+
+
+def test_denoise_with_weights(cli, tmp_path):
+    from nlmeans.images import load
+
+    pixels = picture("a.png")
+    nlmeans.save_weights("w.safetensors", BLOCKS["patches"])
+    code, out, err = cli("denoise", "a.png", "--weights", "w.safetensors", "--amount", "0.5")
+    assert (code, err) == (0, "")
+    assert "weights w.safetensors, layout native" in out
+    expected = nlmeans.load_weights("w.safetensors").denoise(pixels, amount=0.5)
+    np.testing.assert_array_equal(load("a_denoised.png").pixels, expected)
+    code, out, err = cli("denoise", "a.png", "--weights", "w.safetensors", "--json", "-o", "b.png")
+    record = json.loads(out)
+    assert (record["layout"], record["assumed"], record["settings"]["scale"]) == (
+        "native", [], "0.3",
+    )  # fmt: skip
+
+
+def test_denoise_with_an_imported_block(cli, tmp_path):
+    picture("a.png", (6, 7, 3))
+    rng = np.random.default_rng(0)
+    shapes = {"theta": (2, 3), "phi": (2, 3), "g": (2, 3), "W": (3, 2)}
+    np.savez("w.npz", **{f"nl.{k}.weight": rng.normal(size=s) for k, s in shapes.items()})
+    code, out, _ = cli(
+        "denoise", "a.png", "--weights", "w.npz", "--layout", "alexhex7", "--block", "nl",
+        "--set", "pairwise=dot_product", "--set", "input_range=2", "--set", "pool=1x2",
+    )  # fmt: skip
+    assert code == 0
+    assert "layout alexhex7, block nl;" in out
+
+
+def test_denoise_refuses_what_does_not_go_together(cli, tmp_path):
+    picture("a.png", (6, 7, 3))
+    nlmeans.save_weights("w.npz", BLOCKS["patches"])
+    code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--sigma", "3")
+    assert (code, "use just one of --weights and --sigma" in err) == (2, True)
+    code, _, err = cli("denoise", "a.png", "--layout", "timm")
+    assert (code, "--layout is for --weights" in err) == (2, True)
+    code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "colour=red")
+    assert (code, "is no setting" in err) == (2, True)
+    code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "pool=two")
+    assert (code, "'two' is no value of pool" in err) == (2, True)
+    code, _, err = cli("denoise", "a.png", "--weights", "missing.npz")
+    assert (code, err) == (3, "nlmeans: missing.npz: no such file; check the name and the folder\n")
+    code, _, err = cli("denoise", "a.png", "--weights", "w.npz")
+    assert code == 3
+    assert "a.png: the image has 3 channels and the weights take 1" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "w.npz"]
+
+
+def test_weights_show(cli, tmp_path):
+    np.savez("w.npz", **arrays("a.nl."), **arrays("b.nl."))
+    code, out, err = cli("weights", "show", "w.npz")
+    assert (code, err) == (0, "")
+    assert "block a.nl" in out
+    assert "read (42 numbers)" in out
+    assert "theta       b.nl.theta.weight  2x4x1x1 float32" in out
+    assert "pairwise    embedded_gaussian       ASSUMED" in out
+    code, out, _ = cli("weights", "show", "w.npz", "--block", "b.nl", "--json")
+    record = json.loads(out)
+    assert (record["format"], record["parameters"]) == ("npz", 42)
+    (block,) = record["blocks"]
+    assert (block["block"], block["assumed"]) == ("b.nl", ["pairwise", "softmax"])
+    assert block["tensors"][0] == {
+        "role": "theta", "key": "b.nl.theta.weight", "shape": [2, 4, 1, 1], "dtype": "float32",
+    }  # fmt: skip
+    code, _, err = cli("weights", "show", "w.npz", "missing.npz")
+    assert (code, err.count("\n")) == (1, 1)
+
+
+def test_weights_convert(cli, tmp_path):
+    np.savez("w.npz", **arrays("a.nl."), **arrays("b.nl."))
+    before = (tmp_path / "w.npz").read_bytes()
+    code, out, _ = cli("weights", "convert", "w.npz", "o.safetensors", "--block", "a.nl")
+    assert code == 0
+    assert "assumed: pairwise embedded_gaussian; softmax keys" in out
+    converted = nlmeans.load_weights("o.safetensors", strict=True)
+    assert converted.block == nlmeans.load_weights("w.npz", block="a.nl").block
+    assert "made from w.npz, layout alexhex7, block a.nl; assumed: pairwise" in str(converted)
+    code, _, err = cli("weights", "convert", "w.npz", "o.safetensors", "--block", "a.nl")
+    assert (code, "exists already" in err) == (3, True)
+    code, _, err = cli("weights", "convert", "w.npz", "p.safetensors")
+    assert (code, "choose one by its name" in err) == (3, True)
+    assert (tmp_path / "w.npz").read_bytes() == before
+    assert not (tmp_path / "p.safetensors").exists()
