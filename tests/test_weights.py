@@ -5,6 +5,7 @@ import itertools
 import json
 import pickle
 import struct
+import tracemalloc
 import warnings
 import zipfile
 
@@ -66,11 +67,6 @@ def same_as_plain(loaded, tmp_path, tolerance=0.0):
 
 
 # --------------------------------------------------------------------------- formats
-
-
-def of_numpy(array):
-    """Pickled as NumPy pickles it, with the globals' names written out."""
-    return array
 
 
 FORMATS = {
@@ -211,9 +207,14 @@ def test_other_pickle_instructions_are_refused(tmp_path, code):
 
 def test_dict_keys_are_plain_and_nesting_ends(tmp_path):
     deep = b"\x80\x02" + b"}U\x01a" * 3000 + b"N" + b"s" * 3000 + b"."
-    assert "deep" in refusal(written(tmp_path, "a.pkl", deep)) or "no tensors"
+    assert "nests dicts deeper than 20" in refusal(written(tmp_path, "a.pkl", deep))
     loop = b"\x80\x02}q\x00(U\x01ah\x00U\x01bh\x00u."
-    assert "no tensors" in refusal(written(tmp_path, "b.pkl", loop)) or "nest"
+    assert "nests dicts deeper than 20" in refusal(written(tmp_path, "b.pkl", loop))
+    twice = {"a": 0}
+    for _ in range(18):
+        twice = {"a": twice, "b": twice}
+    said = refusal(written(tmp_path, "d.pkl", pickle.dumps(twice, protocol=2)))
+    assert "more than 100000 values" in said
     assert "dict key" in refusal(written(tmp_path, "c.pkl", b"\x80\x02}))s."))
 
 
@@ -275,7 +276,7 @@ def test_a_header_as_long_as_a_pickle_begins_is_no_pickle(tmp_path):
 def test_oversized_headers(tmp_path):
     for length in (2**63, 2**40, 200_000_000, 5000):
         content = struct.pack("<Q", length) + b'{"a": 1}'
-        said = refusal(written(tmp_path, "a.safetensors", content))
+        said = frugal_refusal(written(tmp_path, "a.safetensors", content))
         assert "damaged or truncated safetensors" in said
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
     npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(8)
@@ -292,24 +293,38 @@ def zipped(members, compression=zipfile.ZIP_DEFLATED):
     return file.getvalue()
 
 
+def frugal_refusal(path):
+    """The one line, said without much more memory than the file's size allows."""
+    tracemalloc.start()
+    try:
+        said = refusal(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 45 * path.stat().st_size + 8e6
+    return said
+
+
 def test_zip_bombs(tmp_path):
     bomb = zipped({"a/data.pkl": bytes(50_000_000)})
-    assert "zip bomb" in refusal(written(tmp_path, "a.pth", bomb))
-    assert "zip bomb" in refusal(written(tmp_path, "a.npz", zipped({"a.npy": bytes(50_000_000)})))
+    assert "zip bomb" in frugal_refusal(written(tmp_path, "a.pth", bomb))
+    assert "zip bomb" in frugal_refusal(
+        written(tmp_path, "a.npz", zipped({"a.npy": bytes(50_000_000)}))
+    )
     lying = bytearray(bomb)
     place = lying.rindex(b"PK\x01\x02")
     lying[place + 24 : place + 28] = struct.pack("<I", 10)  # the entry claims ten bytes
-    refusal(written(tmp_path, "b.pth", bytes(lying)))
+    frugal_refusal(written(tmp_path, "b.pth", bytes(lying)))
     odd = zipped({"a/data.pkl": b"x" * 100}, zipfile.ZIP_BZIP2)
-    assert "oddly compressed" in refusal(written(tmp_path, "c.pth", odd))
+    assert "oddly compressed" in frugal_refusal(written(tmp_path, "c.pth", odd))
 
 
 def test_matlab_bombs(tmp_path):
     savemat(tmp_path / "a.mat", {"theta": np.zeros((4000, 4000))}, do_compression=True)
-    assert "zip bomb" in refusal(tmp_path / "a.mat")
+    assert "zip bomb" in frugal_refusal(tmp_path / "a.mat")
     savemat(tmp_path / "b.mat", {"theta": np.ones((3, 4))})
     content = (tmp_path / "b.mat").read_bytes()
-    assert "truncated" in refusal(written(tmp_path, "c.mat", content[:-20]))
+    assert "truncated" in frugal_refusal(written(tmp_path, "c.mat", content[:-20]))
     assert "-v7" in refusal(written(tmp_path, "d.mat", b"MATLAB 7.3 MAT-file" + bytes(200)))
 
 
@@ -324,7 +339,7 @@ def test_tensors_reaching_beyond_their_storage(tmp_path, shape, strides, offset)
     storage = files.Storage("0", "float32", 12, False)
     tree = {"theta": files.tensor(storage, shape, strides, offset)}
     content = files.torch_zip({}, wrap=lambda _: tree)
-    said = refusal(with_storage(tmp_path, content, bytes(48)))
+    said = frugal_refusal(with_storage(tmp_path, content, bytes(48)))
     assert "damaged" in said
 
 
@@ -332,7 +347,7 @@ def test_storages_shorter_than_they_say(tmp_path):
     storage = files.Storage("0", "float32", 10**15, False)
     tree = {"theta": files.tensor(storage, (10**15,))}
     content = files.torch_zip({}, wrap=lambda _: tree)
-    assert "48 bytes for" in refusal(with_storage(tmp_path, content, bytes(48)))
+    assert "48 bytes for" in frugal_refusal(with_storage(tmp_path, content, bytes(48)))
 
 
 def changed(tmp_path, **changes):
@@ -357,16 +372,16 @@ def test_what_does_not_fit_is_named_by_its_key(tmp_path):
     assert "nl has no theta" in said(theta_weight=None)
     assert "nl has no g" in said(g_weight=None)
     assert "nl has no out (W.weight)" in said(W_weight=None)
-    assert "nl.phi.weight has shape (3, 4, 1, 1)" in said(phi_weight=np.ones((3, C, 1, 1)))
+    assert "and nl.phi.weight (3, 4, 1, 1); theta and phi have to be alike" in said(
+        phi_weight=np.ones((3, C, 1, 1)), phi_bias=None
+    )
     assert "nl.g.weight has shape (2, 5, 1, 1)" in said(g_weight=np.ones((D, 5, 1, 1)))
     assert "nl.W.weight has shape (5, 2, 1, 1)" in said(
         W_weight=np.ones((5, D, 1, 1)), W_bias=np.ones(5)
     )
     assert "nl.theta.bias has shape (7,)" in said(theta_bias=np.ones(7))
     assert "nl.theta.weight has a window of 3x3" in said(theta_weight=np.ones((D, C, 3, 3)))
-    assert "nl.phi.weight holds 1 NaN or infinite" in said(
-        phi_weight=np.where(two == two[0], np.nan, 1) if 0 else nan_at(two)
-    )
+    assert "nl.phi.weight holds 1 NaN or infinite" in said(phi_weight=nan_at(two))
     assert "nl.phi.weight has dtype int8" in said(phi_weight=two.astype(np.int8))
     assert "nl.phi.weight has dtype complex64" in said(phi_weight=two.astype(np.complex64))
     assert "nl.phi.weight has shape (2,)" in said(phi_weight=np.ones(2))
@@ -467,8 +482,10 @@ def test_several_blocks_are_listed_and_chosen(tmp_path):
 
 
 def test_affine_batch_norm_and_zero_gain(tmp_path):
-    blobs = {key.replace("nl.", "nonlocal_1_").replace(".weight", "_w").replace(".bias", "_b"): a
-             for key, a in arrays("nl.", ("theta", "phi", "g", "out"), (1, 1, 1)).items()}  # fmt: skip
+    blobs = {
+        key.replace("nl.", "nonlocal_1_").replace(".weight", "_w").replace(".bias", "_b"): array
+        for key, array in arrays("nl.", ("theta", "phi", "g", "out"), (1, 1, 1)).items()
+    }
     factor, shift = np.float32([1, 2, 3, 4]), np.float32([4, 3, 2, 1])
     blobs |= {"nonlocal_1_bn_s": factor, "nonlocal_1_bn_b": shift}
     path = written(tmp_path, "a.pkl", files.python2_pickle({"blobs": blobs}))
@@ -530,7 +547,8 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
         file.create_dataset("k", (10**12,), "f4", chunks=(1000,))
 
     def cycle(file):
-        file.create_group("a")["b"] = file["a"]
+        group = file.create_group("a")
+        group["b"] = group
 
     def virtual(file):
         layout = h5py.VirtualLayout((4,), "f4")
@@ -630,7 +648,7 @@ def test_native_files_are_checked_text_by_text(tmp_path):
     assert "version is '2'; allowed are '1'" in said(version=np.array("2"))
     assert "score is 'angle'" in said(score=np.array("angle"))
     assert "scale is 'much'" in said(scale=np.array("much"))
-    assert "window 4" in said(over=np.array("window 4 inside")) or "search_size"
+    assert "search_size is 4" in said(over=np.array("window 4 inside"))
     assert "theta.patch is '3'" in said(**{"theta.patch": np.array("3")})
     assert "has 'w.weight', which is no part" in said(**{"w.weight": np.ones((2, 2))})
     assert "has 'colour', which is no part" in said(colour=np.array("red"))

@@ -271,6 +271,7 @@ class Keras(nn.Module):
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(3)
+    torch.set_num_threads(1)
 
 
 def trained(module):

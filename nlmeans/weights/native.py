@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.block import Block, Chain
-from nlmeans.checks import check_number
+from nlmeans.checks import ParameterError, check_number
 from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
@@ -313,6 +313,9 @@ class _Texts:
         value = self.text(name, default)
         try:
             return parse(value)
+        except ParameterError as error:
+            message = f"{name}: {error}"
+            raise Refused(message) from error
         except (ValueError, IndexError) as error:
             message = f"{name} is {value[:60]!r}, which cannot be read; see the native format"
             raise Refused(message) from error

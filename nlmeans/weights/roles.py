@@ -138,7 +138,12 @@ def unwrapped(keys: list[str]) -> dict[str, str]:
 
 def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
     """Block name -> what of it is there, and what is wrong with it."""
-    names = {canonical(name, layout.rewrites): key for name, key in unwrapped(keys).items()}
+    names: dict[str, str] = {}
+    for name, key in unwrapped(keys).items():
+        other = names.setdefault(canonical(name, layout.rewrites), key)
+        if other != key:
+            message = f"holds both {other} and {key}, which mean the same; remove one"
+            raise Refused(message)
     blocks: dict[str, _Partial] = {}
     claimed = set()
     for name, key in names.items():
