@@ -1,1 +1,0 @@
-"""Every format gives the same arrays, and nothing in a file harms."""
