@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.like import Like, Liked, like_option, with_numbers
 from nlmeans.cli.options import (
     NumberType,
     Sigma,
@@ -42,6 +43,8 @@ Examples:
       several files into a folder that is there, a little weaker
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
       keep 30 % of the original, replace out.png if it is there
+  nlmeans denoise photo.png --like opencv --h 10
+      what OpenCV's fastNlMeansDenoising does with h = 10
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after
   nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
@@ -74,6 +77,7 @@ Examples:
     help="Put this text between the input's name and its extension.",
 )
 @filter_options
+@like_option
 @stack_option
 @click.option(
     "--amount",
@@ -129,6 +133,7 @@ def denoise(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    like: Like | None,
     stack: str,
     amount: float,
     quality: int | None,
@@ -147,8 +152,11 @@ def denoise(
     all, and after an error the other files still get done.
     """  # fmt: skip
     targets = _targets(inputs, output, output_folder, suffix)
+    if like is not None:
+        like = with_numbers(like, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
+        from nlmeans.checks import ParameterError
         from nlmeans.denoising import settings_for
         from nlmeans.images import check_output, load, save
         from nlmeans.images.formats import VIDEOS
@@ -157,6 +165,9 @@ def denoise(
         if path.suffix.lower() in VIDEOS:
             from nlmeans.cli.video import denoise_video
 
+            if like is not None:
+                message = "--like is for images; give a video the numbers that it becomes on one"
+                raise ParameterError(message)
             return denoise_video(
                 path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
                 strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
@@ -166,8 +177,9 @@ def denoise(
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
         taken = taken_as(picture, stack)
         level = sigma.levels(picture)
+        liked = None if like is None else like.on(taken, strength)
         start = time.perf_counter()
-        settings = taken.map(
+        settings = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
                 picture.pixels[part], level, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, **taken.layout,
@@ -178,16 +190,18 @@ def denoise(
             _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, settings, amount, threads, progress)
+            pixels = _filtered(taken, settings, liked, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
         own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
-            text=_summary(path, target, taken, settings, sigma, seconds),
+            text=(f"{shown(path)}: {liked}\n" if liked else "")
+            + _summary(path, target, taken, settings, sigma.value is None and not liked, seconds),
             record={
                 "output": str(target),
-                "sigma_estimated": sigma.value is None,
+                **({"like": str(liked)} if liked else {}),
+                "sigma_estimated": sigma.value is None and not liked,
                 **taken.record,
                 **_settings_record(settings),
                 "amount": amount,
@@ -209,6 +223,7 @@ def denoise(
 def _filtered(
     taken: Taken,
     settings: list["Settings"],
+    liked: Liked | None,
     amount: float,
     threads: int | None,
     progress: Callable[[float], None],
@@ -227,6 +242,7 @@ def _filtered(
             pixels[part], used.sigma, h=used.h or None, patch_size=used.patch_size,
             search_size=used.search_size, amount=amount, threads=threads,
             progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
+            **(liked.options if liked else {}),
         )  # fmt: skip
 
     taken.map(run)
@@ -338,9 +354,9 @@ def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[float], None]]:
 
 
 def _summary(
-    path: Path, target: Path, taken: Taken, used: list["Settings"], asked: Sigma, seconds: float
+    path: Path, target: Path, taken: Taken, used: list["Settings"], estimated: bool, seconds: float
 ) -> str:
-    found = "estimated" if asked.value is None else "given"
+    found = "estimated" if estimated else "given"
     patches, searches = (
         " or ".join(dict.fromkeys(map(_size, sizes)))
         for sizes in ([each.patch_size for each in used], [each.search_size for each in used])

@@ -28,8 +28,8 @@ def from_opencv(
     h: float = 3,
     templateWindowSize: int = 7,
     searchWindowSize: int = 21,
-    *,
     temporalWindowSize: int | None = None,
+    *,
     peak: float = 255,
 ) -> Operation:
     """OpenCV's `fastNlMeansDenoising` of uint8 with NORM_L2, and `fastNlMeansDenoisingMulti`.

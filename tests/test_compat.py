@@ -1,4 +1,4 @@
-"""Call-compatible with scikit-image: the same signature, dtypes and errors, nearly the same image."""
+"""The call that scikit-image has: its signature, dtypes and errors, and nearly its picture."""
 
 import inspect
 
@@ -55,7 +55,7 @@ def test_dtype_and_range(dtype, preserve_range):
     options = {"h": h, "preserve_range": preserve_range}
     a, b = theirs(x, 3, 3, **options), ours(x, 3, 3, **options)
     assert b.dtype == a.dtype
-    np.testing.assert_allclose(b, a, atol=0.05 * float(np.ptp(a)))
+    assert np.abs(a - b).mean() < 0.02 * float(np.ptp(a))
 
 
 def test_channels_first_and_even_patch_size(noisy):

@@ -7,8 +7,10 @@ peer, which has to be exact, shows that nothing else sets them apart.
 
 import subprocess
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
+import tifffile
 from numpy.lib.stride_tricks import sliding_window_view
 from skimage import data
 from skimage.restoration import denoise_nl_means
@@ -305,3 +307,83 @@ def test_errors_name_the_value(call, words):
 
 def test_every_peer_says_what_differs():
     assert peers.DIFFERENCES.keys() == peers.PEERS.keys()
+
+
+# --------------------------------------------------------------------------- --like
+
+
+@pytest.fixture
+def photo(tmp_path, scene):
+    imageio.imwrite(tmp_path / "photo.png", noisy_bytes(scene, 10))
+    return noisy_bytes(scene, 10)
+
+
+def test_like_does_what_the_operation_does_and_says_so(cli, photo, tmp_path):
+    code, out, err = cli("denoise", "photo.png", "--like", "opencv:searchWindowSize=11", "--h", 12)
+    assert (code, err) == (0, "")
+    assert "opencv(searchWindowSize=11, h=12.0) became sigma 0, h 12, patch 7, search 11" in out
+    assert "OpenCV drops weights" in out
+    written = imageio.imread(tmp_path / "photo_denoised.png")
+    np.testing.assert_array_equal(written, peers.from_opencv(12, 7, 11)(photo))
+
+
+def test_like_in_units_of_the_peer(cli, photo, tmp_path):
+    like = "skimage:h=0.06,fast_mode=false,patch_size=5"
+    code, _, _ = cli("denoise", "photo.png", "--like", like, "--sigma", 0.08)
+    expected = peers.from_skimage(5, 11, 0.06, False, 0.08, peak=255)(photo)
+    assert code == 0
+    np.testing.assert_array_equal(imageio.imread(tmp_path / "photo_denoised.png"), expected)
+
+
+def test_like_on_16_bits_and_with_strength(cli, photo, tmp_path):
+    deep = photo.astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "deep.tif", deep)
+    assert cli("denoise", "deep.tif", "--like", "knlmeans:h=20", "--strength", 0.5)[0] == 0
+    expected = peers.from_knlmeans(d=0, h=10)(deep / 257)
+    written = tifffile.imread(tmp_path / "deep_denoised.tif")
+    np.testing.assert_allclose(written / 257, expected, atol=0.01)
+
+
+def test_like_takes_the_pages_of_a_stack_alone_or_as_cubes(cli, scene, tmp_path):
+    volume = np.stack([noisy_bytes(scene, 10, seed) for seed in range(4)])
+    tifffile.imwrite(tmp_path / "v.tif", volume, photometric="minisblack")
+    for like, expected in (
+        ("opencv:h=10", np.stack([peers.from_opencv(10)(page) for page in volume])),
+        ("skimage:h=0.1,patch_size=3,patch_distance=2",
+         peers.from_skimage(3, 2, 0.1, axes=3, peak=255)(volume)),
+    ):  # fmt: skip
+        assert cli("denoise", "v.tif", "--stack", "volume", "--like", like, "--overwrite")[0] == 0
+        written = tifffile.imread(tmp_path / "v_denoised.tif")
+        assert np.abs(written.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("peer", sorted(peers.PEERS))
+def test_plan_prints_what_a_peer_became(cli, photo, peer):
+    code, out, err = cli("plan", "photo.png", "--like", peer)
+    assert (code, err) == (0, "")
+    assert f"{peer}(" in out
+    assert " became sigma" in out
+    assert "window" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--like", "gimp"), "'gimp' is unknown; there are opencv,"),
+        (("--like", "opencv:s=2"), "opencv has no 's'; it has h, templateWindowSize"),
+        (("--like", "opencv:peak=2"), "opencv has no 'peak'"),
+        (("--like", "skimage:fast_mode=perhaps"), "fast_mode is 'perhaps'; give true or false"),
+        (("--like", "opencv:h=1", "--h", 2), "both give h"),
+        (("--like", "opencv", "--sigma", 2), "opencv has no sigma"),
+        (("--like", "opencv", "--search-size", 9), "--search-size does not go with --like"),
+        (("--like", "ipol", "--sigma", "5%"), "plain number"),
+        (("--like", "ffmpeg:s=40"), "s is 40; allowed are"),
+        (("--like", "ffmpeg:p=big"), "p is 'big'; allowed are"),
+    ],
+)
+def test_like_errors_are_one_line_and_write_nothing(cli, photo, tmp_path, arguments, words):
+    code, out, err = cli("denoise", "photo.png", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
