@@ -20,7 +20,7 @@ from nlmeans.compare.scores import quantised
 from nlmeans.compare.tables import COLUMNS, Row, cell, flat
 
 CROP = 256  # pixels: sides of what is shown of a picture
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 50, 40, 15  # of a plot
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 540, 280, 50, 40, 15  # of a plot
 
 
 def page(
@@ -111,7 +111,7 @@ def _plots(found: Sequence[Row]) -> list[str]:
         ]  # fmt: skip
         if points:
             name = "noise as it is" if sigma is None else f"sigma {sigma:g}"
-            plots.append(f"<h3>{escape(name)}</h3>\n{_plot(points)}")
+            plots.append(f"<div><h3>{escape(name)}</h3>\n{_plot(points)}</div>")
     return plots or ["<p>Nothing was timed.</p>"]
 
 

@@ -15,6 +15,7 @@ from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM
 
 NOTHING = "-"
+FREE = 0.9  # the least part of a core with which a time is that of a free machine
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
         mean(each[name] for each in scored) if scored else None for name in NAMES
     )
     notes = [f"{len(failed)} failed: {failed[0].record['error']}"] if failed else []
+    if time and time["core_share"] < FREE:
+        notes.append(f"timed on a busy machine, with {time['core_share']:.0%} of a core")
     return Row(
         sigma,
         method.label,
@@ -86,7 +89,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
         time["threads"] if time else None,
         time["memory_mib"] if time else None,
         "" if method.results else method.version(),
-        "; ".join([*notes, method.method().about]),
+        "; ".join(notes),
     )
 
 

@@ -58,6 +58,7 @@ def clock(task: Task) -> tuple[dict[str, Any], None]:
     sigma = level(task.case, noisy)
     run = task.method.method().run
     run(noisy[:32, :32], sigma, task.threads)  # loaded and compiled
+    share = core_share()
     before = reset_peak()
     seconds: list[float] = []
     memory = None
@@ -73,6 +74,7 @@ def clock(task: Task) -> tuple[dict[str, Any], None]:
         "runs": len(seconds),
         "megapixels": megapixels,
         "threads": task.threads,
+        "core_share": min(share, core_share()),
         "memory_mib": memory if np.isfinite(memory or np.nan) else None,
     }, None
 
@@ -84,6 +86,14 @@ def level(case: Case, noisy: Floats) -> float:
     if case.sigma is not None:
         return case.sigma / 255
     return joint_sigma(estimate_sigma(noisy, channel_axis=-1 if noisy.ndim == 3 else None))
+
+
+def core_share(seconds: float = 0.1) -> float:
+    """The part of a core that this process gets, below 1 where others keep the machine busy."""
+    start, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - start < seconds:
+        pass
+    return (time.process_time() - used) / (time.perf_counter() - start)
 
 
 def reset_peak() -> float:
