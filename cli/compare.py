@@ -64,8 +64,8 @@ Examples:
     "Several are separated by commas, or the option is repeated.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", "folder", type=FOLDER, required=True, metavar="DIR",
-    help="Write the report into this folder, which must not be there.",
+    "-o", "--output", "folder", type=FOLDER, default=Path("report"), metavar="DIR",
+    show_default=True, help="Write the report into this folder, which must not be there.",
 )  # fmt: skip
 @click.option(
     "--resume", is_flag=True, default=False, show_default="refuse",

@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+import sys
 
 import imageio.v3 as imageio
 import numpy as np
@@ -16,6 +18,7 @@ from nlmeans.compare import methods, run, tables
 from nlmeans.compare.cases import Case, find_cases
 from nlmeans.compare.methods import METHODS, Chosen, Method, chosen
 from nlmeans.compare.report import finish, prepare
+from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
 from nlmeans.compare.work import Task, clock, score
 
@@ -265,6 +268,7 @@ def test_files(report):
 def test_resuming_does_only_what_is_new(report, monkeypatch):
     found, comparison, _ = report
     monkeypatch.setattr(run, "_done", lambda pool, work, tasks: iter(asked.append(tasks) or ()))
+    monkeypatch.setattr(run, "FREE", 0)  # this machine may be busy
     asked: list = []
     again = finish(comparison, "again")
     assert asked == [[], []]
@@ -331,6 +335,35 @@ def test_failing_cases_and_dying_processes_spoil_only_themselves(tmp_path):
     assert fails == "fails ValueError: of no use"
     assert dies.startswith("dies BrokenProcessPool")
     assert noisy == "noisy fine"
+
+
+def test_a_time_of_a_busy_machine_is_said_and_taken_anew(report):
+    _, comparison, _ = report
+    task = next(t for t in comparison.tasks if t.threads is not None)
+    timed = {"seconds": 1.0, "megapixels": 1.0, "threads": 1, "memory_mib": 1.0}
+    (row,) = tables.rows([task.method], [20], [Outcome(task, timed | {"core_share": 0.5})])
+    assert row.note == "timed on a busy machine, with 50% of a core"
+    file = comparison.folder / "cases" / f"{run._key(task)}.json"
+    kept = json.loads(file.read_text())
+    for share, taken in ((1.0, True), (0.5, False)):
+        kept["record"]["core_share"] = share
+        file.write_text(json.dumps(kept))
+        assert (run._kept(task, file.parent, frozenset()) is not None) == taken
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse such names")
+def test_file_names_that_are_no_text(tmp_path):
+    for name in (b"a\nb.png", b"\xff.png", b"<script>.png"):
+        write(tmp_path / "clean" / os.fsdecode(name), crop(0))
+    (tmp_path / "clean" / os.fsdecode(b"\xfe.png")).write_bytes(b"none")
+    comparison = prepare(tmp_path / "clean", ["noisy"], tmp_path / "report", sigmas=[20], jobs=1)
+    finish(comparison, os.fsdecode(b"\xff"))
+    for name in ("report.json", "report.md", "cases.csv", "index.html"):
+        text = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert "<script>.png" not in text or name in ("report.json", "cases.csv"), name
+    listed = json.loads((tmp_path / "report" / "report.json").read_text())
+    names = sorted(case["image"] for case in listed["cases"])
+    assert names == ["<script>.png", "\\udcff.png", "a\\nb.png"]
 
 
 # --------------------------------------------------------------------------- tables

@@ -64,16 +64,16 @@ def read_bytes(path: Path) -> Bytes:
     picture = load(path)
     if picture.stack or picture.pixels.dtype != np.uint8:
         kind = "a stack" if picture.stack else str(picture.pixels.dtype)
-        message = f"{path}: is {kind}; compared are single pictures of 8 bits"
+        message = f"{shown(path)}: is {kind}; compared are single pictures of 8 bits"
         raise ImageReadError(message)
     colours = picture.colours
     return np.ascontiguousarray(colours[..., 0] if colours.shape[2:] == (1,) else colours)
 
 
 def shown(text: Any) -> str:
-    """A path or name on one line that every encoding holds."""
+    """A path, name or message on one line, in characters that every file can hold."""
     line = str(text).encode("utf-8", "backslashreplace").decode()
-    return line if line.isprintable() else repr(line)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -139,8 +139,9 @@ def find_cases(
             if noisy is not None and stem in others:
                 check_shape(others[stem], shapes[stem])
         except ImageReadError as error:
-            problems.append(" ".join(str(error).split()))
+            problems.append(str(error))
             shapes.pop(stem, None)
+    problems = [shown(problem) for problem in problems]
     stems = [stem for stem in files if stem in shapes and (noisy is None or stem in others)]
     if not stems:
         message = f"{shown(clean)}: no picture can be compared; {problems[0]}"

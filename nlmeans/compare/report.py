@@ -200,7 +200,7 @@ def finish(
     if comparison.published_set is not None:
         rows += tables.published(comparison.published_set, comparison.levels)
         rows.sort(key=lambda row: comparison.levels.index(row.sigma))
-    about = {"command": command, **comparison.about, "not compared": problems}
+    about = {"command": shown(command), **comparison.about, "not compared": problems}
     clean = comparison.cases[0].clean.parent
     title = f"{shown(clean.resolve().name)}: {len({c.clean for c in comparison.cases})} pictures"
     for name, text in (

@@ -35,7 +35,7 @@ from nlmeans.compare.cases import (
     usable_shape,
 )
 from nlmeans.compare.methods import Chosen
-from nlmeans.compare.work import Task, clock, score
+from nlmeans.compare.work import FREE, Task, clock, score
 from nlmeans.images import ImageReadError
 from nlmeans.images.atomic import put_in_place
 
@@ -147,7 +147,8 @@ def _outcome(
             with _processes(1) as alone:
                 record, result = alone.submit(work, task).result()
     except Exception as error:
-        return Outcome(task, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"})
+        text = " ".join(str(error).split())
+        return Outcome(task, {"error": shown(f"{type(error).__name__}: {text}")})
     base = store / _key(task)
     picture = None
     if result is not None and task.case.name in keep:
@@ -159,7 +160,10 @@ def _outcome(
 
 
 def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
-    """What an earlier run found with the same inputs, method and versions."""
+    """What an earlier run found with the same inputs, method and versions.
+
+    Times that were taken on a busy machine are taken anew.
+    """
     base = store / _key(task)
     picture = base.with_suffix(".png") if task.threads is None and task.case.name in keep else None
     try:
@@ -169,6 +173,8 @@ def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not written by this
         return None
     if not same or (picture is not None and not picture.is_file()):
+        return None
+    if record.get("core_share", 1) < FREE:
         return None
     return Outcome(task, record, picture)
 
@@ -275,7 +281,7 @@ def plan_tasks(
                 try:
                     check_shape(result, usable_shape(case.clean))
                 except ImageReadError as error:
-                    problems.append(" ".join(str(error).split()))
+                    problems.append(str(error))
                 else:
                     tasks.append(Task(case, method, result))
     return tasks, [shown(problem) for problem in problems]

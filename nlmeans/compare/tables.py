@@ -13,9 +13,9 @@ from typing import Any
 from nlmeans.compare.methods import Chosen
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM
+from nlmeans.compare.work import FREE
 
 NOTHING = "-"
-FREE = 0.9  # the least part of a core with which a time is that of a free machine
 
 
 @dataclass(frozen=True)

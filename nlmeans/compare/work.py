@@ -16,6 +16,7 @@ from nlmeans.compare.scores import quantised, scores
 
 LEAST_SECONDS = 3.0  # of repeating what is timed
 MOST_RUNS = 5
+FREE = 0.9  # the least part of a core with which a time is that of a free machine
 
 
 @dataclass(frozen=True)
