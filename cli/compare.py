@@ -59,9 +59,9 @@ Examples:
 @click.option(
     "--method", "methods", multiple=True, default=("classic",), show_default=True,
     metavar="NAME,...",
-    help="What to compare: classic, skimage, skimage-slow, opencv, bm3d, weights:FILE (trained "
-    "weights), results:DIR (finished pictures; for several noise levels in DIR/15 and so on). "
-    "Several are separated by commas, or the option is repeated.",
+    help="What to compare: a name such as classic, skimage, opencv or bm3d (an unknown one lists "
+    "all), weights:FILE (trained weights), or results:DIR (finished pictures; for several noise "
+    "levels in DIR/15 and so on). Several are separated by commas, or the option is repeated.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", "folder", type=FOLDER, default=Path("report"), metavar="DIR",
@@ -144,6 +144,10 @@ def compare(
         return exits.code_of(error)
     for line in [*report.problems[listed:], *report.missing]:
         click.echo(f"nlmeans: {line}", err=True)
+    if report.busy:
+        click.echo(
+            "nlmeans: the machine was busy: times are too long; --resume redoes them", err=True
+        )
     if not quiet:
         click.echo(text_table(report.rows))
         click.echo(f"\n{shown(report.page)}")

@@ -12,7 +12,7 @@ from nlmeans.compare.cases import Case, find_cases, shown
 from nlmeans.compare.methods import Chosen, chosen
 from nlmeans.compare.page import page
 from nlmeans.compare.run import STORE, machine, plan_tasks, run, versions
-from nlmeans.compare.work import Task
+from nlmeans.compare.work import FREE, Task
 from nlmeans.images import ImageWriteError
 from nlmeans.images.atomic import put_in_place
 from nlmeans.kernels.cpus import usable_threads
@@ -50,12 +50,15 @@ class Report:
         Files that were not compared, and cases that failed.
     missing : list of str
         Methods that cannot run here, with the reason.
+    busy : bool
+        Whether times were taken while others used the machine.
     page : Path
     """
 
     rows: list[tables.Row]
     problems: list[str]
     missing: list[str]
+    busy: bool
     page: Path
 
 
@@ -213,4 +216,5 @@ def finish(
     ):
         put_in_place(folder / name, text.encode(), overwrite=True)
     missing = [f"{m.label}: {reason}" for m in comparison.methods if (reason := m.missing())]
-    return Report(rows, problems, missing, folder / "index.html")
+    busy = any(o.record.get("core_share", 1) < FREE for o in outcomes)
+    return Report(rows, problems, missing, busy, folder / "index.html")
