@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.learned import block_options, denoise_learned, loader
+from nlmeans.cli.like import Like, Liked, like_option, with_numbers
 from nlmeans.cli.options import (
     NumberType,
     Sigma,
@@ -43,6 +44,8 @@ Examples:
       several files into a folder that is there, a little weaker
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
       keep 30 % of the original, replace out.png if it is there
+  nlmeans denoise photo.png --like opencv --h 10
+      what OpenCV's fastNlMeansDenoising does with h = 10
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after
   nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
@@ -87,6 +90,7 @@ Examples:
     "of --sigma, --h, sizes and --strength.",
 )
 @block_options
+@like_option
 @stack_option
 @click.option(
     "--amount",
@@ -146,6 +150,7 @@ def denoise(
     layout: str | None,
     block: str | None,
     settings: tuple[tuple[str, Any], ...],
+    like: Like | None,
     stack: str,
     amount: float,
     quality: int | None,
@@ -165,8 +170,14 @@ def denoise(
     """  # fmt: skip
     targets = _targets(inputs, output, output_folder, suffix)
     learned = loader(weights, layout, block, settings)
+    if learned is not None and like is not None:
+        message = "use just one of --weights and --like"
+        raise click.UsageError(message)
+    if like is not None:
+        like = with_numbers(like, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
+        from nlmeans.checks import ParameterError
         from nlmeans.denoising import settings_for
         from nlmeans.images import check_output, load, save
         from nlmeans.images.formats import VIDEOS
@@ -178,6 +189,9 @@ def denoise(
                 raise ValueError(message)
             from nlmeans.cli.video import denoise_video
 
+            if like is not None:
+                message = "--like is for images; give a video the numbers that it becomes on one"
+                raise ParameterError(message)
             return denoise_video(
                 path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
                 strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
@@ -193,8 +207,9 @@ def denoise(
                     overwrite=overwrite, quality=quality, progress=progress,
                 )  # fmt: skip
         level = sigma.levels(picture)
+        liked = None if like is None else like.on(taken, strength)
         start = time.perf_counter()
-        chosen = taken.map(
+        chosen = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
                 picture.pixels[part], level, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, **taken.layout,
@@ -205,16 +220,18 @@ def denoise(
             _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, chosen, amount, threads, progress)
+            pixels = _filtered(taken, chosen, liked, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
         own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
-            text=_summary(path, target, taken, chosen, sigma, seconds),
+            text=(f"{shown(path)}: {liked}\n" if liked else "")
+            + _summary(path, target, taken, chosen, sigma.value is None and not liked, seconds),
             record={
                 "output": str(target),
-                "sigma_estimated": sigma.value is None,
+                **({"like": str(liked)} if liked else {}),
+                "sigma_estimated": sigma.value is None and not liked,
                 **taken.record,
                 **_settings_record(chosen),
                 "amount": amount,
@@ -236,6 +253,7 @@ def denoise(
 def _filtered(
     taken: Taken,
     settings: list["Settings"],
+    liked: Liked | None,
     amount: float,
     threads: int | None,
     progress: Callable[[float], None],
@@ -254,6 +272,7 @@ def _filtered(
             pixels[part], used.sigma, h=used.h or None, patch_size=used.patch_size,
             search_size=used.search_size, amount=amount, threads=threads,
             progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
+            **(liked.options if liked else {}),
         )  # fmt: skip
 
     taken.map(run)
@@ -365,9 +384,9 @@ def _progress(path: Path, *, hidden: bool) -> Iterator[Callable[[float], None]]:
 
 
 def _summary(
-    path: Path, target: Path, taken: Taken, used: list["Settings"], asked: Sigma, seconds: float
+    path: Path, target: Path, taken: Taken, used: list["Settings"], estimated: bool, seconds: float
 ) -> str:
-    found = "estimated" if asked.value is None else "given"
+    found = "estimated" if estimated else "given"
     patches, searches = (
         " or ".join(dict.fromkeys(map(_size, sizes)))
         for sizes in ([each.patch_size for each in used], [each.search_size for each in used])

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 from nlmeans.cli import exits
+from nlmeans.cli.compare import compare
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
 from nlmeans.cli.plan import plan
@@ -35,6 +36,7 @@ def main() -> None:
     """
 
 
+main.add_command(compare)
 main.add_command(denoise)
 main.add_command(estimate)
 main.add_command(plan)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.like import Like, like_option, with_numbers
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument, stack_option
 from nlmeans.cli.stacks import taken_as
 
@@ -16,6 +17,7 @@ Examples:
 )
 @inputs_argument(many=False)
 @filter_options
+@like_option
 @stack_option
 def plan(
     path: Path,
@@ -24,6 +26,7 @@ def plan(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    like: Like | None,
     stack: str,
 ) -> int:
     """Show what `nlmeans denoise` would run on a file, without running it.
@@ -31,6 +34,8 @@ def plan(
     Prints the noise level, the equation with its numbers, the kernel with the reason for it, and
     the operations and memory it takes; of several pages or volumes taken alone for the first.
     """
+    if like is not None:
+        like = with_numbers(like, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
@@ -39,15 +44,18 @@ def plan(
         picture = load(path)
         taken = taken_as(picture, stack)
         first = taken.parts[0]
-        settings = settings_for(
+        liked = None if like is None else like.on(taken, strength)
+        settings = liked.settings if liked else settings_for(
             picture.pixels[first], sigma.levels(picture), h=h, patch_size=patch_size,
             search_size=search_size, strength=strength, **taken.layout,
         )  # fmt: skip
-        found = "estimated" if sigma.value is None else "given"
+        found = "estimated" if sigma.value is None and not liked else "given"
         which = "in the first " if len(taken.parts) > 1 else ""
         heading = f"{shown(path)}: {taken}{which}sigma {settings.sigma:.4g} ({found})"
         notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
-        operation = settings.operation()
+        if liked:
+            heading = f"{shown(path)}: {liked}\n{heading}"
+        operation = settings.operation(**(liked.options if liked else {}))
         if operation is None:
             text = f"{heading}\n\nnothing to remove: the picture would be copied"
             return Report(text, {}, notes)

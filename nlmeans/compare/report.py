@@ -1,0 +1,220 @@
+"""A comparison from folders to a folder: what is to be done, and the files that come of it."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlmeans.checks import ParameterError, check_choice, check_number, check_threads
+from nlmeans.compare import tables
+from nlmeans.compare.cases import Case, find_cases, shown
+from nlmeans.compare.methods import Chosen, chosen
+from nlmeans.compare.page import page
+from nlmeans.compare.run import STORE, machine, plan_tasks, run, versions
+from nlmeans.compare.work import FREE, Task
+from nlmeans.images import ImageWriteError
+from nlmeans.images.atomic import put_in_place
+from nlmeans.kernels.cpus import usable_threads
+
+BASELINE = "noisy"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be done, all of it checked: see `prepare`."""
+
+    cases: list[Case]
+    methods: list[Chosen]
+    tasks: list[Task]
+    problems: list[str]
+    folder: Path
+    about: dict[str, Any]
+    keep: frozenset[str]
+    jobs: int
+    published_set: str | None
+
+    @property
+    def levels(self) -> list[float | None]:
+        return list(dict.fromkeys(case.sigma for case in self.cases))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a comparison.
+
+    Attributes
+    ----------
+    rows : list of Row
+    problems : list of str
+        Files that were not compared, and cases that failed.
+    missing : list of str
+        Methods that cannot run here, with the reason.
+    busy : bool
+        Whether times were taken while others used the machine.
+    page : Path
+    """
+
+    rows: list[tables.Row]
+    problems: list[str]
+    missing: list[str]
+    busy: bool
+    page: Path
+
+
+def prepare(
+    clean: Path,
+    methods: Sequence[str],
+    folder: Path,
+    *,
+    sigmas: Sequence[float] = (),
+    noisy: Path | None = None,
+    clip: bool = False,
+    published_set: str | None = None,
+    pictures: int = 4,
+    threads: int | None = None,
+    jobs: int | None = None,
+    resume: bool = False,
+) -> Comparison:
+    """Check everything that a comparison needs, before any of it is done.
+
+    Parameters
+    ----------
+    clean : Path
+        Folder of clean pictures of 8 bits.
+    methods : sequence of str
+        Names of `nlmeans.compare.methods.METHODS`, "weights:FILE" or "results:DIR": pictures that
+        another program wrote, under the clean ones' names; with several sigmas in DIR/15 and so on.
+    folder : Path
+        Of the report, made if it is not there.
+    sigmas : sequence of float
+        Noise levels on 0 to 255; with `noisy` none, or the one that methods are told.
+    noisy : Path, optional
+        Folder of noisy pictures.
+    clip : bool
+        Clip and round added noise, as a file would hold it.
+    published_set : str, optional
+        Add the published rows of this set of pictures.
+    pictures : int
+        So many pictures are shown on the page.
+    threads : int, optional
+        When timing; all that the process may use by default.
+    jobs : int, optional
+        Processes that score; as many by default.
+    resume : bool
+        Go on with a report that is there.
+
+    Raises
+    ------
+    ParameterError
+        If a number or name is not allowed.
+    ImageReadError
+        If a folder is missing or nothing in it can be compared.
+    ImageWriteError
+        If the report is there already, or the folder is none.
+    """
+    for sigma in sigmas:
+        check_number("sigma", sigma, low=0, above=True)
+    if not sigmas and noisy is None:
+        message = "sigma is missing; give noise levels, or a folder of noisy pictures"
+        raise ParameterError(message)
+    if noisy is not None and len(sigmas) > 1:
+        message = f"sigma has {len(sigmas)} numbers; noisy pictures have one level, or none given"
+        raise ParameterError(message)
+    check_threads(threads)
+    if published_set is not None:
+        check_choice("published", published_set, tables.published_sets())
+    asked = [chosen(text) for text in dict.fromkeys([BASELINE, *methods])]
+    _check_folder(folder, resume=resume)
+    cases, problems = find_cases(clean, list(dict.fromkeys(sigmas)), noisy, clip=clip)
+    usable = usable_threads()
+    tasks, more = plan_tasks(cases, asked, min(threads or usable, usable))
+    names = list(dict.fromkeys(case.name for case in cases))
+    timed = next((task.case.name for task in tasks if task.threads is not None), None)
+    return Comparison(
+        cases=cases,
+        methods=asked,
+        tasks=tasks,
+        problems=problems + more,
+        folder=folder,
+        about={
+            "clean pictures": f"{len(names)} in {shown(clean)}",
+            "noise": _noise(sigmas, noisy, clip=clip),
+            "scores": "of results rounded to 8 bits, by scikit-image; data range 255",
+            "time and memory": f"of {timed}, the largest picture: the best of several runs with "
+            "nothing else running; the peak above what was in use before, in the first of them",
+            "processor": machine(),
+            "system": platform.platform(),
+            "versions": {"Python": platform.python_version(), **versions(asked[0])},
+            "methods": [f"{m.label}: {m.missing() or m.method().about}" for m in asked],
+        },
+        keep=frozenset(names[:pictures]),
+        jobs=jobs or usable,
+        published_set=published_set,
+    )
+
+
+def _noise(sigmas: Sequence[float], noisy: Path | None, *, clip: bool) -> str:
+    if noisy is not None:
+        told = f"methods are told {sigmas[0]:g}" if sigmas else "its level estimated by nlmeans"
+        return f"as in {shown(noisy)}; {told}"
+    kept = "clipped and rounded to 8 bits" if clip else "not clipped"
+    levels = ", ".join(f"{sigma:g}" for sigma in sigmas)
+    return f"Gaussian, sigma {levels} of 255, numpy.random.seed(0) for each picture, {kept}"
+
+
+def _check_folder(folder: Path, *, resume: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        message = f"{shown(folder)}: is no folder; name another"
+        raise ImageWriteError(message)
+    if not any(folder.iterdir()):
+        return
+    if not (folder / STORE).is_dir():
+        message = f"{shown(folder)}: is there already and no report; name another folder"
+        raise ImageWriteError(message)
+    if not resume:
+        message = f"{shown(folder)}: is there already; resume it, or name another folder"
+        raise ImageWriteError(message)
+
+
+def finish(
+    comparison: Comparison, command: str, progress: Callable[[int], None] = lambda done: None
+) -> Report:
+    """Do it, and write the report: index.html, summary.csv, cases.csv, report.json, .md, .tex.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    command : str
+        What the user asked for, noted in the report.
+    progress : callable
+        Called with 1 for each of the tasks that is done.
+    """
+    folder = comparison.folder
+    outcomes = run(comparison.tasks, folder, comparison.jobs, comparison.keep, progress)
+    problems = comparison.problems + [
+        f"{o.task.case.name}, {o.task.method.label}: {o.record['error']}"
+        for o in outcomes
+        if "error" in o.record
+    ]
+    rows = tables.rows(comparison.methods, comparison.levels, outcomes)
+    if comparison.published_set is not None:
+        rows += tables.published(comparison.published_set, comparison.levels)
+        rows.sort(key=lambda row: comparison.levels.index(row.sigma))
+    about = {"command": shown(command), **comparison.about, "not compared": problems}
+    clean = comparison.cases[0].clean.parent
+    title = f"{shown(clean.resolve().name)}: {len({c.clean for c in comparison.cases})} pictures"
+    for name, text in (
+        ("summary.csv", tables.csv_text(rows)),
+        ("cases.csv", tables.cases_csv(outcomes)),
+        ("report.json", tables.json_text(about, rows, outcomes)),
+        ("report.md", tables.markdown(about, rows)),
+        ("report.tex", tables.latex(rows)),
+        ("index.html", page(title, about, rows, outcomes, problems)),
+    ):
+        put_in_place(folder / name, text.encode(), overwrite=True)
+    missing = [f"{m.label}: {reason}" for m in comparison.methods if (reason := m.missing())]
+    busy = any(o.record.get("core_share", 1) < FREE for o in outcomes)
+    return Report(rows, problems, missing, busy, folder / "index.html")

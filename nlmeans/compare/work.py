@@ -1,0 +1,117 @@
+"""One case with one method, in a process of its own: scored, or timed."""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlmeans.compare.cases import Bytes, Case, Floats, read_bytes
+from nlmeans.compare.methods import Chosen
+from nlmeans.compare.scores import quantised, scores
+
+LEAST_SECONDS = 3.0  # of repeating what is timed
+MOST_RUNS = 5
+FREE = 0.9  # the least part of a core with which a time is that of a free machine
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done with a case.
+
+    Attributes
+    ----------
+    case : Case
+    method : Chosen
+    result : Path or None
+        The finished picture, of a method that runs elsewhere.
+    threads : int or None
+        Of a task that is timed; None for one that is scored.
+    """
+
+    case: Case
+    method: Chosen
+    result: Path | None = None
+    threads: int | None = None
+
+
+def score(task: Task) -> tuple[dict[str, Any], Bytes]:
+    """Scores, and the result in 8 bits."""
+    clean, noisy = task.case.pictures()
+    if task.result is not None:
+        result = read_bytes(task.result)
+    else:
+        sigma = level(task.case, noisy)
+        result = quantised(task.method.method().run(noisy, sigma, 1))
+    return {"scores": scores(clean, result)}, result
+
+
+def clock(task: Task) -> tuple[dict[str, Any], None]:
+    """Seconds, the best of some runs, and the peak of memory above what was there before."""
+    assert task.threads is not None
+    if hasattr(os, "sched_setaffinity"):  # also for methods that take no number of threads
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.threads])
+    _, noisy = task.case.pictures()
+    sigma = level(task.case, noisy)
+    run = task.method.method().run
+    run(noisy[:32, :32], sigma, task.threads)  # loaded and compiled
+    share = core_share()
+    before = reset_peak()
+    seconds: list[float] = []
+    memory = None
+    while not seconds or (len(seconds) < MOST_RUNS and sum(seconds) < LEAST_SECONDS):
+        start = time.perf_counter()
+        run(noisy, sigma, task.threads)
+        seconds.append(time.perf_counter() - start)
+        if len(seconds) == 1:
+            memory = peak() - before
+    megapixels = noisy.shape[0] * noisy.shape[1] / 1e6
+    return {
+        "seconds": min(seconds),
+        "runs": len(seconds),
+        "megapixels": megapixels,
+        "threads": task.threads,
+        "core_share": min(share, core_share()),
+        "memory_mib": memory if np.isfinite(memory or np.nan) else None,
+    }, None
+
+
+def level(case: Case, noisy: Floats) -> float:
+    """The sigma that methods are told, in [0, 1]: given, or estimated."""
+    from nlmeans.noise import estimate_sigma, joint_sigma
+
+    if case.sigma is not None:
+        return case.sigma / 255
+    return joint_sigma(estimate_sigma(noisy, channel_axis=-1 if noisy.ndim == 3 else None))
+
+
+def core_share(seconds: float = 0.1) -> float:
+    """The part of a core that this process gets, below 1 where others keep the machine busy."""
+    start, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - start < seconds:
+        pass
+    return (time.process_time() - used) / (time.perf_counter() - start)
+
+
+def reset_peak() -> float:
+    """MiB in use; on Linux the peak starts anew from here, elsewhere it goes on."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def peak() -> float:
+    """The most MiB that this process has used; NaN where the system does not tell."""
+    with suppress(OSError, IndexError):
+        status = Path("/proc/self/status").read_text()
+        return float(status.split("VmHWM:")[1].split()[0]) / 2**10
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return float("nan")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

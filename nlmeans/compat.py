@@ -1,0 +1,110 @@
+"""Drop-in replacements: other libraries' calls, on the kernels of this one."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import checked_axis
+from nlmeans.classical import nl_means
+from nlmeans.peers import from_skimage
+
+
+def denoise_nl_means(
+    image: ArrayLike,
+    patch_size: int = 7,
+    patch_distance: int = 11,
+    h: float = 0.1,
+    fast_mode: bool = True,
+    sigma: float = 0.0,
+    *,
+    preserve_range: bool = False,
+    channel_axis: int | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """scikit-image's `skimage.restoration.denoise_nl_means`, call-compatible, on this kernel.
+
+    What the call means is the same: units, defaults, dtypes, borders and the effective strength.
+    The picture is nearly the same, as this filter does without scikit-image's approximations:
+    patches are compared about their centre, exp is exact, and no weight is dropped.
+
+    Parameters
+    ----------
+    image : array, 2-D or 3-D and a channel axis if there is one
+        bool, integer or float.
+    patch_size : int, from 1
+        Full side of the patches; an even one counts as the next odd one.
+    patch_distance : int, from 0
+        Radius of the search window.
+    h : float, above 0
+        Strength, in the units of the converted image.
+    fast_mode : bool
+        True: uniform patches, candidates mirrored at the border. False: Gaussian-weighted patches,
+        candidates inside the image. One is as fast as the other.
+    sigma : float, from 0
+        Standard deviation of the noise, in the units of the converted image.
+    preserve_range : bool
+        Keep the values of an integer image instead of bringing them to 0 to 1.
+    channel_axis : int, optional
+        Channels are compared jointly.
+    threads : int, optional
+        At most this many.
+
+    Returns
+    -------
+    array of the image's shape
+        float64 for integers and float64, float32 for float32 and float16. Axes of size 1, which
+        scikit-image drops, are kept.
+
+    Raises
+    ------
+    NotImplementedError
+        For other numbers of axes: 4-D images, which scikit-image takes in fast mode, among them,
+        and 3-D images with channels out of fast mode.
+    ValueError, TypeError
+        If the image is empty, complex or holds NaN (which scikit-image spreads over the window),
+        or a parameter is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nlmeans.compat import denoise_nl_means
+    >>> noisy = np.random.default_rng(0).normal(128, 20, (64, 64)).astype(np.uint8)
+    >>> smooth = denoise_nl_means(noisy, 5, 6, h=0.1, sigma=0.08)
+    >>> smooth.dtype, smooth.shape, bool(smooth.std() < 0.02)
+    (dtype('float64'), (64, 64), True)
+    """
+    array = np.asarray(image)
+    axis = checked_axis("image", array.ndim, channel_axis)
+    axes = array.ndim - (axis is not None)
+    if axes not in (2, 3):
+        message = f"image has {axes} axes besides channels; implemented are 2 and 3"
+        raise NotImplementedError(message)
+    if axes == 3 and axis is not None and not fast_mode:
+        message = "image is 3-D with channels; this is implemented with fast_mode=True only"
+        raise NotImplementedError(message)
+    if fast_mode and patch_size == 1:
+        # scikit-image's box is empty then, and the result a mean; this box is the pixel
+        operation = nl_means(sigma, h, 1, 2 * patch_distance + 1, border="mirror")
+    else:
+        operation = from_skimage(
+            patch_size, patch_distance, h, fast_mode, sigma, axes=3 if axes == 3 else 2
+        )
+    values = _as_float(array, preserve_range=preserve_range)
+    # float32 holds up to 16 bits, and halves the time
+    small = array.dtype.kind in "biu" and array.itemsize <= 2
+    working = values.astype(np.float32) if small else values
+    filtered = operation(working, channel_axis=axis, threads=threads)
+    return filtered.astype(values.dtype, copy=False)
+
+
+def _as_float(array: NDArray[Any], *, preserve_range: bool) -> NDArray[Any]:
+    """float32 or float64, as scikit-image converts what it is given."""
+    from skimage.util import img_as_float
+
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if preserve_range and array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    converted: NDArray[Any] = img_as_float(array)
+    return converted

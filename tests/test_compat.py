@@ -1,0 +1,113 @@
+"""The call that scikit-image has: its signature, dtypes and errors, and nearly its picture."""
+
+import inspect
+
+import numpy as np
+import pytest
+from skimage import data
+from skimage.metrics import peak_signal_noise_ratio
+from skimage.restoration import denoise_nl_means as theirs
+
+from nlmeans.compat import denoise_nl_means as ours
+
+
+def test_signature():
+    expected = inspect.signature(theirs).parameters
+    found = dict(inspect.signature(ours).parameters)
+    assert found.pop("threads").kind is inspect.Parameter.KEYWORD_ONLY
+    assert [(p.name, p.default, p.kind) for p in found.values()] == [
+        (p.name, p.default, p.kind) for p in expected.values()
+    ]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    clean = data.astronaut()[30:110, 200:280] / 255
+    return clean, clean + np.random.default_rng(0).normal(0, 0.08, clean.shape)
+
+
+@pytest.mark.parametrize("fast_mode", [True, False])
+@pytest.mark.parametrize("colour", [True, False])
+def test_as_good_a_picture(noisy, fast_mode, colour):
+    clean, x = noisy if colour else (part[..., 1] for part in noisy)
+    options = {"h": 0.06, "sigma": 0.08, "fast_mode": fast_mode}
+    options["channel_axis"] = -1 if colour else None
+    a, b = theirs(x, 5, 6, **options), ours(x, 5, 6, **options)
+    scores = [peak_signal_noise_ratio(clean, result, data_range=1) for result in (a, b)]
+    assert abs(scores[0] - scores[1]) < 0.4
+    assert np.abs(a - b).mean() < 0.25 * np.abs(a - x).mean()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int8", "uint16", "int16", "uint32", "float16", "float32", "float64"]
+)
+@pytest.mark.parametrize("preserve_range", [True, False])
+def test_dtype_and_range(dtype, preserve_range):
+    x = data.camera()[100:124, 200:224]
+    if dtype == "bool":
+        x = x > np.median(x)
+    elif np.dtype(dtype).kind == "f":
+        x = (x / 255).astype(dtype)
+    else:
+        x = (x // 2).astype(dtype)
+        x *= np.iinfo(dtype).max // 127
+    h = float(np.ptp(x.astype(float))) if preserve_range else 1.0
+    options = {"h": h, "preserve_range": preserve_range}
+    a, b = theirs(x, 3, 3, **options), ours(x, 3, 3, **options)
+    assert b.dtype == a.dtype
+    assert np.abs(a - b).mean() < 0.02 * float(np.ptp(a))
+
+
+def test_channels_first_and_even_patch_size(noisy):
+    x = noisy[1]
+    last = ours(x, 4, 3, channel_axis=-1)
+    first = ours(np.moveaxis(x, -1, 0), 4, 3, channel_axis=0)
+    np.testing.assert_array_equal(np.moveaxis(first, 0, -1), last)
+    np.testing.assert_array_equal(ours(x, 5, 3, channel_axis=-1), last)
+
+
+def test_volumes(rng):
+    x = rng.normal(0.5, 0.02, (10, 11, 12)).astype(np.float32)
+    for fast_mode in (True, False):
+        a = theirs(x, 3, 2, 0.05, fast_mode)
+        b = ours(x, 3, 2, 0.05, fast_mode)
+        assert b.dtype == np.float32
+        assert np.abs(a - b).mean() < 0.3 * np.abs(a - x).mean()
+    coloured = rng.normal(0.5, 0.02, (6, 7, 8, 2))
+    assert ours(coloured, 3, 2, 0.05, channel_axis=-1).shape == coloured.shape
+
+
+def test_axes_of_size_one_stay():
+    x = np.zeros((20, 20, 1))
+    assert ours(x, channel_axis=-1).shape == x.shape
+
+
+def test_a_patch_of_one_pixel(rng):
+    x = rng.random((12, 12))
+    assert np.isfinite(ours(x, 1, 2, h=0.2)).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((9,), {}), ((9, 9), {"channel_axis": 1}), ((4, 4, 4, 4, 4), {}),
+     ((5, 5, 5, 2), {"channel_axis": -1, "fast_mode": False})],
+)  # fmt: skip
+def test_not_implemented_as_there(shape, options):
+    for function in (theirs, ours):
+        with pytest.raises(NotImplementedError):
+            function(np.zeros(shape), 3, 2, **options)
+
+
+def test_what_is_refused_here_alone(rng):
+    with pytest.raises(NotImplementedError, match="4 axes besides channels"):
+        ours(np.zeros((4, 4, 4, 4)))
+    with pytest.raises(ValueError, match="NaN"):
+        ours(np.full((9, 9), np.nan))
+    with pytest.raises(ValueError, match="h is 0"):
+        ours(rng.random((9, 9)), h=0)
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 5)), np.zeros((9, 9), complex)])
+def test_empty_and_complex_are_errors(x):
+    with pytest.raises((ValueError, TypeError)):
+        ours(x)
