@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.execute.window_layout import (
     AXES,
     MOST_DIMENSIONS,
     window_layout,
     window_operations,
 )
+from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
-from nlmeans.support import Support, Window
+from nlmeans.support import Neighbours, Support, Window
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Plan:
 
     Attributes
     ----------
-    kernel : {"window", "reference"}
+    kernel : {"window", "neighbours", "reference"}
     reason : str
     positions : tuple of int
         The array's shape without channels.
@@ -38,7 +39,7 @@ class Plan:
         The part, along each axis, that one thread works on at a time.
     """
 
-    kernel: Literal["window", "reference"]
+    kernel: Literal["window", "neighbours", "reference"]
     reason: str
     positions: tuple[int, ...]
     channels: int
@@ -97,6 +98,8 @@ def make_plan(
             memory=buffers.end * dtype.itemsize,
             tile=tuple(tiles[k] for k in AXES[len(grid)]),
         )
+    if isinstance(over, Neighbours):
+        return _neighbours_plan(f, g, grid, pairs, channels, features, dtype)
     d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
     return Plan(
         kernel="reference",
@@ -108,6 +111,39 @@ def make_plan(
         memory=8 * prod(grid) * (2 * d + 2 * channels),
         tile=grid,
     )
+
+
+def _neighbours_plan(
+    f: Pairwise,
+    g: Embedding,
+    grid: tuple[int, ...],
+    pairs: int,
+    channels: int,
+    features: int,
+    dtype: np.dtype[Any],
+) -> Plan:
+    d, d_v = _outputs(f.query, features), _outputs(g, channels)
+    (count,) = grid
+    rows = (d, d_v) if f.query == f.key else (d, d, d_v)
+    padded = VECTOR_BYTES * sum(ceil(n * dtype.itemsize / VECTOR_BYTES) for n in rows)
+    passes = 2 if f.normaliser == "query sum" else 1
+    return Plan(
+        kernel="neighbours",
+        reason="lists of neighbours: one pass over each, for any f and g",
+        positions=grid,
+        channels=channels,
+        pairs=pairs,
+        operations=pairs * passes * (3 * d + 2 * d_v + 30),
+        memory=passes * (8 * count + 4 * pairs) + count * (padded + 8 * d_v),
+        tile=(NEIGHBOUR_ROWS,),
+    )
+
+
+def _outputs(embed: Embedding, channels: int) -> int:
+    """Numbers that an embedding of a sequence gives a position."""
+    if isinstance(embed, Linear):
+        return len(embed.weight)
+    return channels * (2 * embed.radius(1)[0] + 1)
 
 
 def _window_kernel_lacks(

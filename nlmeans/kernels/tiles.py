@@ -12,6 +12,7 @@ from math import ceil, prod
 from typing import NamedTuple
 
 VECTOR_BYTES = 64
+NEIGHBOUR_ROWS = 256  # positions in a tile of the neighbours kernel
 ROWS = 4  # whose patch sums are computed together
 COLUMNS = 4  # whose weights are computed together
 SHIFTS = 3  # neighbours along y that share loads and sums
