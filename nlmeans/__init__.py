@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "gaussian",
         ],
         "plan": ["Plan"],
+        "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from nlmeans.pairwise import embedded_gaussian as embedded_gaussian
     from nlmeans.pairwise import gaussian as gaussian
     from nlmeans.plan import Plan as Plan
+    from nlmeans.points import denoise_points as denoise_points
+    from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
