@@ -13,6 +13,7 @@ from nlmeans.cli.compare import compare
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
 from nlmeans.cli.plan import plan
+from nlmeans.cli.points import points
 from nlmeans.cli.weights import weights
 
 import nlmeans
@@ -25,6 +26,7 @@ Examples:
   nlmeans denoise photo.jpg             writes photo_denoised.jpg
   nlmeans denoise scans/*.tif -O clean  writes into the folder clean
   nlmeans estimate photo.jpg            says how noisy it is
+  nlmeans points scan.ply               denoises a point cloud
 
 {exits.EXPLAINED}""",
 )
@@ -40,6 +42,7 @@ main.add_command(compare)
 main.add_command(denoise)
 main.add_command(estimate)
 main.add_command(plan)
+main.add_command(points)
 main.add_command(weights)
 
 

@@ -24,7 +24,8 @@ def test_every_option_in_the_readme_exists():
         for parameter in command.params
         for option in parameter.opts
     } | {"--help"}
-    shell = "\n".join(re.findall(r"nlmeans (?:compare|denoise|estimate|plan)[^\n`#]*", README))
+    names = "|".join(main.commands)
+    shell = "\n".join(re.findall(rf"nlmeans (?:{names})[^\n`#]*", README))
     used = set(re.findall(r"(?<=\s)--?[a-zA-Z][a-z-]*", shell))
     assert used
     assert used <= known

@@ -1,0 +1,180 @@
+"""nlmeans points: load a point cloud, denoise it, save."""
+
+import math
+import time
+from pathlib import Path
+
+import click
+from nlmeans.cli.denoise import SUFFIX, _progress, _targets
+from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.options import NumberType, inputs_argument, json_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nlmeans points scan.ply
+      estimate the noise, write scan_denoised.ply beside it
+  nlmeans points scan.xyz -o clean.xyz --sigma 0.002
+      the noise's standard deviation is known, in the file's unit
+  nlmeans points *.ply -O clean --strength 0.8 --threads 2
+      several files into a folder that is there, a little weaker"""
+)
+@inputs_argument()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    show_default="beside the input, with the suffix",
+    help="Write to this file, of the input's format. For a single input.",
+)
+@click.option(
+    "-O",
+    "--output-folder",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    show_default="beside the input",
+    help="Write into this folder, which has to be there, under the input's name.",
+)
+@click.option(
+    "--suffix",
+    default=None,
+    metavar="TEXT",
+    show_default=f"{SUFFIX}, none with -O",
+    help="Put this text between the input's name and its extension.",
+)
+@click.option(
+    "--sigma",
+    type=NumberType(0, math.inf, above=False),
+    default=None,
+    show_default="estimated",
+    help="Noise level, a number from 0: the standard deviation along each axis, in the file's "
+    "unit.",
+)
+@click.option(
+    "--strength",
+    type=NumberType(0, math.inf, above=True),
+    default=1.0,
+    show_default=True,
+    help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise.",
+)
+@click.option(
+    "--patch-neighbours",
+    type=click.IntRange(min=6),
+    default=None,
+    metavar="N",
+    show_default="30 to 128, from sigma",
+    help="Nearest points that make a patch, from 6.",
+)
+@click.option(
+    "--search-neighbours",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    show_default="150",
+    help="Nearest points whose patches are compared, from 1.",
+)
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    show_default="1, or 2 if very noisy",
+    help="How often, from 1.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="all cores",
+    help="Use at most this many threads, from 1; the result is the same for any number.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    default=False,
+    show_default="refuse",
+    help="Replace output files that are there.",
+)
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    default=False,
+    show_default="a line a file",
+    help="Print nothing but errors.",
+)
+@json_option
+def points(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    output_folder: Path | None,
+    suffix: str | None,
+    sigma: float | None,
+    strength: float,
+    patch_neighbours: int | None,
+    search_neighbours: int | None,
+    iterations: int | None,
+    threads: int | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Denoise point clouds of surfaces: .xyz, and .ply with the extra `points` installed.
+
+    Points move along the surface's normal; their order, faces, colours and all else that a file
+    holds stay. The input is never changed, an output appears whole or not at all, and after an
+    error the other files still get done.
+    """
+    targets = _targets(inputs, output, output_folder, suffix)
+
+    def work(path: Path) -> Report:
+        import numpy as np
+
+        from nlmeans.images import ImageReadError
+        from nlmeans.images.clouds import check_cloud_output, load_cloud, save_cloud
+        from nlmeans.points import denoise_points, estimate_points_sigma
+
+        target = targets[path]
+        try:
+            cloud = load_cloud(path)
+        except ModuleNotFoundError as error:
+            if error.name != "plyfile":
+                raise
+            message = (
+                f"{shown(path)}: reading PLY takes one more package: pip install 'nlmeans[points]'"
+            )
+            raise ImageReadError(message) from error
+        check_cloud_output(target, cloud, overwrite=overwrite, source=path)
+        start = time.perf_counter()
+        level = estimate_points_sigma(cloud.points, threads=threads) if sigma is None else sigma
+        with _progress(path, hidden=quiet or as_json) as progress:
+            moved = denoise_points(
+                cloud.points, level, patch_neighbours=patch_neighbours,
+                search_neighbours=search_neighbours, strength=strength, iterations=iterations,
+                threads=threads, progress=progress,
+            )  # fmt: skip
+        seconds = time.perf_counter() - start
+        save_cloud(target, cloud, moved, level, overwrite=overwrite)
+
+        steps = np.linalg.norm(moved.astype(np.float64) - cloud.points, axis=1)
+        step = float(np.sqrt(np.mean(steps**2)))
+        found = "estimated" if sigma is None else "given"
+        return Report(
+            text=f"{shown(path)} -> {shown(target)}: {len(moved)} points, sigma {level:.4g} "
+            f"({found}), moved by {step:.4g} (RMS) in {seconds:.2f} s",
+            record={
+                "output": str(target),
+                "points": len(moved),
+                "sigma": level,
+                "sigma_estimated": sigma is None,
+                "strength": strength,
+                "moved": step,
+                "seconds": seconds,
+            },
+        )
+
+    return each_file(inputs, work, as_json=as_json, quiet=quiet)
