@@ -19,6 +19,7 @@ def nl_means(
     patch_weighting: PatchWeighting = "uniform",
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
+    cut: float = 0.0,
 ) -> Operation:
     """Classical non-local means as an `Operation`.
 
@@ -39,6 +40,8 @@ def nl_means(
         The weight of a pixel for itself: 1, the largest of the others, or 0.
     border : {"inside", "mirror"}
         Candidates inside the image only, or mirrored at its border. Patches are always mirrored.
+    cut : float, 0 to 1
+        Weights below this are 0.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def nl_means(
     if h is None:
         h = PLAIN_H_OVER_SIGMA * sigma
     return Operation(
-        f=gaussian(h, sigma, patch_size, patch_weighting=patch_weighting, centre=centre),
+        f=gaussian(h, sigma, patch_size, patch_weighting=patch_weighting, centre=centre, cut=cut),
         g=Identity(),
         over=Window(search_size, border),
     )

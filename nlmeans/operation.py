@@ -71,10 +71,10 @@ class Operation:
                     "such as nlmeans.gaussian(h=10), nlmeans.Identity(), nlmeans.Window(21)"
                 )
                 raise TypeError(message)
-        if self.f.centre in ("max", "zero") and pool_of(self.over) is not None:
+        if (self.f.centre in ("max", "zero") or self.f.cut) and pool_of(self.over) is not None:
             message = (
-                f"centre is {self.f.centre!r}, but keys are sub-sampled and none is a position's "
-                "own; use centre 'one' or 'as computed'"
+                f"centre is {self.f.centre!r} and cut {self.f.cut:g}, but keys are sub-sampled and "
+                "none is a position's own; use centre 'one' or 'as computed', and no cut"
             )
             raise ParameterError(message)
 

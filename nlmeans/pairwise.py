@@ -58,6 +58,9 @@ class Pairwise:
         The weight a position gives to itself: f(x_i, x_i), 1, the largest of the others, 0.
     key_bias : embedding with one output, optional
         Added to the scaled score of every pair with this key.
+    cut : float, 0 to 1
+        Weights "exp" below this are 0, as several programs have it. Where all of a position's
+        others are, it keeps its value.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Pairwise:
     noise: float = 0.0
     centre: Centre = "as computed"
     key_bias: Embedding | None = None
+    cut: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, ("distance", "dot", "sum"))
@@ -85,6 +89,10 @@ class Pairwise:
                 f"normaliser is {self.normaliser!r} for weights of either sign; only 'count' "
                 "divides them"
             )
+            raise ParameterError(message)
+        check_number("cut", self.cut, low=0, high=1)
+        if self.cut and (self.score, self.weight, self.normaliser) != ("distance", "exp", "sum"):
+            message = f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"
             raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
             message = (
@@ -108,7 +116,8 @@ class Pairwise:
         if self.key_bias is not None:
             where += f", b = {self.key_bias}"
         centre = "" if self.centre == "as computed" else f", weight of the centre: {self.centre}"
-        return f"{self.name}: {f}, {where}{centre}"
+        cut = f", 0 below {self.cut:g}" if self.cut else ""
+        return f"{self.name}: {f}{cut}, {where}{centre}"
 
 
 def gaussian(
@@ -118,6 +127,7 @@ def gaussian(
     *,
     patch_weighting: PatchWeighting = "uniform",
     centre: Literal["one", "max", "zero"] = "one",
+    cut: float = 0.0,
 ) -> Pairwise:
     """exp(-max(MSD - 2 sigma^2, 0)/h^2), MSD the mean squared difference of two patches.
 
@@ -136,6 +146,8 @@ def gaussian(
         A position's own weight: 1, the largest of the others (Buades), or 0. A position with no
         other candidate keeps its value. With "max" and "zero", pixels unlike all others are
         summed patch by patch in float64, which is slow if h is far below the noise.
+    cut : float, 0 to 1
+        Weights below this are 0: those of unlike patches, which together blur.
 
     Raises
     ------
@@ -155,7 +167,7 @@ def gaussian(
     patches = Patches(patch_size, patch_weighting)
     return Pairwise(
         "gaussian", "distance", "exp", "sum", patches, patches,
-        scale=1 / h**2, noise=2 * sigma**2, centre=centre,
+        scale=1 / h**2, noise=2 * sigma**2, centre=centre, cut=cut,
     )  # fmt: skip
 
 

@@ -88,13 +88,18 @@ def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Pos
         scores[j] = score(f, of.queries[i], of.keys[k]) + float(of.bias[k])
     if f.centre in ("max", "zero"):
         del scores[i]
+        scores = _above_cut(f, scores)
         if not scores:
             return {i: 0.0}  # nobody to average with: the position keeps its value
         if f.centre == "max":
             scores[i] = max(scores.values())
     elif f.centre == "one" and pool_of(over) is None:  # else no key is i itself
         scores[i] = 0.0
-    return scores
+    return _above_cut(f, scores)
+
+
+def _above_cut(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:
+    return {j: s for j, s in scores.items() if math.exp(s) >= f.cut} if f.cut else scores
 
 
 def shares(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:

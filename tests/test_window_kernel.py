@@ -298,3 +298,17 @@ def test_exp2_is_accurate_and_exact_at_zero(dtype, bound):
     assert np.abs(powers(t) / exact - 1).max() < bound
     assert powers(np.zeros(1)).tolist() == [1.0]
     assert 0 < powers(np.array([-1e30]))[0] < 1e-37
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("centre", ["one", "max", "zero"])
+@pytest.mark.parametrize("border", ["inside", "mirror"])
+def test_weights_below_the_cut_are_zero(rng, dtype, centre, border):
+    x = rng.normal(size=(20, 17)).astype(dtype)
+    for cut in (0.3, 0.9):  # 0.9 leaves many positions without any other
+        op = nl_means(0.3, 0.7, 3, 5, centre=centre, border=border, cut=cut)
+        y = op(x)
+        np.testing.assert_allclose(y, by_reference(op, x), atol=2e-6)
+        whole = nl_means(0.3, 0.7, 3, 5, centre=centre, border=border)(x)
+        assert abs(y - whole).max() > 0.1
+    assert 0.3 < (y == x).mean() < 1

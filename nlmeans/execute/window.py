@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nlmeans.embed import Patches, mirror
 from nlmeans.execute.window_layout import along_axes, window_layout
 from nlmeans.kernels import driver, window
+from nlmeans.kernels.exp2 import LOWEST32, LOWEST64
 from nlmeans.progress import Progress, between
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run_window(
     taps_y, taps_x = (np.pad(t, 3) if not plain else t[:0] for t in taps[1:])
     elements = len(features.planes) * math.prod(2 * a.patch + 1 for a in axes)
     scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, elements)
-    scales = _scales(scale, bias, values.scale, features.scale, dtype)
+    scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
     integers = np.zeros((3, 20), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
         row[: len(numbers)] = numbers
@@ -73,7 +74,7 @@ def run_window(
         driver.run(
             isolated_kernel,
             (values.planes, values.offset, features.planes, features.scale, out, isolated, *maps,
-             integers, scale, bias, *taps),
+             integers, scale, bias, _lowest(op.f.cut), *taps),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
     if progress is not None and isolated.size:
@@ -111,12 +112,24 @@ def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> t
     return factor, factor * min(noise * scale * scale * elements, 2 * largest)
 
 
+def _lowest(cut: float) -> float:
+    """The exponent of the smallest weight that counts."""
+    return math.log2(cut) if cut else -math.inf
+
+
 def _scales(
-    scale: float, bias: float, image: float, guide: float, dtype: type[np.floating[Any]]
+    scale: float,
+    bias: float,
+    image: float,
+    guide: float,
+    lowest: float,
+    dtype: type[np.floating[Any]],
 ) -> "window.Scales":
     """The kernel's constants: finite in its float type, for its arithmetic knows no infinity."""
-    limit, smallest = (2.0**90, 2.0**-96) if dtype is np.float32 else (2.0**800, 2.0**-960)
+    single = dtype is np.float32
+    limit, smallest = (2.0**90, 2.0**-96) if single else (2.0**800, 2.0**-960)
+    lowest = max(lowest, LOWEST32 if single else LOWEST64)
     # Cut off far beyond where every possible D gives weight 0.
     cut = min(1.0, limit / scale) if scale > 0 else 1.0
-    numbers = (image, guide, scale * cut, bias * cut, -limit, smallest)
+    numbers = (image, guide, scale * cut, bias * cut, -limit, lowest, smallest)
     return window.Scales._make(dtype(number) for number in numbers)

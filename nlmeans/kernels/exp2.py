@@ -8,7 +8,7 @@ from typing import Any
 from numba import types
 from numba.extending import overload
 
-from nlmeans.kernels.lanes import larger, like, times_power_of_two
+from nlmeans.kernels.lanes import larger, like, times_power_of_two, zero_below
 
 # 2^f = 1 + f q(f) on [-1/2, 1/2], q interpolated at the Chebyshev nodes; relative error below
 # 2.1e-7 (float32) and 7e-16 (float64), and 2^0 is exactly 1.
@@ -30,12 +30,42 @@ def exp2(t: Any) -> Any:
     raise NotImplementedError  # for compiled code alone
 
 
+def exp2_above(t: Any, lowest: Any) -> Any:
+    """2^t of a vector t <= 0 where t is at least the number `lowest`, which is; elsewhere 0.
+
+    As fast as exp2: the choice takes the place of the limit.
+    """
+    raise NotImplementedError
+
+
 @overload(exp2, inline="always")
 def _exp2(t: Any) -> Any:
+    lowest = LOWEST32 if t.scalar == types.float32 else LOWEST64
+
+    def limited(t: Any) -> Any:
+        return _power(larger(t, like(t, lowest)))
+
+    return limited
+
+
+@overload(exp2_above, inline="always")
+def _exp2_above(t: Any, lowest: Any) -> Any:
+    def chosen(t: Any, lowest: Any) -> Any:
+        return zero_below(_power(t), t, like(t, lowest))
+
+    return chosen
+
+
+def _power(t: Any) -> Any:
+    """2^t, right from -126 or -1022 on."""
+    raise NotImplementedError
+
+
+@overload(_power, inline="always")
+def _polynomial(t: Any) -> Any:
     if t.scalar == types.float32:
 
         def exp2_float32(t: Any) -> Any:
-            t = larger(t, like(t, LOWEST32))
             rounded = t + like(t, ROUND32)
             f = t - (rounded - like(t, ROUND32))
             q = like(t, Q32[3]) + f * like(t, Q32[4])
@@ -47,7 +77,6 @@ def _exp2(t: Any) -> Any:
         return exp2_float32
 
     def exp2_float64(t: Any) -> Any:
-        t = larger(t, like(t, LOWEST64))
         rounded = t + like(t, ROUND64)
         f = t - (rounded - like(t, ROUND64))
         q = like(t, Q64[10]) + f * like(t, Q64[11])

@@ -30,7 +30,7 @@ def patch_distance(guide, scale, zs, ys, xs, a, b, taps_z, taps_y, taps_x):
 
 @compiled
 def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale, bias,
-                  taps_z, taps_y, taps_x):  # fmt: skip
+                  lowest, taps_z, taps_y, taps_x):  # fmt: skip
     """One pixel, all weights divided by the largest."""
     low_z, end_z = max(-g.search_z, g.first_z - z), min(g.search_z, g.end_z - 1 - z) + 1
     low_y, end_y = max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1
@@ -38,15 +38,16 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
     z, y, x = z + g.search_z, y + g.search_y, x + g.search_x  # in the index maps, with a halo
     exponents = np.empty((end_z - low_z) * (end_y - low_y) * (end_x - low_x))
     best = -(np.float64(2) ** 1000)
-    k = 0
+    k = found = 0
     for dz in range(low_z, end_z):
         for dy in range(low_y, end_y):
             for dx in range(low_x, end_x):
                 D = patch_distance(guide, guide_scale, zs, ys, xs, (z, y, x),
                                    (z + dz, y + dy, x + dx), taps_z, taps_y, taps_x)  # fmt: skip
                 exponents[k] = min(bias - D * scale, 0.0)
-                if dz != 0 or dy != 0 or dx != 0:
+                if (dz != 0 or dy != 0 or dx != 0) and exponents[k] >= lowest:
                     best = max(best, exponents[k])
+                    found += 1
                 k += 1
 
     sums = np.zeros(len(out))
@@ -55,10 +56,10 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
     for dz in range(low_z, end_z):
         for dy in range(low_y, end_y):
             for dx in range(low_x, end_x):
-                w = np.exp2(exponents[k] - best)
+                w = np.exp2(exponents[k] - best) if exponents[k] >= lowest else 0.0
                 k += 1
                 if dz == 0 and dy == 0 and dx == 0:  # without any candidate a pixel keeps its value
-                    w = 1.0 if g.centre == CENTRE_MAX or len(exponents) == 1 else 0.0
+                    w = 1.0 if g.centre == CENTRE_MAX or found == 0 else 0.0
                 total += w
                 i, j, m = zs[z + g.patch_z + dz], ys[y + g.patch_y + dy], xs[x + g.patch_x + dx]
                 for c in range(len(out)):
@@ -71,7 +72,7 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
 
 @compiled
 def isolated_kernel(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
-                 integers, scale, bias, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
+                 integers, scale, bias, lowest, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
     for row in range(worker, len(done), workers):
@@ -81,5 +82,5 @@ def isolated_kernel(worker, workers, image, offset, guide, guide_scale, out, iso
                 return
             if isolated[z, y, x]:
                 average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale,
-                              bias, taps_z, taps_y, taps_x)  # fmt: skip
+                              bias, lowest, taps_z, taps_y, taps_x)  # fmt: skip
         done[row] = 1

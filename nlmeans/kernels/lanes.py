@@ -171,6 +171,17 @@ larger = _choice("larger", ">")
 
 
 @intrinsic
+def zero_below(typing: Any, vector: Any, t: Any, limit: Any) -> Any:
+    """The vector where t is not below the limit, else 0."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kept = builder.fcmp_ordered(">=", values[1], values[2], flags=FASTMATH)
+        return builder.select(kept, values[0], ir.Constant(values[0].type, None))
+
+    return (vector(vector, t, limit), code) if vector == t == limit else None
+
+
+@intrinsic
 def times_power_of_two(typing: Any, vector: Any, bits: Any) -> Any:
     """The vector with the integers in the low bits of `bits` added to its exponents."""
     mantissa = {32: 23, 64: 52}[vector.scalar.bitwidth]

@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.exp2 import exp2_above
 from nlmeans.kernels.lanes import (
     FASTMATH,
     fill,
@@ -70,7 +70,8 @@ class Scales(NamedTuple):
     guide: Any
     scale: Any  # w = 2^min(bias - scale * D, 0) of a patch sum D
     bias: Any
-    masked: Any  # a bias that makes any weight negligible
+    masked: Any  # a bias that makes any weight 0
+    lowest: Any  # exponent: smaller weights are 0
     smallest: Any  # of the sums of weights that are exact: below, see kernels/isolated.py
 
 
@@ -249,10 +250,11 @@ def four_weighted_columns(M, row, start, mask, taps, side):
 
 
 @inlined
-def weights_of(d, scale, bias):
-    """2^min(bias - scale * d, 0) of four columns."""
+def weights_of(d, scales, bias):
+    """2^min(bias - scale * d, 0) of four columns, 0 where that is below 2^lowest."""
     bias = join(bias, bias)
-    return exp2(smaller(join(bias, bias) - d * like(d, scale), like(d, 0.0)))
+    t = smaller(join(bias, bias) - d * like(d, scales.scale), like(d, 0.0))
+    return exp2_above(t, scales.lowest)
 
 
 @inlined
@@ -313,7 +315,7 @@ def keep_largest(M, first, second, sums_y, weights):
 
 @compiled
 def put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales):
-    """The bias of each lane: where either end is no candidate the weight is to be negligible."""
+    """The bias of each lane: where either end is no candidate the weight is to be 0."""
     i = at.bias
     for r in range(ROWS):
         for s in range(SHIFTS):
@@ -379,7 +381,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                         else:
                             d = four_weighted_columns(M, v, start, mask, taps_x, side_x)
                         k = r * SHIFTS + s
-                        w = weights_of(d, scales.scale, load(M, at.bias + k * L, 1))
+                        w = weights_of(d, scales, load(M, at.bias + k * L, 1))
                         store(M, at.weights + k * COLUMNS * L, w)
                 for k in range(min(COLUMNS, end - x)):
                     w = at.weights + k * L
