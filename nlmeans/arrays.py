@@ -92,10 +92,15 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
-    """(C, *grid), contiguous, of the given float dtype; the array itself where it already is."""
+def as_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
+    """(C, *grid) of the given float dtype, in the array's memory where it has that dtype."""
     planes = array[None] if axis is None else np.moveaxis(array, axis, 0)
-    return np.ascontiguousarray(planes, dtype=dtype)
+    return planes.astype(dtype, copy=False)
+
+
+def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
+    """The same, contiguous; the array itself where it already is."""
+    return np.ascontiguousarray(as_planes(array, axis, dtype))
 
 
 def from_planes(planes: Array, axis: int | None) -> Array:

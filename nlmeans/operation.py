@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import (
+    as_planes,
     check_dtype,
     check_shape,
     checked_array,
@@ -15,7 +16,6 @@ from nlmeans.arrays import (
     from_planes,
     grid_shape,
     to_dtype,
-    to_planes,
     working_dtype,
 )
 from nlmeans.checks import ParameterError, check_threads
@@ -130,8 +130,8 @@ class Operation:
         if guide is not None:
             guide, guide_axis = _checked_guide(guide, axis, grid_shape(x.shape, axis))
             dtype = np.promote_types(dtype, working_dtype(guide.dtype))
-            features = to_planes(guide, guide_axis, dtype)
-        planes = to_planes(x, axis, dtype)
+            features = as_planes(guide, guide_axis, dtype)
+        planes = as_planes(x, axis, dtype)
         plan = self._plan(planes.shape, None if features is None else len(features), dtype)
         y = run(self, plan, planes, features, threads, progress)
         if axis is None and len(y) > 1:

@@ -121,6 +121,10 @@ class _Whole:
         """Parts that have nothing to do with each other, as indices into an array (*grid, C)."""
         yield (slice(None),) * len(grid)
 
+    def sizes(self, grid: tuple[int, ...]) -> list[int]:
+        """The number of positions of each part."""
+        return [prod(grid)]
+
     def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """How far outside the array positions can lie, per axis."""
         return (0,) * len(grid)
@@ -246,9 +250,17 @@ class Regions:
         """The keys in S(i), both within a region of this shape."""
         return Everywhere(self.keys).positions(i, grid)
 
+    def sizes(self, grid: tuple[int, ...]) -> list[int]:
+        """The number of positions of each part."""
+        return [prod(shape) for shape in self._shapes(grid)]
+
     def pairs(self, grid: tuple[int, ...]) -> int:
         over = Everywhere(self.keys)
-        return sum(over.pairs(np.empty(grid, np.bool_)[part].shape) for part in self.parts(grid))
+        return sum(over.pairs(shape) for shape in self._shapes(grid))
+
+    def _shapes(self, grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        whole = np.broadcast_to(np.False_, grid)
+        return (whole[part].shape for part in self.parts(grid))
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Regions) else NotImplemented

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.execute.linear import run_linear
+from nlmeans.execute.sorted import run_sorted
 from nlmeans.progress import Progress
 from nlmeans.reference import reference
 
@@ -28,7 +30,7 @@ def run(
     Parameters
     ----------
     op, plan
-    planes : array (C, *grid), float32 or float64
+    planes : array (C, *grid), float32 or float64, maybe a view of the user's
     guide : array (C', *grid) of the same dtype, optional
         What f looks at in place of the planes.
     threads, progress
@@ -38,6 +40,16 @@ def run(
     -------
     array (outputs of g, *grid)
     """
+    if plan.kernel == "linear":
+        return run_linear(op, planes, guide, progress)
+    if plan.kernel == "sorted":
+        return run_sorted(op, planes, guide, progress)
+    if plan.kernel == "stream":
+        from nlmeans.execute.stream import run_stream
+
+        return run_stream(op, planes, guide, threads, progress)
+    planes = np.ascontiguousarray(planes)
+    guide = None if guide is None else np.ascontiguousarray(guide)
     if plan.kernel == "window":
         from nlmeans.execute.window import run_window
 
