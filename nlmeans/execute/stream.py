@@ -72,6 +72,7 @@ class _Scores:
     bias: Array  # one a key
     scale: float
     noise: float
+    cut: float  # the smallest weight that counts
     distance: bool
     weight: int
     centre: int
@@ -106,7 +107,7 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
         largest += abs(scale) * math.sqrt(norms[0]) * math.sqrt(norms[1])
         in_range = abs(scale) < limit
     return _Scores(
-        queries, keys, row, bias, scale, noise, distance=f.score == "distance",
+        queries, keys, row, bias, scale, noise, f.cut, distance=f.score == "distance",
         weight=stream.EXP if f.weight == "exp" else stream.RELU,
         centre=stream.CENTRE_AS_COMPUTED if pooled else CENTRES[f.centre],
         exact=in_range and largest <= (LARGEST_EXPONENT if f.weight == "exp" else limit),
@@ -154,7 +155,8 @@ def _run(
     integers[0, :6] = stream.Traits._make(traits)
     integers[1] = blocks.lay_out(d, channels, dtype.itemsize)
     lowest = -(2.0**100) if dtype == np.float32 else -(2.0**1000)
-    scales = stream.Scales(scores.scale, scores.scale, scores.noise, lowest)
+    cut = math.log2(scores.cut) if scores.cut else lowest
+    scales = stream.Scales(scores.scale, scores.scale, scores.noise, lowest, cut)
     out = np.empty((max(channels, 1), count), dtype=dtype)
     arrays = (scores.queries, scores.keys, values, scores.row, scores.bias)
     driver.run(

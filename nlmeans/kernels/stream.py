@@ -28,7 +28,18 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.blocks import KEYS, ROWS, VECTORS, Buffers
 from nlmeans.kernels.exp2 import exp2
-from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, smaller, spread, store
+from nlmeans.kernels.lanes import (
+    FASTMATH,
+    fill,
+    lanes,
+    larger,
+    like,
+    load,
+    smaller,
+    spread,
+    store,
+    zero_below,
+)
 from nlmeans.kernels.rows import (
     add_numbers,
     add_products,
@@ -64,6 +75,7 @@ class Scales(NamedTuple):
     distance: Any  # of |q - k|^2
     noise: Any
     lowest: Any  # a score below all others
+    cut: Any  # distances' scores below this become the lowest
 
 
 def scores_of(count):
@@ -111,12 +123,12 @@ add_six_sums, add_one_sum = sums_of(ROWS), sums_of(1)
 @inlined
 def turn_into_scores(M, bias, j, n, at, scales, width):
     """Squared distances become scores."""
-    like_all = load(M, at.tops, VECTORS)
-    factor, noise = like(like_all, scales.distance), like(like_all, scales.noise)
-    zero = like(like_all, 0)
+    one = fill(M.dtype.type(1), VECTORS)
+    zero, factor, noise = like(one, 0), like(one, scales.distance), like(one, scales.noise)
+    lowest, cut = like(one, scales.lowest), like(one, scales.cut)
     for i in range(at.weights, at.weights + n * width, width):
-        s = smaller(noise - load(M, i, VECTORS) * factor, zero)
-        store(M, i, s + spread(bias, j, VECTORS))
+        s = smaller(noise - load(M, i, VECTORS) * factor, zero) + spread(bias, j, VECTORS)
+        store(M, i, s + (one - zero_below(one, s, cut)) * lowest)
         j += 1
 
 
@@ -147,7 +159,7 @@ def turn_into_weights(M, n, at, t, width):
 
 
 @compiled
-def write_mean(M, out, values, i, lane, keys, at, t, width):
+def write_mean(M, out, values, i, lane, keys, lowest, at, t, width):
     """One query's quotient of sums, with the weight of the centre."""
     kind = M.dtype.type
     top, total = M[at.tops + lane], M[at.totals + lane]
@@ -155,7 +167,7 @@ def write_mean(M, out, values, i, lane, keys, at, t, width):
         out[0, i] = top + np.log2(total) if t.weight == EXP else total
         return
     others, own = kind(1), kind(0)
-    if t.centre != CENTRE_AS_COMPUTED and keys == 1:
+    if t.centre != CENTRE_AS_COMPUTED and top <= lowest:  # nobody to average with
         others, own = kind(0), kind(1)
     elif t.centre == CENTRE_MAX:
         own = kind(1)
@@ -182,7 +194,8 @@ def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, ta
     """Every task whose number is `worker` modulo `workers`, in buffers allocated once."""
     t = Traits(*to_fixed_tuple(integers[0], 6))
     at = Buffers(*to_fixed_tuple(integers[1], 8))
-    scales = Scales(*to_fixed_tuple(floats, 4))
+    scales = Scales(*to_fixed_tuple(floats, 5))
+    kind = out.dtype.type
     L = lanes(out)
     width = VECTORS * L
     buffer = np.zeros(at.end + L, out.dtype)
@@ -221,5 +234,6 @@ def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, ta
             for c in range(whole, t.channels):
                 add_one_sum(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
         for lane in range(end - first):
-            write_mean(M, out, values, first + lane, lane, end_key - first_key, at, t, width)
+            write_mean(M, out, values, first + lane, lane, end_key - first_key,
+                       scales.lowest * kind(0.5), at, t, width)  # fmt: skip
         done[task] = 1
