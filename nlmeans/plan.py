@@ -118,7 +118,7 @@ def make_plan(
         sizes = over.sizes(grid)
         tiles = sum(ceil(n / tile[0]) for n in sizes)
         memory += lay_out(d, values, dtype.itemsize).end * dtype.itemsize
-    elif isinstance(over, Neighbours):
+    elif isinstance(over, Neighbours) and not f.cut:
         kernel = "neighbours"
         reason = "lists of neighbours: one pass over each, for any f and g"
         passes = 2 if f.normaliser == "query sum" else 1
