@@ -1,0 +1,357 @@
+"""The neighbourhood kernel: any f over a search window: attention to what lies around.
+
+    y_i = 1/C(x) * sum over j in the window of f(q_i, k_j) v_j
+
+* A vector holds 16 neighbouring queries along x. Four such vectors, below one another, meet six
+  keys at a time (products.py), so that each key is loaded once for four multiplications.
+* Keys, biases and values of one row lie together, a number c of all positions after the other, so
+  that what 64 queries need of a row fits the first-level cache.
+* For exp a running maximum a query: whatever was summed shrinks where the maximum grows, which is
+  exact for any scores. Weights are 2^t, log2(e) being part of the query's factor.
+* Beyond the array keys and values are 0 and the bias says that they weigh nothing: along x nothing
+  is asked twice.
+
+Each block of 64 queries is worked off by one thread in one order: the result has the same bits for
+any number of threads.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
+from nlmeans.kernels.products import ROWS, SHIFTS, add_values, put_scores
+
+compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
+inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
+
+WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
+# C: the sum of f; the number of keys; 1; or, in place of y, the sum of f is the result, for exp as
+# the logarithm to base 2.
+BY_SUM, BY_COUNT, BY_ONE, THE_SUM = 0, 1, 2, 3
+CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
+
+MOST_KEYS = 48  # whose weights are computed together, a multiple of SHIFTS
+BLOCKS = 8  # vectors of queries along x in a tile
+CHANNELS = 6  # of the values that share the loads of weights
+
+
+class Sizes(NamedTuple):
+    """Positions of queries and keys, the window, and codes."""
+
+    d: int
+    channels: int
+    depth: int  # of the queries
+    height: int
+    width: int
+    keys_z: int
+    keys_y: int
+    keys_x: int
+    first_z: int  # the window's first key less the query
+    first_y: int
+    first_x: int
+    side_z: int
+    side_y: int
+    side_x: int
+    left: int  # columns before the first key
+    step: int  # columns of a row
+    distance: int  # whether it is the score
+    weight: int
+    normaliser: int
+    centre: int
+
+
+class Numbers(NamedTuple):
+    """In the kernel's float type."""
+
+    query: Any  # factors of what is given
+    key: Any
+    bias: Any
+    factor: Any  # score = min(noise - factor * distance, 0)
+    noise: Any
+    masked: Any  # a score that makes any weight negligible; 0 for weight "identity"
+    unset: Any  # above it, and below any other: the maximum of no scores
+
+
+class Scratch(NamedTuple):
+    """Where things lie in a thread's memory, counted in floats."""
+
+    queries: int
+    own: int  # added to all scores of a query
+    weights: int
+    top: int
+    total: int
+    shrink: int
+    sums: int
+    end: int
+
+
+@inlined
+def scratch(s, lanes_):
+    row = ROWS * lanes_
+    own = s.d * row
+    weights = own + row
+    top = weights + (MOST_KEYS + SHIFTS) * row
+    sums = top + 3 * row
+    return Scratch(
+        0, own, weights, top, top + row, top + 2 * row, sums, sums + s.channels * row
+    )  # fmt: skip
+
+
+@compiled
+def lay_out_row(R, row, keys, bias, values, strides, s, n):
+    """One row: bias, keys and values of all its positions, with nothing beyond the ends."""
+    z, y = row // s.keys_y, row % s.keys_y
+    end = s.left + s.keys_x
+    to = row * (1 + s.d + s.channels) * s.step
+    for c in range(1 + s.d + s.channels):
+        if c == 0:
+            source, k, plane, factor, beyond = bias, 1, 0, n.bias, n.masked
+        elif c <= s.d:
+            source, k, plane, factor, beyond = keys, 2, c - 1, n.key, n.key - n.key
+        else:
+            k, plane = 3, c - 1 - s.d
+            source, factor, beyond = values, R.dtype.type(1), n.key - n.key
+        i = plane * strides[k, 0] + z * strides[k, 1] + y * strides[k, 2]
+        for x in range(s.left):
+            R[to + x] = beyond
+        for x in range(s.left, end):
+            R[to + x] = source[i] * factor
+            i += strides[k, 3]
+        for x in range(end, s.step):
+            R[to + x] = beyond
+        to += s.step
+
+
+@compiled
+def load_queries(M, at, queries, own, strides, s, n, z, y, x):
+    """Four vectors of queries; those beyond the array are the last ones again."""
+    L = lanes(M)
+    for r in range(ROWS):
+        for lane in range(L):
+            row, column = min(y + r, s.height - 1), min(x + lane, s.width - 1)
+            i = z * strides[0, 1] + row * strides[0, 2] + column * strides[0, 3]
+            to = at.queries + r * L + lane
+            for _ in range(s.d):
+                M[to] = queries[i] * n.query
+                to += ROWS * L
+                i += strides[0, 0]
+            i = z * strides[4, 1] + row * strides[4, 2] + column * strides[4, 3]
+            M[at.own + r * L + lane] = own[i]
+
+
+@compiled
+def mask(M, at, keys, first, end, row, masked):
+    """Keys that a row of queries does not see."""
+    L = lanes(M)
+    nothing = fill(masked, 1)
+    for k in range(keys):
+        if not first <= k < end:
+            store(M, at.weights + (k * ROWS + row) * L, nothing)
+
+
+@compiled
+def weigh(M, at, keys, s):
+    """Put weights in place of scores, and add them up."""
+    L = lanes(M)
+    step = ROWS * L
+    end = at.weights + keys * step
+    if s.weight == WEIGHT_EXP:
+        before = load(M, at.top, ROWS)
+        top = before
+        for i in range(at.weights, end, step):
+            top = larger(top, load(M, i, ROWS))
+        shrink = exp2(before - top)
+        total = load(M, at.total, ROWS) * shrink
+        for i in range(at.weights, end, step):
+            w = exp2(load(M, i, ROWS) - top)
+            store(M, i, w)
+            total = total + w
+        store(M, at.top, top)
+        store(M, at.shrink, shrink)
+        store(M, at.total, total)
+    elif s.weight == WEIGHT_RELU:
+        own, total = load(M, at.own, ROWS), load(M, at.total, ROWS)
+        for i in range(at.weights, end, step):
+            w = larger(load(M, i, ROWS) + own, like(own, 0.0))
+            store(M, i, w)
+            total = total + w
+        store(M, at.total, total)
+
+
+@compiled
+def add_rows(M, R, places, at, keys, s, row, two):
+    """Add the weighted values of all channels: of rows row and row + 1, or of all four."""
+    L = lanes(M)
+    to, shrink, weights = at.sums + row * L, at.shrink + row * L, at.weights + row * L
+    begin = (1 + s.d) * s.step
+    c = 0
+    while c < s.channels:
+        here, source = to + c * ROWS * L, begin + c * s.step
+        left = s.channels - c
+        if two:
+            if left >= CHANNELS:
+                add_values(M, here, shrink, weights, keys, R, places, source, s.step, 2, CHANNELS)
+            else:
+                add_values(M, here, shrink, weights, keys, R, places, source, s.step, 2, 1)
+        elif left >= CHANNELS:
+            add_values(M, here, shrink, weights, keys, R, places, source, s.step, ROWS, CHANNELS)
+        elif left >= 2:
+            add_values(M, here, shrink, weights, keys, R, places, source, s.step, ROWS, 2)
+        else:
+            add_values(M, here, shrink, weights, keys, R, places, source, s.step, ROWS, 1)
+        c += CHANNELS if left >= CHANNELS else (2 if left >= 2 and not two else 1)
+
+
+@compiled
+def score_rows(M, R, places, at, keys, s, n, row, two):
+    L = lanes(M)
+    queries = at.queries + row * L
+    for k in range(0, keys, SHIFTS):
+        to = at.weights + (k * ROWS + row) * L
+        if s.distance != 0:
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, ROWS, 1)
+        elif two:
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, 2, 0)
+        else:
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, ROWS, 0)
+
+
+@compiled
+def add_keys(M, R, places, at, s, n, z, y, x, key_z, y0, y1, x0, x1):
+    """Add keys of rows y0 to y1 and shifts x0 to x1 to what four vectors of queries sum up."""
+    L = lanes(M)
+    wide = x1 - x0
+    keys = (y1 - y0) * wide
+    block = (1 + s.d + s.channels) * s.step
+    for k in range(keys + SHIFTS):  # the last ones fill up a group
+        j = min(k, keys - 1)
+        row = key_z * s.keys_y + y0 + j // wide
+        places[k] = row * block + s.left + x + s.first_x + x0 + j % wide
+    rows = min(ROWS, s.height - y)
+    first_r = max(0, y0 - (y + s.first_y + s.side_y - 1))
+    last_r = min(rows - 1, y1 - 1 - (y + s.first_y))
+    two = (last_r < 2 or first_r >= 2) and s.distance == 0
+    row = 2 if first_r >= 2 and two else 0
+    score_rows(M, R, places, at, keys, s, n, row, two)
+    for r in range(ROWS):
+        first = max(0, y + r + s.first_y - y0) * wide
+        end = min(y1 - y0, y + r + s.first_y + s.side_y - y0) * wide if r < rows else 0
+        if first > 0 or end < keys:
+            mask(M, at, keys, first, end, r, n.masked)
+        if s.centre != CENTRE_AS_COMPUTED and key_z == z + s.first_z + s.side_z // 2:
+            k_y, k_x = y + r + s.first_y + s.side_y // 2, s.side_x // 2
+            if y0 <= k_y < y1 and x0 <= k_x < x1:
+                own = n.masked if s.centre != CENTRE_ONE else n.masked - n.masked
+                k = (k_y - y0) * wide + k_x - x0
+                store(M, at.weights + (k * ROWS + r) * L, fill(own, 1))
+    weigh(M, at, keys, s)
+    add_rows(M, R, places, at, keys, s, row, two)
+
+
+@compiled
+def write_block(out, M, R, at, s, z, y, x):
+    L = lanes(M)
+    block = (1 + s.d + s.channels) * s.step
+    count_z = min(z + s.first_z + s.side_z, s.keys_z) - max(z + s.first_z, 0)
+    for r in range(min(ROWS, s.height - y)):
+        i_y = y + r
+        count_y = min(i_y + s.first_y + s.side_y, s.keys_y) - max(i_y + s.first_y, 0)
+        row = (z + s.first_z + s.side_z // 2) * s.keys_y + i_y + s.first_y + s.side_y // 2
+        own = row * block + (1 + s.d) * s.step + s.left + x + s.first_x + s.side_x // 2
+        for lane in range(min(L, s.width - x)):
+            i_x = x + lane
+            k = r * L + lane
+            top, total = np.float64(M[at.top + k]), np.float64(M[at.total + k])
+            if s.normaliser == THE_SUM:
+                is_exp = s.weight == WEIGHT_EXP
+                out[0, z, i_y, i_x] = top + np.log2(total) if is_exp else total
+                continue
+            alone, factor = 0.0, 1.0
+            if s.centre == CENTRE_MAX or (s.centre == CENTRE_ZERO and total < 0.5):
+                alone = 1.0
+            if s.normaliser == BY_SUM:
+                factor = 1 / (total + alone) if total + alone > 0 else 0.0
+            elif s.weight == WEIGHT_EXP:
+                factor = 2.0**top
+            if s.normaliser == BY_COUNT:
+                count_x = min(i_x + s.first_x + s.side_x, s.keys_x) - max(i_x + s.first_x, 0)
+                factor /= count_z * count_y * count_x
+            for c in range(s.channels):
+                v = np.float64(M[at.sums + c * ROWS * L + k])
+                if alone != 0:
+                    v += R[own + c * s.step + lane]
+                out[c, z, i_y, i_x] = v * factor
+
+
+@compiled
+def filter_tiles(worker, workers, queries, own, strides, R, out, integers, floats, done, cancel):
+    """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
+    s = Sizes(*to_fixed_tuple(integers, 20))
+    n = Numbers(*to_fixed_tuple(floats, 7))
+    L = lanes(out)
+    at = scratch(s, L)
+    buffer = np.empty(at.end + L, out.dtype)
+    M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
+    places = np.empty(MOST_KEYS + SHIFTS, np.intp)
+    across_x = -(-s.width // (BLOCKS * L))
+    across_y = -(-s.height // ROWS)
+    zero, one, unset = fill(n.key - n.key, ROWS), fill(out.dtype.type(1), ROWS), fill(n.unset, ROWS)
+    for tile in range(worker, len(done), workers):
+        z, y = tile // (across_x * across_y), tile // across_x % across_y * ROWS
+        low = tile % across_x * BLOCKS * L
+        for x in range(low, min(low + BLOCKS * L, s.width), L):
+            load_queries(M, at, queries, own, strides, s, n, z, y, x)
+            for i in range(at.total, at.end, ROWS * L):
+                store(M, i, zero)
+            store(M, at.top, unset)
+            store(M, at.shrink, one)
+            x0 = max(0, -(min(x + L, s.width) - 1 + s.first_x))
+            end_x = min(s.side_x, s.keys_x - x - s.first_x)
+            end_y = min(min(y + ROWS, s.height) - 1 + s.first_y + s.side_y, s.keys_y)
+            group = max(1, MOST_KEYS // (end_x - x0))
+            end_z = min(z + s.first_z + s.side_z, s.keys_z)
+            for key_z in range(max(z + s.first_z, 0), end_z):
+                for key_y in range(max(y + s.first_y, 0), end_y, group):
+                    for k in range(x0, end_x, MOST_KEYS):
+                        if cancel[0] != 0:
+                            return
+                        add_keys(M, R, places, at, s, n, z, y, x, key_z, key_y,
+                                 min(key_y + group, end_y), k,
+                                 min(k + MOST_KEYS, end_x))  # fmt: skip
+            write_block(out, M, R, at, s, z, y, x)
+        done[tile] = 1
+
+
+@compiled
+def lay_out(worker, workers, keys, bias, values, strides, R, integers, floats, cancel):
+    s = Sizes(*to_fixed_tuple(integers, 20))
+    n = Numbers(*to_fixed_tuple(floats, 7))
+    for row in range(worker, s.keys_z * s.keys_y, workers):
+        if cancel[0] != 0:
+            return
+        lay_out_row(R, row, keys, bias, values, strides, s, n)
+
+
+# Two functions of two names, as in window.py.
+@njit(parallel=True, nogil=True)
+def neighbourhood_parallel(workers, queries, own, keys, bias, values, strides, R, out, integers,
+                           floats, done, cancel):  # fmt: skip
+    for worker in prange(workers):
+        lay_out(np.int64(worker), workers, keys, bias, values, strides, R, integers, floats, cancel)
+    for worker in prange(workers):
+        filter_tiles(np.int64(worker), workers, queries, own, strides, R, out, integers, floats,
+                     done, cancel)  # fmt: skip
+
+
+@njit(nogil=True)
+def neighbourhood_serial(workers, queries, own, keys, bias, values, strides, R, out, integers,
+                         floats, done, cancel):  # fmt: skip
+    for worker in range(workers):
+        lay_out(worker, workers, keys, bias, values, strides, R, integers, floats, cancel)
+    for worker in range(workers):
+        filter_tiles(worker, workers, queries, own, strides, R, out, integers, floats, done,
+                     cancel)  # fmt: skip

@@ -1,0 +1,211 @@
+"""The two inner loops of attention over a window, written for registers.
+
+Both keep ROWS x SHIFTS, or ROWS x channels, sums in registers: of ten vectors loaded each takes part
+in four or six multiplications. As loops that LLVM has to unroll, or as Numba tuples, they would not
+stay there.
+
+Keys of 16 neighbouring queries are 16 neighbouring numbers anywhere in memory: of all loads half
+cross the ends of cache lines, which costs a second cycle each, and less than the multiplications.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES
+
+ROWS = 4  # of queries, below one another, that share the loads of keys
+SHIFTS = 6  # keys that share the loads of queries
+
+Pointer = Any
+
+
+class _Memory:
+    """Vectors of an array's dtype at its elements."""
+
+    def __init__(self, context: Any, builder: Any, array: Any, value: Any) -> None:
+        self._builder = builder
+        self._data = cgutils.create_struct_proxy(array)(context, builder, value=value).data
+        scalar = context.get_value_type(array.dtype)
+        self.lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
+        self._itemsize = array.dtype.bitwidth // 8
+        self.vector = ir.VectorType(scalar, self.lanes)
+
+    def at(self, index: Any) -> Pointer:
+        return self._builder.gep(self._data, [index])
+
+    def load(self, pointer: Pointer, offset: Any, *, aligned: bool) -> Any:
+        return self._builder.load(
+            self._vector_at(pointer, offset), align=VECTOR_BYTES if aligned else self._itemsize
+        )
+
+    def store(self, pointer: Pointer, offset: Any, vector: Any) -> None:
+        self._builder.store(vector, self._vector_at(pointer, offset), align=VECTOR_BYTES)
+
+    def _vector_at(self, pointer: Pointer, offset: Any) -> Pointer:
+        address = self._builder.gep(pointer, [offset])
+        return self._builder.bitcast(address, self.vector.as_pointer())
+
+
+def _whole(number: int) -> Any:
+    return ir.Constant(ir.IntType(64), number)
+
+
+def _loop(builder: Any, count: Any, sums: list[Any], step: Any) -> list[Any]:
+    """The sums after step(number, sums) for number from 0; count is at least 1."""
+    before = builder.block
+    body = builder.append_basic_block("sum")
+    after = builder.append_basic_block("summed")
+    builder.branch(body)
+    builder.position_at_end(body)
+    number = builder.phi(count.type)
+    number.add_incoming(_whole(0), before)
+    kept = [builder.phi(s.type) for s in sums]
+    for phi, s in zip(kept, sums, strict=True):
+        phi.add_incoming(s, before)
+    results = step(number, kept)
+    following = builder.add(number, _whole(1))
+    number.add_incoming(following, body)
+    for phi, s in zip(kept, results, strict=True):
+        phi.add_incoming(s, body)
+    builder.cbranch(builder.icmp_signed("<", following, count), body, after)
+    builder.position_at_end(after)
+    return results
+
+
+def _spread(builder: Any, vector: Any, number: Any) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+    return builder.shuffle_vector(first, undefined, zeros)
+
+
+@intrinsic(prefer_literal=True)
+def put_scores(
+    typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
+    factor: Any, noise: Any, rows: Any, distance: Any,
+) -> Any:  # fmt: skip
+    """Scores of `rows` vectors of queries with SHIFTS keys each.
+
+    M[to + (k ROWS + r) lanes] = b + sum over c of q[c, r] k[c], for shift k and row r; or, with
+    `distance`, b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
+    Queries lie at M[queries + (c ROWS + r) lanes]; the bias b and then, each `step` further on, a
+    key's numbers from R[places[first + k]] on.
+    """
+    scalar = M.dtype
+    several, squared = rows.literal_value, distance.literal_value
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        put, keys = (
+            _Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 3))
+        )
+        lanes = put.lanes
+        list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[4]).data
+        begins = [
+            keys.at(builder.load(builder.gep(list_, [builder.add(values[5], _whole(k))])))
+            for k in range(SHIFTS)
+        ]
+        query, target = put.at(values[2]), put.at(values[1])
+        biases = [keys.load(begin, _whole(0), aligned=False) for begin in begins]
+        zero = ir.Constant(put.vector, None)
+        sums = [zero if squared else bias for bias in biases for _ in range(several)]
+
+        def multiply(number: Any, sums: list[Any]) -> list[Any]:
+            here = builder.mul(number, _whole(ROWS * lanes))
+            there = builder.mul(builder.add(number, _whole(1)), values[6])
+            q = [
+                put.load(query, builder.add(here, _whole(r * lanes)), aligned=True)
+                for r in range(several)
+            ]
+            results = []
+            for k, begin in enumerate(begins):
+                key = keys.load(begin, there, aligned=False)
+                for r in range(several):
+                    a, b = q[r], key
+                    if squared:
+                        a = b = builder.fsub(a, b, flags=FASTMATH)
+                    product = builder.fmul(a, b, flags=FASTMATH)
+                    results.append(builder.fadd(sums[k * several + r], product, flags=FASTMATH))
+            return results
+
+        sums = _loop(builder, values[7], sums, multiply)
+        for k in range(SHIFTS):
+            for r in range(several):
+                s = sums[k * several + r]
+                if squared:
+                    by, most = (_spread(builder, put.vector, values[n]) for n in (8, 9))
+                    s = builder.fsub(most, builder.fmul(s, by, flags=FASTMATH), flags=FASTMATH)
+                    below = builder.fcmp_ordered("<", s, zero, flags=FASTMATH)
+                    s = builder.fadd(builder.select(below, s, zero), biases[k], flags=FASTMATH)
+                put.store(target, _whole((k * ROWS + r) * lanes), s)
+        return context.get_dummy_value()
+
+    whole = types.intp
+    return types.void(
+        M, whole, whole, R, places, whole, whole, whole, scalar, scalar, rows, distance
+    ), code
+
+
+@intrinsic(prefer_literal=True)
+def add_values(
+    typing: Any, M: Any, sums: Any, shrink: Any, weights: Any, count: Any, R: Any, places: Any,
+    values_at: Any, step: Any, rows: Any, channels: Any,
+) -> Any:  # fmt: skip
+    """Weighted sums of the values of `count` keys in `rows` vectors, for so many channels.
+
+    sums[c, r] = shrink[r] sums[c, r] + sum over k of w[k, r] v[k, c], with sums at
+    M[sums + (c ROWS + r) lanes], shrink at M[shrink + r lanes], w at M[weights + (k ROWS + r) lanes]
+    and v at R[places[k] + values_at + c step].
+    """
+    several, wide = rows.literal_value, channels.literal_value
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        put, keys = (
+            _Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 5))
+        )
+        lanes = put.lanes
+        target, weight = put.at(values[1]), put.at(values[3])
+        list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[6]).data
+        begins = [
+            keys.at(builder.add(values[7], builder.mul(values[8], _whole(c)))) for c in range(wide)
+        ]
+        shrunk = [
+            put.load(put.at(values[2]), _whole(r * lanes), aligned=True) for r in range(several)
+        ]
+        before = [
+            builder.fmul(
+                put.load(target, _whole((c * ROWS + r) * lanes), aligned=True), shrunk[r],
+                flags=FASTMATH,
+            )
+            for c in range(wide)
+            for r in range(several)
+        ]  # fmt: skip
+
+        def multiply(number: Any, sums: list[Any]) -> list[Any]:
+            here = builder.mul(number, _whole(ROWS * lanes))
+            place = builder.load(builder.gep(list_, [number]))
+            w = [
+                put.load(weight, builder.add(here, _whole(r * lanes)), aligned=True)
+                for r in range(several)
+            ]
+            results = []
+            for c, begin in enumerate(begins):
+                v = keys.load(begin, place, aligned=False)
+                for r in range(several):
+                    product = builder.fmul(w[r], v, flags=FASTMATH)
+                    results.append(builder.fadd(sums[c * several + r], product, flags=FASTMATH))
+            return results
+
+        after = _loop(builder, values[4], before, multiply)
+        for c in range(wide):
+            for r in range(several):
+                put.store(target, _whole((c * ROWS + r) * lanes), after[c * several + r])
+        return context.get_dummy_value()
+
+    whole = types.intp
+    return types.void(
+        M, whole, whole, whole, whole, R, places, whole, whole, rows, channels
+    ), code
