@@ -23,7 +23,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
-from nlmeans.kernels.products import ROWS, SHIFTS, add_values, put_scores
+from nlmeans.kernels.products import ROWS, SHIFTS, add_values, gather, put, put_scores
 
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
 inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
@@ -102,43 +102,67 @@ def scratch(s, lanes_):
 
 
 @compiled
+def put_ends(R, to, beyond, s):
+    """What lies before and behind the positions of a row."""
+    for x in range(to, to + s.left):
+        R[x] = beyond
+    for x in range(to + s.left + s.keys_x, to + s.step):
+        R[x] = beyond
+
+
+@compiled
+def put_rows(R, to, several, source, start, strides, factor, s):
+    """So many numbers of every position of a row, each number of all positions in a row of R."""
+    L = lanes(R)
+    plane, next_ = strides[0], strides[3]
+    for c in range(several):
+        put_ends(R, to + c * s.step, factor - factor, s)
+    to += s.left
+    whole = s.keys_x // L * L
+    for x in range(0, whole, L):
+        i = start + x * next_
+        for c in range(several):
+            v = gather(source, i + c * plane, next_)
+            put(R, to + c * s.step + x, v * like(v, factor))
+    for c in range(several):
+        for x in range(whole, s.keys_x):
+            R[to + c * s.step + x] = source[start + c * plane + x * next_] * factor
+
+
+@compiled
 def lay_out_row(R, row, keys, bias, values, strides, s, n):
-    """One row: bias, keys and values of all its positions, with nothing beyond the ends."""
+    """Bias, keys and values of one row."""
     z, y = row // s.keys_y, row % s.keys_y
-    end = s.left + s.keys_x
     to = row * (1 + s.d + s.channels) * s.step
-    for c in range(1 + s.d + s.channels):
-        if c == 0:
-            source, k, plane, factor, beyond = bias, 1, 0, n.bias, n.masked
-        elif c <= s.d:
-            source, k, plane, factor, beyond = keys, 2, c - 1, n.key, n.key - n.key
-        else:
-            k, plane = 3, c - 1 - s.d
-            source, factor, beyond = values, R.dtype.type(1), n.key - n.key
-        i = plane * strides[k, 0] + z * strides[k, 1] + y * strides[k, 2]
-        for x in range(s.left):
-            R[to + x] = beyond
-        for x in range(s.left, end):
-            R[to + x] = source[i] * factor
-            i += strides[k, 3]
-        for x in range(end, s.step):
-            R[to + x] = beyond
-        to += s.step
+    i = z * strides[1, 1] + y * strides[1, 2]
+    put_rows(R, to, 1, bias, i, strides[1], n.bias, s)
+    put_ends(R, to, n.masked, s)
+    i = z * strides[2, 1] + y * strides[2, 2]
+    put_rows(R, to + s.step, s.d, keys, i, strides[2], n.key, s)
+    i = z * strides[3, 1] + y * strides[3, 2]
+    put_rows(R, to + (1 + s.d) * s.step, s.channels, values, i, strides[3], R.dtype.type(1), s)
 
 
 @compiled
 def load_queries(M, at, queries, own, strides, s, n, z, y, x):
     """Four vectors of queries; those beyond the array are the last ones again."""
     L = lanes(M)
+    plane, next_ = strides[0, 0], strides[0, 3]
     for r in range(ROWS):
+        row = min(y + r, s.height - 1)
+        i = z * strides[0, 1] + row * strides[0, 2] + x * next_
+        to = at.queries + r * L
+        if x + L <= s.width:
+            for c in range(s.d):
+                v = gather(queries, i + c * plane, next_)
+                store(M, to + c * ROWS * L, v * like(v, n.query))
+        else:
+            for c in range(s.d):
+                for lane in range(L):
+                    k = i + c * plane + min(lane, s.width - 1 - x) * next_
+                    M[to + c * ROWS * L + lane] = queries[k] * n.query
         for lane in range(L):
-            row, column = min(y + r, s.height - 1), min(x + lane, s.width - 1)
-            i = z * strides[0, 1] + row * strides[0, 2] + column * strides[0, 3]
-            to = at.queries + r * L + lane
-            for _ in range(s.d):
-                M[to] = queries[i] * n.query
-                to += ROWS * L
-                i += strides[0, 0]
+            column = min(x + lane, s.width - 1)
             i = z * strides[4, 1] + row * strides[4, 2] + column * strides[4, 3]
             M[at.own + r * L + lane] = own[i]
 
@@ -227,10 +251,14 @@ def add_keys(M, R, places, at, s, n, z, y, x, key_z, y0, y1, x0, x1):
     wide = x1 - x0
     keys = (y1 - y0) * wide
     block = (1 + s.d + s.channels) * s.step
-    for k in range(keys + SHIFTS):  # the last ones fill up a group
-        j = min(k, keys - 1)
-        row = key_z * s.keys_y + y0 + j // wide
-        places[k] = row * block + s.left + x + s.first_x + x0 + j % wide
+    k = 0
+    for row in range(key_z * s.keys_y + y0, key_z * s.keys_y + y1):
+        here = row * block + s.left + x + s.first_x
+        for i in range(here + x0, here + x1):
+            places[k] = i
+            k += 1
+    for more in range(SHIFTS):  # fill up a group
+        places[keys + more] = places[keys - 1]
     rows = min(ROWS, s.height - y)
     first_r = max(0, y0 - (y + s.first_y + s.side_y - 1))
     last_r = min(rows - 1, y1 - 1 - (y + s.first_y))
@@ -254,37 +282,47 @@ def add_keys(M, R, places, at, s, n, z, y, x, key_z, y0, y1, x0, x1):
 
 @compiled
 def write_block(out, M, R, at, s, z, y, x):
+    """The quotients of four vectors of queries, or what stands in their place."""
     L = lanes(M)
     block = (1 + s.d + s.channels) * s.step
     count_z = min(z + s.first_z + s.side_z, s.keys_z) - max(z + s.first_z, 0)
+    width = min(L, s.width - x)
     for r in range(min(ROWS, s.height - y)):
         i_y = y + r
         count_y = min(i_y + s.first_y + s.side_y, s.keys_y) - max(i_y + s.first_y, 0)
         row = (z + s.first_z + s.side_z // 2) * s.keys_y + i_y + s.first_y + s.side_y // 2
         own = row * block + (1 + s.d) * s.step + s.left + x + s.first_x + s.side_x // 2
-        for lane in range(min(L, s.width - x)):
-            i_x = x + lane
+        for lane in range(width):
             k = r * L + lane
             top, total = np.float64(M[at.top + k]), np.float64(M[at.total + k])
             if s.normaliser == THE_SUM:
                 is_exp = s.weight == WEIGHT_EXP
-                out[0, z, i_y, i_x] = top + np.log2(total) if is_exp else total
+                out[(z * s.height + i_y) * s.width + x + lane] = top + np.log2(total) if is_exp else total
                 continue
-            alone, factor = 0.0, 1.0
+            factor = 1.0
             if s.centre == CENTRE_MAX or (s.centre == CENTRE_ZERO and total < 0.5):
-                alone = 1.0
+                total += 1.0
+                for c in range(s.channels):
+                    M[at.sums + c * ROWS * L + k] += R[own + c * s.step + lane]
             if s.normaliser == BY_SUM:
-                factor = 1 / (total + alone) if total + alone > 0 else 0.0
+                factor = 1 / total if total > 0 else 0.0
             elif s.weight == WEIGHT_EXP:
                 factor = 2.0**top
             if s.normaliser == BY_COUNT:
+                i_x = x + lane
                 count_x = min(i_x + s.first_x + s.side_x, s.keys_x) - max(i_x + s.first_x, 0)
                 factor /= count_z * count_y * count_x
-            for c in range(s.channels):
-                v = np.float64(M[at.sums + c * ROWS * L + k])
-                if alone != 0:
-                    v += R[own + c * s.step + lane]
-                out[c, z, i_y, i_x] = v * factor
+            M[at.shrink + k] = factor
+        factors = load(M, at.shrink + r * L, 1)
+        for c in range(s.channels):
+            k = at.sums + (c * ROWS + r) * L
+            store(M, k, load(M, k, 1) * factors)
+            to = ((c * s.depth + z) * s.height + i_y) * s.width + x
+            if width == L:
+                put(out, to, load(M, k, 1))
+            else:
+                for lane in range(width):
+                    out[to + lane] = M[k + lane]
 
 
 @compiled

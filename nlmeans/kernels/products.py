@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES
+from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, Vector
 
 ROWS = 4  # of queries, below one another, that share the loads of keys
 SHIFTS = 6  # keys that share the loads of queries
@@ -209,3 +209,35 @@ def add_values(
     return types.void(
         M, whole, whole, whole, whole, R, places, whole, whole, rows, channels
     ), code
+
+
+@intrinsic
+def gather(typing: Any, array: Any, first: Any, stride: Any) -> Any:
+    """A vector of array[first], array[first + stride] and so on."""
+    whole = types.intp
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        memory = _Memory(context, builder, array, values[0])
+        vector = ir.Constant(memory.vector, ir.Undefined)
+        index = values[1]
+        for lane in range(memory.lanes):
+            number = builder.load(memory.at(index))
+            vector = builder.insert_element(vector, number, ir.Constant(ir.IntType(32), lane))
+            index = builder.add(index, values[2])
+        return vector
+
+    lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
+    return Vector(array.dtype, lanes)(array, whole, whole), code
+
+
+@intrinsic
+def put(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Store a vector at array[index], wherever that lies."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        memory = _Memory(context, builder, array, values[0])
+        pointer = builder.bitcast(memory.at(values[1]), memory.vector.as_pointer())
+        builder.store(values[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), code
