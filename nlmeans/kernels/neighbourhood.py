@@ -23,7 +23,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
-from nlmeans.kernels.products import ROWS, SHIFTS, add_values, gather, put, put_scores
+from nlmeans.kernels.products import ROWS, SHIFTS, add_values, fetch, gather, put, put_scores
 
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
 inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
@@ -34,8 +34,11 @@ WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
 BY_SUM, BY_COUNT, BY_ONE, THE_SUM = 0, 1, 2, 3
 CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
 
+# Rows of the table of strides: of one number to the next, along z, y and x, and how many numbers.
+QUERIES, OWN, BIAS, KEYS, VALUES = 0, 1, 2, 3, 4
+
 MOST_KEYS = 48  # whose weights are computed together, a multiple of SHIFTS
-BLOCKS = 8  # vectors of queries along x in a tile
+BLOCKS = 8  # of ROWS rows of queries in a tile
 CHANNELS = 6  # of the values that share the loads of weights
 
 
@@ -70,6 +73,7 @@ class Numbers(NamedTuple):
     query: Any  # factors of what is given
     key: Any
     bias: Any
+    value: Any
     factor: Any  # score = min(noise - factor * distance, 0)
     noise: Any
     masked: Any  # a score that makes any weight negligible; 0 for weight "identity"
@@ -89,8 +93,8 @@ class Scratch(NamedTuple):
     end: int
 
 
-@inlined
-def scratch(s, lanes_):
+def scratch(s: Sizes, lanes_: int) -> Scratch:
+    """The layout of a thread's memory."""
     row = ROWS * lanes_
     own = s.d * row
     weights = own + row
@@ -111,10 +115,10 @@ def put_ends(R, to, beyond, s):
 
 
 @compiled
-def put_rows(R, to, several, source, start, strides, factor, s):
-    """So many numbers of every position of a row, each number of all positions in a row of R."""
+def put_rows(R, to, source, start, strides, factor, s):
+    """Numbers of every position of a row, each number of all positions in a row of R."""
     L = lanes(R)
-    plane, next_ = strides[0], strides[3]
+    plane, next_, several = strides[0], strides[3], strides[4]
     for c in range(several):
         put_ends(R, to + c * s.step, factor - factor, s)
     to += s.left
@@ -134,23 +138,23 @@ def lay_out_row(R, row, keys, bias, values, strides, s, n):
     """Bias, keys and values of one row."""
     z, y = row // s.keys_y, row % s.keys_y
     to = row * (1 + s.d + s.channels) * s.step
-    i = z * strides[1, 1] + y * strides[1, 2]
-    put_rows(R, to, 1, bias, i, strides[1], n.bias, s)
+    i = z * strides[BIAS, 1] + y * strides[BIAS, 2]
+    put_rows(R, to, bias, i, strides[BIAS], n.bias, s)
     put_ends(R, to, n.masked, s)
-    i = z * strides[2, 1] + y * strides[2, 2]
-    put_rows(R, to + s.step, s.d, keys, i, strides[2], n.key, s)
-    i = z * strides[3, 1] + y * strides[3, 2]
-    put_rows(R, to + (1 + s.d) * s.step, s.channels, values, i, strides[3], R.dtype.type(1), s)
+    i = z * strides[KEYS, 1] + y * strides[KEYS, 2]
+    put_rows(R, to + s.step, keys, i, strides[KEYS], n.key, s)
+    i = z * strides[VALUES, 1] + y * strides[VALUES, 2]
+    put_rows(R, to + (1 + s.d) * s.step, values, i, strides[VALUES], n.value, s)
 
 
 @compiled
 def load_queries(M, at, queries, own, strides, s, n, z, y, x):
     """Four vectors of queries; those beyond the array are the last ones again."""
     L = lanes(M)
-    plane, next_ = strides[0, 0], strides[0, 3]
+    plane, next_ = strides[QUERIES, 0], strides[QUERIES, 3]
     for r in range(ROWS):
         row = min(y + r, s.height - 1)
-        i = z * strides[0, 1] + row * strides[0, 2] + x * next_
+        i = z * strides[QUERIES, 1] + row * strides[QUERIES, 2] + x * next_
         to = at.queries + r * L
         if x + L <= s.width:
             for c in range(s.d):
@@ -163,7 +167,7 @@ def load_queries(M, at, queries, own, strides, s, n, z, y, x):
                     M[to + c * ROWS * L + lane] = queries[k] * n.query
         for lane in range(L):
             column = min(x + lane, s.width - 1)
-            i = z * strides[4, 1] + row * strides[4, 2] + column * strides[4, 3]
+            i = z * strides[OWN, 1] + row * strides[OWN, 2] + column * strides[OWN, 3]
             M[at.own + r * L + lane] = own[i]
 
 
@@ -281,6 +285,16 @@ def add_keys(M, R, places, at, s, n, z, y, x, key_z, y0, y1, x0, x1):
 
 
 @compiled
+def fetch_rows(R, s, key_z, y0, y1, x, columns):
+    """Ask for what the next queries down need: the second-level cache has it when they come."""
+    several = 1 + s.d + s.channels
+    first = (key_z * s.keys_y + y0) * several * s.step + s.left + x
+    for start in range(first, first + (y1 - y0) * several * s.step, s.step):
+        for i in range(start, start + columns, lanes(R)):
+            fetch(R, i)
+
+
+@compiled
 def write_block(out, M, R, at, s, z, y, x):
     """The quotients of four vectors of queries, or what stands in their place."""
     L = lanes(M)
@@ -326,33 +340,44 @@ def write_block(out, M, R, at, s, z, y, x):
 
 
 @compiled
-def filter_tiles(worker, workers, queries, own, strides, R, out, integers, floats, done, cancel):
-    """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
-    s = Sizes(*to_fixed_tuple(integers, 20))
-    n = Numbers(*to_fixed_tuple(floats, 7))
+def work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R, out, integers,
+         floats, done, cancel):  # fmt: skip
+    """Every row of keys, or then every tile, whose number is `worker` modulo `workers`.
+
+    One function, for each that calls others has LLVM optimise those once more.
+    """
+    s = Sizes(*to_fixed_tuple(integers[0], 20))
+    at = Scratch(*to_fixed_tuple(integers[1], 8))
+    n = Numbers(*to_fixed_tuple(floats, 8))
     L = lanes(out)
-    at = scratch(s, L)
     buffer = np.empty(at.end + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
     places = np.empty(MOST_KEYS + SHIFTS, np.intp)
-    across_x = -(-s.width // (BLOCKS * L))
-    across_y = -(-s.height // ROWS)
+    across_x, across_y = -(-s.width // L), -(-s.height // (BLOCKS * ROWS))
     zero, one, unset = fill(n.key - n.key, ROWS), fill(out.dtype.type(1), ROWS), fill(n.unset, ROWS)
     for tile in range(worker, len(done), workers):
-        z, y = tile // (across_x * across_y), tile // across_x % across_y * ROWS
-        low = tile % across_x * BLOCKS * L
-        for x in range(low, min(low + BLOCKS * L, s.width), L):
+        if not laid_out:
+            if cancel[0] != 0:
+                return
+            lay_out_row(R, tile, keys, bias, values, strides, s, n)
+            done[tile] = 1
+            continue
+        z, x = tile // (across_x * across_y), tile // across_y % across_x * L
+        low = tile % across_y * BLOCKS * ROWS
+        x0 = max(0, -(min(x + L, s.width) - 1 + s.first_x))
+        end_x = min(s.side_x, s.keys_x - x - s.first_x)
+        group = max(1, MOST_KEYS // (end_x - x0))
+        end_z = min(z + s.first_z + s.side_z, s.keys_z)
+        for y in range(low, min(low + BLOCKS * ROWS, s.height), ROWS):
             load_queries(M, at, queries, own, strides, s, n, z, y, x)
             for i in range(at.total, at.end, ROWS * L):
                 store(M, i, zero)
             store(M, at.top, unset)
             store(M, at.shrink, one)
-            x0 = max(0, -(min(x + L, s.width) - 1 + s.first_x))
-            end_x = min(s.side_x, s.keys_x - x - s.first_x)
             end_y = min(min(y + ROWS, s.height) - 1 + s.first_y + s.side_y, s.keys_y)
-            group = max(1, MOST_KEYS // (end_x - x0))
-            end_z = min(z + s.first_z + s.side_z, s.keys_z)
             for key_z in range(max(z + s.first_z, 0), end_z):
+                fetch_rows(R, s, key_z, end_y, min(end_y + ROWS, s.keys_y), x + s.first_x + x0,
+                           L - 1 + end_x - x0)  # fmt: skip
                 for key_y in range(max(y + s.first_y, 0), end_y, group):
                     for k in range(x0, end_x, MOST_KEYS):
                         if cancel[0] != 0:
@@ -364,32 +389,18 @@ def filter_tiles(worker, workers, queries, own, strides, R, out, integers, float
         done[tile] = 1
 
 
-@compiled
-def lay_out(worker, workers, keys, bias, values, strides, R, integers, floats, cancel):
-    s = Sizes(*to_fixed_tuple(integers, 20))
-    n = Numbers(*to_fixed_tuple(floats, 7))
-    for row in range(worker, s.keys_z * s.keys_y, workers):
-        if cancel[0] != 0:
-            return
-        lay_out_row(R, row, keys, bias, values, strides, s, n)
-
-
 # Two functions of two names, as in window.py.
 @njit(parallel=True, nogil=True)
-def neighbourhood_parallel(workers, queries, own, keys, bias, values, strides, R, out, integers,
-                           floats, done, cancel):  # fmt: skip
+def neighbourhood_parallel(workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+                           integers, floats, done, cancel):  # fmt: skip
     for worker in prange(workers):
-        lay_out(np.int64(worker), workers, keys, bias, values, strides, R, integers, floats, cancel)
-    for worker in prange(workers):
-        filter_tiles(np.int64(worker), workers, queries, own, strides, R, out, integers, floats,
-                     done, cancel)  # fmt: skip
+        work(np.int64(worker), workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+             integers, floats, done, cancel)  # fmt: skip
 
 
 @njit(nogil=True)
-def neighbourhood_serial(workers, queries, own, keys, bias, values, strides, R, out, integers,
-                         floats, done, cancel):  # fmt: skip
+def neighbourhood_serial(workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+                         integers, floats, done, cancel):  # fmt: skip
     for worker in range(workers):
-        lay_out(worker, workers, keys, bias, values, strides, R, integers, floats, cancel)
-    for worker in range(workers):
-        filter_tiles(worker, workers, queries, own, strides, R, out, integers, floats, done,
-                     cancel)  # fmt: skip
+        work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+             integers, floats, done, cancel)  # fmt: skip

@@ -241,3 +241,20 @@ def put(typing: Any, array: Any, index: Any, vector: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), code
+
+
+@intrinsic
+def fetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of array[index]."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = _Memory(context, builder, array, values[0]).at(values[1])
+        bytes_, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [bytes_, number, number, number])
+        name = "llvm.prefetch.p0"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        read, level, data = (ir.Constant(number, k) for k in (0, 2, 1))
+        builder.call(function, [builder.bitcast(pointer, bytes_), read, level, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), code
