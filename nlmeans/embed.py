@@ -38,6 +38,10 @@ class Identity:
         """How far beyond a position the embedding looks, per axis."""
         return (0,) * ndim
 
+    def outputs(self, channels: int, ndim: int) -> int:
+        """Numbers a position, of an array of so many channels and axes of positions."""
+        return channels
+
     def __str__(self) -> str:
         return "x"
 
@@ -102,6 +106,9 @@ class Linear:
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return self.of.radius(ndim)
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        return len(self.weight)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Linear):
@@ -175,6 +182,9 @@ class Patches:
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return radii("patch_size", self.size, ndim)
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        return channels * prod(2 * r + 1 for r in self.radius(ndim))
 
     def __str__(self) -> str:
         shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size

@@ -6,7 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlmeans.embed import Embedding, Identity, Linear, Patches
+from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.execute.neighbourhood_layout import (
+    neighbourhood_memory,
+    neighbourhood_operations,
+    neighbourhood_tile,
+)
 from nlmeans.execute.window_layout import (
     AXES,
     MOST_DIMENSIONS,
@@ -24,7 +29,7 @@ class Plan:
 
     Attributes
     ----------
-    kernel : {"window", "neighbours", "reference"}
+    kernel : {"window", "neighbourhood", "neighbours", "reference"}
     reason : str
     positions : tuple of int
         The array's shape without channels.
@@ -39,7 +44,7 @@ class Plan:
         The part, along each axis, that one thread works on at a time.
     """
 
-    kernel: Literal["window", "neighbours", "reference"]
+    kernel: Literal["window", "neighbourhood", "neighbours", "reference"]
     reason: str
     positions: tuple[int, ...]
     channels: int
@@ -98,6 +103,18 @@ def make_plan(
             memory=buffers.end * dtype.itemsize,
             tile=tuple(tiles[k] for k in AXES[len(grid)]),
         )
+    if isinstance(over, Window):
+        d, d_v = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
+        return Plan(
+            kernel="neighbourhood",
+            reason=f"a search window with {missing}: pair by pair, 16 queries a vector",
+            positions=grid,
+            channels=channels,
+            pairs=pairs,
+            operations=neighbourhood_operations(f, pairs, d, d_v),
+            memory=neighbourhood_memory(f, g, over, grid, d, d_v, dtype.itemsize),
+            tile=neighbourhood_tile(grid, dtype.itemsize),
+        )
     if isinstance(over, Neighbours):
         return _neighbours_plan(f, g, grid, pairs, channels, features, dtype)
     d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
@@ -122,7 +139,7 @@ def _neighbours_plan(
     features: int,
     dtype: np.dtype[Any],
 ) -> Plan:
-    d, d_v = _outputs(f.query, features), _outputs(g, channels)
+    d, d_v = f.query.outputs(features, 1), g.outputs(channels, 1)
     (count,) = grid
     rows = (d, d_v) if f.query == f.key else (d, d, d_v)
     padded = VECTOR_BYTES * sum(ceil(n * dtype.itemsize / VECTOR_BYTES) for n in rows)
@@ -137,13 +154,6 @@ def _neighbours_plan(
         memory=passes * (8 * count + 4 * pairs) + count * (padded + 8 * d_v),
         tile=(NEIGHBOUR_ROWS,),
     )
-
-
-def _outputs(embed: Embedding, channels: int) -> int:
-    """Numbers that an embedding of a sequence gives a position."""
-    if isinstance(embed, Linear):
-        return len(embed.weight)
-    return channels * (2 * embed.radius(1)[0] + 1)
 
 
 def _window_kernel_lacks(

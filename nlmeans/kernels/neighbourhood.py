@@ -23,10 +23,10 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
-from nlmeans.kernels.products import ROWS, SHIFTS, add_values, fetch, gather, put, put_scores
+from nlmeans.kernels.products import add_values, fetch, gather, put, put_scores
+from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
 
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
-inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
 
 WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
 # C: the sum of f; the number of keys; 1; or, in place of y, the sum of f is the result, for exp as
@@ -37,35 +37,6 @@ CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
 # Rows of the table of strides: of one number to the next, along z, y and x, and how many numbers.
 QUERIES, OWN, BIAS, KEYS, VALUES = 0, 1, 2, 3, 4
 
-MOST_KEYS = 48  # whose weights are computed together, a multiple of SHIFTS
-BLOCKS = 8  # of ROWS rows of queries in a tile
-CHANNELS = 6  # of the values that share the loads of weights
-
-
-class Sizes(NamedTuple):
-    """Positions of queries and keys, the window, and codes."""
-
-    d: int
-    channels: int
-    depth: int  # of the queries
-    height: int
-    width: int
-    keys_z: int
-    keys_y: int
-    keys_x: int
-    first_z: int  # the window's first key less the query
-    first_y: int
-    first_x: int
-    side_z: int
-    side_y: int
-    side_x: int
-    left: int  # columns before the first key
-    step: int  # columns of a row
-    distance: int  # whether it is the score
-    weight: int
-    normaliser: int
-    centre: int
-
 
 class Numbers(NamedTuple):
     """In the kernel's float type."""
@@ -73,36 +44,11 @@ class Numbers(NamedTuple):
     query: Any  # factors of what is given
     key: Any
     bias: Any
-    value: Any
-    factor: Any  # score = min(noise - factor * distance, 0)
+    distance: Any  # score = min(noise - distance * its factor, 0)
     noise: Any
+    value: Any
     masked: Any  # a score that makes any weight negligible; 0 for weight "identity"
     unset: Any  # above it, and below any other: the maximum of no scores
-
-
-class Scratch(NamedTuple):
-    """Where things lie in a thread's memory, counted in floats."""
-
-    queries: int
-    own: int  # added to all scores of a query
-    weights: int
-    top: int
-    total: int
-    shrink: int
-    sums: int
-    end: int
-
-
-def scratch(s: Sizes, lanes_: int) -> Scratch:
-    """The layout of a thread's memory."""
-    row = ROWS * lanes_
-    own = s.d * row
-    weights = own + row
-    top = weights + (MOST_KEYS + SHIFTS) * row
-    sums = top + 3 * row
-    return Scratch(
-        0, own, weights, top, top + row, top + 2 * row, sums, sums + s.channels * row
-    )  # fmt: skip
 
 
 @compiled
@@ -134,7 +80,7 @@ def put_rows(R, to, source, start, strides, factor, s):
 
 
 @compiled
-def lay_out_row(R, row, keys, bias, values, strides, s, n):
+def lay_out_row(R, row, bias, keys, values, strides, s, n):
     """Bias, keys and values of one row."""
     z, y = row // s.keys_y, row % s.keys_y
     to = row * (1 + s.d + s.channels) * s.step
@@ -241,11 +187,11 @@ def score_rows(M, R, places, at, keys, s, n, row, two):
     for k in range(0, keys, SHIFTS):
         to = at.weights + (k * ROWS + row) * L
         if s.distance != 0:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, ROWS, 1)
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, ROWS, 1)
         elif two:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, 2, 0)
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, 2, 0)
         else:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.factor, n.noise, ROWS, 0)
+            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, ROWS, 0)
 
 
 @compiled
@@ -340,7 +286,7 @@ def write_block(out, M, R, at, s, z, y, x):
 
 
 @compiled
-def work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R, out, integers,
+def work(worker, workers, laid_out, queries, own, bias, keys, values, strides, R, out, integers,
          floats, done, cancel):  # fmt: skip
     """Every row of keys, or then every tile, whose number is `worker` modulo `workers`.
 
@@ -359,7 +305,7 @@ def work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R
         if not laid_out:
             if cancel[0] != 0:
                 return
-            lay_out_row(R, tile, keys, bias, values, strides, s, n)
+            lay_out_row(R, tile, bias, keys, values, strides, s, n)
             done[tile] = 1
             continue
         z, x = tile // (across_x * across_y), tile // across_y % across_x * L
@@ -391,16 +337,16 @@ def work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R
 
 # Two functions of two names, as in window.py.
 @njit(parallel=True, nogil=True)
-def neighbourhood_parallel(workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+def neighbourhood_parallel(workers, laid_out, queries, own, bias, keys, values, strides, R, out,
                            integers, floats, done, cancel):  # fmt: skip
     for worker in prange(workers):
-        work(np.int64(worker), workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+        work(np.int64(worker), workers, laid_out, queries, own, bias, keys, values, strides, R, out,
              integers, floats, done, cancel)  # fmt: skip
 
 
 @njit(nogil=True)
-def neighbourhood_serial(workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+def neighbourhood_serial(workers, laid_out, queries, own, bias, keys, values, strides, R, out,
                          integers, floats, done, cancel):  # fmt: skip
     for worker in range(workers):
-        work(worker, workers, laid_out, queries, own, keys, bias, values, strides, R, out,
+        work(worker, workers, laid_out, queries, own, bias, keys, values, strides, R, out,
              integers, floats, done, cancel)  # fmt: skip

@@ -16,9 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, Vector
-
-ROWS = 4  # of queries, below one another, that share the loads of keys
-SHIFTS = 6  # keys that share the loads of queries
+from nlmeans.kernels.strips import ROWS, SHIFTS
 
 Pointer = Any
 
