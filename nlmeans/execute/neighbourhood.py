@@ -128,7 +128,9 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
         of = Features(*(each.astype(np.float64) for each in of[:4]), of.margin)
         factors, largest = _factors(f, of)
     if largest > LIMITS["float64"]:
-        message = f"scores or values reach {largest:.2g}, too large to be summed; use a smaller scale"
+        message = (
+            f"scores or values reach {largest:.2g}, too large to be summed; use a smaller scale"
+        )
         raise ValueError(message)
     return of, factors
 

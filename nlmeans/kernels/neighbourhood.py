@@ -257,7 +257,9 @@ def write_block(out, M, R, at, s, z, y, x):
             top, total = np.float64(M[at.top + k]), np.float64(M[at.total + k])
             if s.normaliser == THE_SUM:
                 is_exp = s.weight == WEIGHT_EXP
-                out[(z * s.height + i_y) * s.width + x + lane] = top + np.log2(total) if is_exp else total
+                out[(z * s.height + i_y) * s.width + x + lane] = (
+                    top + np.log2(total) if is_exp else total
+                )
                 continue
             factor = 1.0
             if s.centre == CENTRE_MAX or (s.centre == CENTRE_ZERO and total < 0.5):

@@ -97,9 +97,7 @@ def put_scores(
     several, squared = rows.literal_value, distance.literal_value
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        put, keys = (
-            _Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 3))
-        )
+        put, keys = (_Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 3)))
         lanes = put.lanes
         list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[4]).data
         begins = [
@@ -161,9 +159,7 @@ def add_values(
     several, wide = rows.literal_value, channels.literal_value
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        put, keys = (
-            _Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 5))
-        )
+        put, keys = (_Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 5)))
         lanes = put.lanes
         target, weight = put.at(values[1]), put.at(values[3])
         list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[6]).data
@@ -204,9 +200,7 @@ def add_values(
         return context.get_dummy_value()
 
     whole = types.intp
-    return types.void(
-        M, whole, whole, whole, whole, R, places, whole, whole, rows, channels
-    ), code
+    return types.void(M, whole, whole, whole, whole, R, places, whole, whole, rows, channels), code
 
 
 @intrinsic
