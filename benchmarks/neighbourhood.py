@@ -59,9 +59,7 @@ def flex(height: int, width: int) -> Callable[..., torch.Tensor]:
         close = (at_y[i] - at_y[j]).abs() <= RADIUS
         return close & ((at_x[i] - at_x[j]).abs() <= RADIUS)
 
-    low, high = (
-        [f(each.reshape(-1, BLOCK), axis=1) for each in (y, x)] for f in (np.min, np.max)
-    )
+    low, high = ([f(each.reshape(-1, BLOCK), axis=1) for each in (y, x)] for f in (np.min, np.max))
     meet = np.logical_and.reduce([
         (a[:, None] - RADIUS <= b) & (b[:, None] + RADIUS >= a) for a, b in zip(low, high, strict=True)
     ])  # fmt: skip
@@ -110,7 +108,9 @@ def main() -> None:
         yield method("PyTorch, unfold and softmax", lambda: unfolded(q, q, v).numpy())
         for name, tile in TILES.items():
             call = flex(*tile)
-            yield method(f"PyTorch, flex_attention, {name}", lambda call=call: call(q, q, v).numpy())
+            yield method(
+                f"PyTorch, flex_attention, {name}", lambda call=call: call(q, q, v).numpy()
+            )
 
     title = f"Attention over {WINDOW}x{WINDOW}, {SIDE}x{SIDE}, d = d_v = {D}, float32"
     with torch.no_grad():

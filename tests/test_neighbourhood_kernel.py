@@ -161,6 +161,16 @@ def test_exp_over_a_count_keeps_its_size():
     np.testing.assert_allclose(y, np.exp(80) * 80**0.5, rtol=1e-4)
 
 
+@DTYPES
+@pytest.mark.parametrize("centre", ["one", "max", "zero"])
+@pytest.mark.parametrize("cut", [1e-3, 0.4, 1.0])
+def test_weights_below_the_cut_are_zero(rng, dtype, centre, cut):
+    x = np.rint(rng.normal(size=(6, 9, 2)) * 2).astype(dtype)
+    f = Pairwise("any", "distance", "exp", "sum", scale=0.3, noise=1.0, centre=centre, cut=cut)
+    for over in (Window(3), Window(5, "mirror")):
+        assert_equals_reference(Operation(f, Linear([[1.0, 2.0]]), over), x)
+
+
 @pytest.mark.parametrize("centre", ["one", "max", "zero"])
 def test_a_position_without_others_keeps_its_value(rng, centre):
     f = Pairwise("any", "distance", "exp", "sum", centre=centre)

@@ -38,6 +38,7 @@ CENTRES = {
 # Of scores and values: far enough from the largest float for sums of them.
 LIMITS = {"float32": 2.0**100, "float64": 2.0**960}
 MASKED = -(2.0**20)  # times the limit
+TINY = 1e-20  # sums of squares below it have lost numbers that vanished when squared
 
 
 class _Pairs(NamedTuple):
@@ -53,13 +54,17 @@ class _Pairs(NamedTuple):
 
 
 class _Factors(NamedTuple):
-    """Of what is given; and for distances score = min(noise - distance * their factor, 0)."""
+    """Of what is given; and for distances score = min(noise - distance * their factor, 0).
+
+    Lower scores than `least` count as none; None for no such limit.
+    """
 
     query: float
     key: float
     bias: float
     distance: float
     noise: float
+    least: float | None
 
 
 def run_neighbourhood(
@@ -129,7 +134,7 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
         factors, largest = _factors(f, of)
     if largest > LIMITS["float64"]:
         message = (
-            f"scores or values reach {largest:.2g}, too large to be summed; use a smaller scale"
+            f"scores or values may reach {largest:.2g}, too large to be summed; use a smaller scale"
         )
         raise ValueError(message)
     return of, factors
@@ -137,33 +142,45 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
 
 def _factors(f: Pairwise, of: Features) -> tuple[_Factors, float]:
     """Factors, and a bound of all numbers that occur; infinite where a factor would vanish."""
-    d = of.queries.shape[-1]
-    queries, keys, bias, values = (_largest(each) for each in of[:4])
+    queries, keys, bias, values = (_norm(each) for each in of[:4])
     base = math.log2(math.e) if f.weight == "exp" else 1.0
     limit = LIMITS[of.queries.dtype.name]
+    least = math.log2(f.cut) if f.cut else None
     if f.score == "distance":
         # A power of two brings features into [-1, 1]: squares neither overflow nor vanish.
         most = math.frexp(limit)[1]
         exponent = math.frexp(max(queries, keys))[1]
         unit = 2.0 ** -min(max(exponent, -most), most)
         factor = min(f.scale * base / unit / unit, 2.0**900)
-        farthest = factor * 4 * d
+        farthest = factor * 4
         cut = min(1.0, limit / 16 / farthest) if f.weight == "exp" and farthest > 0 else 1.0
         noise = cut * min(f.noise * f.scale * base, 2 * farthest)
-        factors = _Factors(unit, unit, base, cut * factor, noise)
+        factors = _Factors(unit, unit, base, cut * factor, noise, least)
         return factors, max(2 * cut * farthest + base * bias, values)
     factor = f.scale * base
     if f.score == "sum":
         score = abs(factor) * (queries + keys)
     else:
-        score = abs(factor) * d * queries * max(keys, 1.0)
-    if 0 < abs(factor) < 1 / limit:
-        score = math.inf if of.queries.dtype == np.float32 else score
-    return _Factors(factor, 1.0, base, 0.0, 0.0), max(score + base * bias, values, abs(factor))
+        score = abs(factor) * queries * max(keys, 1.0)
+    if 0 < abs(factor) < 1 / limit and of.queries.dtype == np.float32:
+        score = math.inf
+    factors = _Factors(factor, 1.0, base, 0.0, 0.0, least)
+    return factors, max(score + base * bias, values, abs(factor))
 
 
-def _largest(array: Array) -> float:
-    return max(float(array.max()), -float(array.min()))
+def _norm(array: Array) -> float:
+    """The root of the sum of squares: a bound of any number, and of any position's own norm.
+
+    One pass, of the fastest; where squares leave the range of floats the largest number tells.
+    """
+    if array.strides[0] == 0:  # zeros spread over the grid
+        return abs(float(array.flat[0])) * math.sqrt(array.size)
+    memory = array.ravel(order="K")
+    with np.errstate(over="ignore"):
+        squares = float(np.dot(memory, memory))
+    if TINY < squares < math.inf:
+        return math.sqrt(squares)
+    return max(float(array.max()), -float(array.min())) * math.sqrt(array.size)
 
 
 def _run(
@@ -184,8 +201,12 @@ def _run(
         left, step, int(f.score == "distance"), WEIGHTS[f.weight], normaliser, CENTRES[f.centre],
     )  # fmt: skip
     masked = MASKED * LIMITS[dtype.name]
+    least = 2 * masked if factors.least is None else factors.least
     constants = Numbers(
-        *factors, value=1.0, masked=0.0 if f.weight == "identity" else masked, unset=masked / 2
+        *factors._replace(least=least),
+        value=1.0,
+        masked=0.0 if f.weight == "identity" else masked,
+        unset=masked / 2,
     )
     sources = [
         _flat(array) if array is not None else _zeros(numbers, dtype)
@@ -203,7 +224,7 @@ def _run(
     out = np.empty((max(channels, 1), *grid), dtype)
     for phase, count in ((False, rows), (True, tiles_of(grid, dtype.itemsize))):
         driver.run(
-            neighbourhood.neighbourhood_parallel, neighbourhood.neighbourhood_serial,
+            neighbourhood.neighbourhood_kernel,
             (phase, *(memory for memory, _ in sources), strides, laid_out, out.reshape(-1),
              integers, np.array(constants, dtype=dtype)),
             np.zeros(count, dtype=np.uint8), threads, progress if phase else None,

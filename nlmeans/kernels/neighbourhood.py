@@ -18,12 +18,19 @@ any number of threads.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
-from nlmeans.kernels.products import add_values, fetch, gather, put, put_scores
+from nlmeans.kernels.products import (
+    add_values,
+    fetch,
+    gather,
+    put,
+    put_distances,
+    put_products,
+)
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
 
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
@@ -46,6 +53,7 @@ class Numbers(NamedTuple):
     bias: Any
     distance: Any  # score = min(noise - distance * its factor, 0)
     noise: Any
+    least: Any  # scores of distances below it are masked
     value: Any
     masked: Any  # a score that makes any weight negligible; 0 for weight "identity"
     unset: Any  # above it, and below any other: the maximum of no scores
@@ -187,11 +195,12 @@ def score_rows(M, R, places, at, keys, s, n, row, two):
     for k in range(0, keys, SHIFTS):
         to = at.weights + (k * ROWS + row) * L
         if s.distance != 0:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, ROWS, 1)
+            put_distances(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, n.least,
+                          n.masked, ROWS)  # fmt: skip
         elif two:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, 2, 0)
+            put_products(M, to, queries, R, places, k, s.step, s.d, 2)
         else:
-            put_scores(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, ROWS, 0)
+            put_products(M, to, queries, R, places, k, s.step, s.d, ROWS)
 
 
 @compiled
@@ -262,7 +271,8 @@ def write_block(out, M, R, at, s, z, y, x):
                 )
                 continue
             factor = 1.0
-            if s.centre == CENTRE_MAX or (s.centre == CENTRE_ZERO and total < 0.5):
+            nobody = s.weight == WEIGHT_EXP and total < 0.5  # the largest weight is 1
+            if s.centre == CENTRE_MAX or nobody:
                 total += 1.0
                 for c in range(s.channels):
                     M[at.sums + c * ROWS * L + k] += R[own + c * s.step + lane]
@@ -288,15 +298,15 @@ def write_block(out, M, R, at, s, z, y, x):
 
 
 @compiled
-def work(worker, workers, laid_out, queries, own, bias, keys, values, strides, R, out, integers,
-         floats, done, cancel):  # fmt: skip
+def neighbourhood_kernel(worker, workers, laid_out, queries, own, bias, keys, values, strides, R,
+                         out, integers, floats, done, cancel):  # fmt: skip
     """Every row of keys, or then every tile, whose number is `worker` modulo `workers`.
 
     One function, for each that calls others has LLVM optimise those once more.
     """
     s = Sizes(*to_fixed_tuple(integers[0], 20))
     at = Scratch(*to_fixed_tuple(integers[1], 8))
-    n = Numbers(*to_fixed_tuple(floats, 8))
+    n = Numbers(*to_fixed_tuple(floats, 9))
     L = lanes(out)
     buffer = np.empty(at.end + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
@@ -335,20 +345,3 @@ def work(worker, workers, laid_out, queries, own, bias, keys, values, strides, R
                                  min(k + MOST_KEYS, end_x))  # fmt: skip
             write_block(out, M, R, at, s, z, y, x)
         done[tile] = 1
-
-
-# Two functions of two names, as in window.py.
-@njit(parallel=True, nogil=True)
-def neighbourhood_parallel(workers, laid_out, queries, own, bias, keys, values, strides, R, out,
-                           integers, floats, done, cancel):  # fmt: skip
-    for worker in prange(workers):
-        work(np.int64(worker), workers, laid_out, queries, own, bias, keys, values, strides, R, out,
-             integers, floats, done, cancel)  # fmt: skip
-
-
-@njit(nogil=True)
-def neighbourhood_serial(workers, laid_out, queries, own, bias, keys, values, strides, R, out,
-                         integers, floats, done, cancel):  # fmt: skip
-    for worker in range(workers):
-        work(worker, workers, laid_out, queries, own, bias, keys, values, strides, R, out,
-             integers, floats, done, cancel)  # fmt: skip

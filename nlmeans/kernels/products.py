@@ -1,8 +1,8 @@
 """The two inner loops of attention over a window, written for registers.
 
-Both keep ROWS x SHIFTS, or ROWS x channels, sums in registers: of ten vectors loaded each takes part
-in four or six multiplications. As loops that LLVM has to unroll, or as Numba tuples, they would not
-stay there.
+Both keep ROWS x SHIFTS, or ROWS x channels, sums in registers: each of ten vectors loaded takes
+part in four or six multiplications. Loops that LLVM has to unroll, or Numba's tuples, would not
+keep them there.
 
 Keys of 16 neighbouring queries are 16 neighbouring numbers anywhere in memory: of all loads half
 cross the ends of cache lines, which costs a second cycle each, and less than the multiplications.
@@ -82,67 +82,109 @@ def _spread(builder: Any, vector: Any, number: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def put_scores(
+def put_products(
     typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
-    factor: Any, noise: Any, rows: Any, distance: Any,
+    rows: Any,
 ) -> Any:  # fmt: skip
     """Scores of `rows` vectors of queries with SHIFTS keys each.
 
-    M[to + (k ROWS + r) lanes] = b + sum over c of q[c, r] k[c], for shift k and row r; or, with
-    `distance`, b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
-    Queries lie at M[queries + (c ROWS + r) lanes]; the bias b and then, each `step` further on, a
-    key's numbers from R[places[first + k]] on.
+    M[to + (k ROWS + r) lanes] = b + sum over c of q[c, r] k[c], for shift k and row r. Queries lie
+    at M[queries + (c ROWS + r) lanes]; the bias b and then, each `step` further on, a key's numbers
+    from R[places[first + k]] on.
     """
-    scalar = M.dtype
-    several, squared = rows.literal_value, distance.literal_value
+    several = rows.literal_value
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        put, keys = (_Memory(context, builder, array, values[k]) for array, k in ((M, 0), (R, 3)))
-        lanes = put.lanes
-        list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[4]).data
-        begins = [
-            keys.at(builder.load(builder.gep(list_, [builder.add(values[5], _whole(k))])))
-            for k in range(SHIFTS)
-        ]
-        query, target = put.at(values[2]), put.at(values[1])
-        biases = [keys.load(begin, _whole(0), aligned=False) for begin in begins]
-        zero = ir.Constant(put.vector, None)
-        sums = [zero if squared else bias for bias in biases for _ in range(several)]
+        scores = _Scores(context, builder, (M, R, places), values, several)
+        sums = [bias for bias in scores.biases for _ in range(several)]
+        scores.put(scores.summed(sums, squared=False))
+        return context.get_dummy_value()
 
-        def multiply(number: Any, sums: list[Any]) -> list[Any]:
-            here = builder.mul(number, _whole(ROWS * lanes))
-            there = builder.mul(builder.add(number, _whole(1)), values[6])
-            q = [
-                put.load(query, builder.add(here, _whole(r * lanes)), aligned=True)
-                for r in range(several)
-            ]
-            results = []
-            for k, begin in enumerate(begins):
-                key = keys.load(begin, there, aligned=False)
-                for r in range(several):
-                    a, b = q[r], key
-                    if squared:
-                        a = b = builder.fsub(a, b, flags=FASTMATH)
-                    product = builder.fmul(a, b, flags=FASTMATH)
-                    results.append(builder.fadd(sums[k * several + r], product, flags=FASTMATH))
-            return results
+    whole = types.intp
+    return types.void(M, whole, whole, R, places, whole, whole, whole, rows), code
 
-        sums = _loop(builder, values[7], sums, multiply)
-        for k in range(SHIFTS):
-            for r in range(several):
-                s = sums[k * several + r]
-                if squared:
-                    by, most = (_spread(builder, put.vector, values[n]) for n in (8, 9))
-                    s = builder.fsub(most, builder.fmul(s, by, flags=FASTMATH), flags=FASTMATH)
-                    below = builder.fcmp_ordered("<", s, zero, flags=FASTMATH)
-                    s = builder.fadd(builder.select(below, s, zero), biases[k], flags=FASTMATH)
-                put.store(target, _whole((k * ROWS + r) * lanes), s)
+
+@intrinsic(prefer_literal=True)
+def put_distances(
+    typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
+    factor: Any, noise: Any, least: Any, masked: Any, rows: Any,
+) -> Any:  # fmt: skip
+    """The same of distances: b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
+
+    Where that is below `least` it is `masked`.
+    """
+    scalar, several = M.dtype, rows.literal_value
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        scores = _Scores(context, builder, (M, R, places), values, several)
+        vector = scores.memory.vector
+        zero = ir.Constant(vector, None)
+        by, most, lowest, beyond = (_spread(builder, vector, values[k]) for k in range(8, 12))
+        sums = scores.summed([zero] * (SHIFTS * several), squared=True)
+        results = []
+        for k, distance in enumerate(sums):
+            s = builder.fsub(most, builder.fmul(distance, by, flags=FASTMATH), flags=FASTMATH)
+            below = builder.fcmp_ordered("<", s, zero, flags=FASTMATH)
+            s = builder.select(below, s, zero)
+            s = builder.fadd(s, scores.biases[k // several], flags=FASTMATH)
+            kept = builder.fcmp_ordered(">=", s, lowest, flags=FASTMATH)
+            results.append(builder.select(kept, s, beyond))
+        scores.put(results)
         return context.get_dummy_value()
 
     whole = types.intp
     return types.void(
-        M, whole, whole, R, places, whole, whole, whole, scalar, scalar, rows, distance
+        M, whole, whole, R, places, whole, whole, whole, scalar, scalar, scalar, scalar, rows
     ), code
+
+
+class _Scores:
+    """What products and distances have in common, of the arguments that they share."""
+
+    def __init__(
+        self, context: Any, builder: Any, arrays: tuple[Any, Any, Any], values: Any, rows: int
+    ) -> None:
+        M, R, places = arrays
+        self._builder, self._rows = builder, rows
+        self.memory = _Memory(context, builder, M, values[0])
+        self._keys = _Memory(context, builder, R, values[3])
+        list_ = cgutils.create_struct_proxy(places)(context, builder, value=values[4]).data
+        self._begins = [
+            self._keys.at(builder.load(builder.gep(list_, [builder.add(values[5], _whole(k))])))
+            for k in range(SHIFTS)
+        ]
+        self._to, self._query = self.memory.at(values[1]), self.memory.at(values[2])
+        self._step, self._d = values[6], values[7]
+        self.biases = [self._keys.load(begin, _whole(0), aligned=False) for begin in self._begins]
+
+    def summed(self, sums: list[Any], *, squared: bool) -> list[Any]:
+        """The sums with all d terms added, SHIFTS times `rows` of them."""
+        builder, lanes = self._builder, self.memory.lanes
+
+        def multiply(number: Any, sums: list[Any]) -> list[Any]:
+            here = builder.mul(number, _whole(ROWS * lanes))
+            there = builder.mul(builder.add(number, _whole(1)), self._step)
+            queries = [
+                self.memory.load(self._query, builder.add(here, _whole(r * lanes)), aligned=True)
+                for r in range(self._rows)
+            ]
+            results = []
+            for begin in self._begins:
+                key = self._keys.load(begin, there, aligned=False)
+                for query in queries:
+                    a, b = query, key
+                    if squared:
+                        a = b = builder.fsub(query, key, flags=FASTMATH)
+                    product = builder.fmul(a, b, flags=FASTMATH)
+                    results.append(builder.fadd(sums[len(results)], product, flags=FASTMATH))
+            return results
+
+        return _loop(builder, self._d, sums, multiply)
+
+    def put(self, scores: list[Any]) -> None:
+        for number, s in enumerate(scores):
+            place = number // self._rows * ROWS + number % self._rows
+            self.memory.store(self._to, _whole(place * self.memory.lanes), s)
 
 
 @intrinsic(prefer_literal=True)
@@ -153,8 +195,8 @@ def add_values(
     """Weighted sums of the values of `count` keys in `rows` vectors, for so many channels.
 
     sums[c, r] = shrink[r] sums[c, r] + sum over k of w[k, r] v[k, c], with sums at
-    M[sums + (c ROWS + r) lanes], shrink at M[shrink + r lanes], w at M[weights + (k ROWS + r) lanes]
-    and v at R[places[k] + values_at + c step].
+    M[sums + (c ROWS + r) lanes], shrink at M[shrink + r lanes], w at
+    M[weights + (k ROWS + r) lanes] and v at R[places[k] + values_at + c step].
     """
     several, wide = rows.literal_value, channels.literal_value
 
