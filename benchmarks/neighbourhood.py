@@ -60,9 +60,10 @@ def flex(height: int, width: int) -> Callable[..., torch.Tensor]:
         return close & ((at_x[i] - at_x[j]).abs() <= RADIUS)
 
     low, high = ([f(each.reshape(-1, BLOCK), axis=1) for each in (y, x)] for f in (np.min, np.max))
-    meet = np.logical_and.reduce([
-        (a[:, None] - RADIUS <= b) & (b[:, None] + RADIUS >= a) for a, b in zip(low, high, strict=True)
-    ])  # fmt: skip
+    meet = np.logical_and(*(
+        (a[:, None] - RADIUS <= b) & (b[:, None] + RADIUS >= a)
+        for a, b in zip(low, high, strict=True)
+    ))  # fmt: skip
     counts = torch.tensor(meet.sum(1).astype(np.int32))[None, None]
     which = torch.tensor(np.argsort(~meet, axis=1, kind="stable").astype(np.int32))[None, None]
     mask = BlockMask.from_kv_blocks(
@@ -100,6 +101,7 @@ def main() -> None:
             seconds.setdefault(name, []).append(time.process_time() - start)
             return output
 
+        call()  # compiles, which is not to count
         return Method(name, timed(counted))
 
     def methods() -> Iterator[Method]:

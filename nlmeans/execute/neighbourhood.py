@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from nlmeans.features import Features, features
 from nlmeans.kernels import driver, neighbourhood
 from nlmeans.kernels.neighbourhood import Numbers
-from nlmeans.kernels.strips import DIMENSIONS, Sizes, row_step, scratch, tiles_of
+from nlmeans.kernels.strips import (
+    DIMENSIONS,
+    VECTOR_BYTES,
+    Sizes,
+    row_step,
+    scratch,
+    tiles_of,
+)
 from nlmeans.pairwise import Pairwise
 from nlmeans.progress import Progress, between
 from nlmeans.support import Window
@@ -221,7 +228,7 @@ def _run(
         row[: len(whole)] = whole
     rows = keys_grid[0] * keys_grid[1]
     laid_out = np.empty(rows * (1 + sizes.d + channels) * step, dtype)
-    out = np.empty((max(channels, 1), *grid), dtype)
+    out = _aligned((max(channels, 1), *grid), dtype)
     for phase, count in ((False, rows), (True, tiles_of(grid, dtype.itemsize))):
         driver.run(
             neighbourhood.neighbourhood_kernel,
@@ -230,6 +237,13 @@ def _run(
             np.zeros(count, dtype=np.uint8), threads, progress if phase else None,
         )  # fmt: skip
     return out
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An empty array that begins on a multiple of the vectors' size."""
+    space = np.empty(math.prod(shape) * dtype.itemsize + VECTOR_BYTES, np.uint8)
+    start = -space.ctypes.data % VECTOR_BYTES
+    return space[start : start + len(space) - VECTOR_BYTES].view(dtype).reshape(shape)
 
 
 def _flat(array: Array) -> tuple[Array, list[int]]:

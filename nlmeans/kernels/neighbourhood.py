@@ -29,7 +29,9 @@ from nlmeans.kernels.products import (
     gather,
     put,
     put_distances,
+    put_past,
     put_products,
+    take,
 )
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
 
@@ -77,10 +79,13 @@ def put_rows(R, to, source, start, strides, factor, s):
         put_ends(R, to + c * s.step, factor - factor, s)
     to += s.left
     whole = s.keys_x // L * L
-    for x in range(0, whole, L):
-        i = start + x * next_
+    for c in range(several if next_ == 1 else 0):
+        for x in range(0, whole, L):
+            v = take(source, start + c * plane + x)
+            put(R, to + c * s.step + x, v * like(v, factor))
+    for x in range(0, whole if next_ != 1 else 0, L):
         for c in range(several):
-            v = gather(source, i + c * plane, next_)
+            v = gather(source, start + c * plane + x * next_, next_)
             put(R, to + c * s.step + x, v * like(v, factor))
     for c in range(several):
         for x in range(whole, s.keys_x):
@@ -250,7 +255,7 @@ def fetch_rows(R, s, key_z, y0, y1, x, columns):
 
 
 @compiled
-def write_block(out, M, R, at, s, z, y, x):
+def write_block(out, M, R, at, s, z, y, x, past):
     """The quotients of four vectors of queries, or what stands in their place."""
     L = lanes(M)
     block = (1 + s.d + s.channels) * s.step
@@ -290,7 +295,9 @@ def write_block(out, M, R, at, s, z, y, x):
             k = at.sums + (c * ROWS + r) * L
             store(M, k, load(M, k, 1) * factors)
             to = ((c * s.depth + z) * s.height + i_y) * s.width + x
-            if width == L:
+            if past:
+                put_past(out, to, load(M, k, 1))
+            elif width == L:
                 put(out, to, load(M, k, 1))
             else:
                 for lane in range(width):
@@ -313,6 +320,7 @@ def neighbourhood_kernel(worker, workers, laid_out, queries, own, bias, keys, va
     places = np.empty(MOST_KEYS + SHIFTS, np.intp)
     across_x, across_y = -(-s.width // L), -(-s.height // (BLOCKS * ROWS))
     zero, one, unset = fill(n.key - n.key, ROWS), fill(out.dtype.type(1), ROWS), fill(n.unset, ROWS)
+    past = s.width % L == 0 and out.ctypes.data % (L * out.itemsize) == 0
     for tile in range(worker, len(done), workers):
         if not laid_out:
             if cancel[0] != 0:
@@ -343,5 +351,5 @@ def neighbourhood_kernel(worker, workers, laid_out, queries, own, bias, keys, va
                         add_keys(M, R, places, at, s, n, z, y, x, key_z, key_y,
                                  min(key_y + group, end_y), k,
                                  min(k + MOST_KEYS, end_x))  # fmt: skip
-            write_block(out, M, R, at, s, z, y, x)
+            write_block(out, M, R, at, s, z, y, x, past)
         done[tile] = 1
