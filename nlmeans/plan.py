@@ -7,6 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.execute.neighbourhood_layout import (
+    neighbourhood_memory,
+    neighbourhood_operations,
+    neighbourhood_tile,
+)
 from nlmeans.execute.window_layout import (
     AXES,
     MOST_DIMENSIONS,
@@ -18,7 +23,9 @@ from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Neighbours, Regions, Support, Window
 
-Kernel = Literal["window", "stream", "linear", "sorted", "neighbours", "reference"]
+Kernel = Literal[
+    "window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Plan:
 
     Attributes
     ----------
-    kernel : {"window", "stream", "linear", "sorted", "neighbours", "reference"}
+    kernel : {"window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"}
     reason : str
     positions : tuple of int
         The array's shape without channels.
@@ -118,6 +125,13 @@ def make_plan(
         sizes = over.sizes(grid)
         tiles = sum(ceil(n / tile[0]) for n in sizes)
         memory += lay_out(d, values, dtype.itemsize).end * dtype.itemsize
+    elif isinstance(over, Window):
+        kernel = "neighbourhood"
+        reason = f"a search window with {lacking}: pair by pair, 16 queries a vector"
+        operations = neighbourhood_operations(f, pairs, d, values)
+        memory = neighbourhood_memory(f, g, over, grid, d, values, dtype.itemsize)
+        tile = neighbourhood_tile(grid, dtype.itemsize)
+        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
     elif isinstance(over, Neighbours) and not f.cut:
         kernel = "neighbours"
         reason = "lists of neighbours: one pass over each, for any f and g"

@@ -71,8 +71,8 @@ def test_prints_the_equation_with_its_numbers():
         (Operation(gaussian(1.0)), (8, 8), "stream", "in blocks"),
         (Operation(dot_product()), (8, 8), "linear", "one matrix"),
         (Operation(concatenation([1, 1])), (8, 8), "sorted", "largest keys"),
-        (Operation(dot_product(), over=Window(3)), (8, 8), "reference", "'dot'"),
-        (Operation(gaussian(1.0), Linear([[2.0]]), Window(3)), (8, 8), "reference", "g that"),
+        (Operation(dot_product(), over=Window(3)), (8, 8), "neighbourhood", "'dot'"),
+        (Operation(gaussian(1.0), Linear([[2.0]]), Window(3)), (8, 8), "neighbourhood", "g that"),
     ],
 )
 def test_plan_names_kernel_and_reason(op, shape, kernel, reason):

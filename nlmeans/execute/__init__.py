@@ -58,6 +58,10 @@ def run(
         from nlmeans.execute.neighbours import run_neighbours
 
         return run_neighbours(op, planes, guide, threads, progress)
+    if plan.kernel == "neighbourhood":
+        from nlmeans.execute.neighbourhood import run_neighbourhood
+
+        return run_neighbourhood(op, planes, guide, threads, progress)
     last = np.moveaxis(planes, 0, -1)
     guide_last = None if guide is None else np.moveaxis(guide, 0, -1)
     return np.moveaxis(reference(op.f, op.g, op.over, last, guide_last, progress), -1, 0)
