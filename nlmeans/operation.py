@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import (
+    as_array,
     check_dtype,
     check_shape,
     checked_array,
@@ -209,7 +210,7 @@ def each_of_batch(
         message = f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
         raise ValueError(message)
     assert batch is not None
-    each = {name: np.moveaxis(np.asarray(a), batch, 0) for name, a in others.items()}
+    each = {name: np.moveaxis(as_array(name, a), batch, 0) for name, a in others.items()}
     for name, arrays in each.items():
         if len(arrays) != x.shape[batch]:
             message = (
