@@ -87,11 +87,11 @@ def test_torch_tensors(image):
     assert np.shares_memory(as_array("x", torch.from_numpy(image)), image)
     with pytest.raises(TypeError, match=r"^x requires a gradient.*x\.detach\(\)$"):
         op(torch.from_numpy(image).requires_grad_())
-    with pytest.raises(TypeError, match="^weight requires a gradient"):
+    with pytest.raises(TypeError, match=r"^weight requires a gradient"):
         nlmeans.Linear(torch.nn.Linear(3, 2).weight)
     with pytest.raises(TypeError, match=r"^x is a Tensor that NumPy cannot read .*float32"):
         op(torch.from_numpy(image).to(torch.bfloat16))
-    with pytest.raises(TypeError, match="^x is a Tensor that NumPy cannot read"):
+    with pytest.raises(TypeError, match=r"^x is a Tensor that NumPy cannot read"):
         op(torch.empty((3, 4), device="meta"))
     with pytest.raises(TypeError, match="dtype complex64"):
         op(torch.zeros((3, 4), dtype=torch.complex64))
