@@ -1,7 +1,5 @@
 """The weights of one position: f(x_i, x_j)/C(x) for every j, without those of other positions."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -132,14 +130,11 @@ def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArra
     """Whether the key (column) is in S of the query (row)."""
     if isinstance(over, Window):
         grid = of.queries.shape[:-1]
-        rows, columns = np.unravel_index(queries, grid), np.unravel_index(keys, of.bias.shape)
-        near = [
-            abs(row[:, None] + m - column) <= r
-            for row, column, m, r in zip(
-                rows, columns, of.margin, over.radius(len(grid)), strict=True
-            )
-        ]
-        return np.logical_and.reduce(near)
+        both = np.unravel_index(queries, grid), np.unravel_index(keys, of.bias.shape)
+        has = np.ones((len(queries), len(keys)), np.bool_)
+        for row, column, m, r in zip(*both, of.margin, over.radius(len(grid)), strict=True):
+            has &= abs(row[:, None] + m - column) <= r
+        return has
     if not isinstance(over, Neighbours):
         return np.ones((len(queries), len(keys)), np.bool_)
     starts, neighbours = over.lists
@@ -158,8 +153,9 @@ def _scores(f: Pairwise, query: Float64s, key: Float64s) -> Float64s:
         return f.scale * (query @ key.T)
     if f.score == "sum":
         return f.scale * (query + key.T)
-    squares: Any = np.stack([((key - one) ** 2).sum(-1) for one in query])
-    return -f.scale * np.maximum(squares - f.noise, 0)
+    squares = np.stack([((key - one) ** 2).sum(-1) for one in query])
+    distances: Float64s = np.maximum(squares - f.noise, 0)
+    return -f.scale * distances
 
 
 def _weights(f: Pairwise, scores: Float64s) -> Float64s:

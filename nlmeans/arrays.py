@@ -63,7 +63,7 @@ def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     if not hasattr(x, "__dlpack__"):
         return np.asarray(x)
     try:
-        return np.asarray(x) if hasattr(x, "__array__") else np.from_dlpack(x)
+        return np.asarray(x) if hasattr(x, "__array__") else np.from_dlpack(x)  # type: ignore[arg-type]
     except (BufferError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
         message = (

@@ -1,0 +1,366 @@
+"""fit_weights: learn theta, phi, key bias, g and W of patches, from the classical filter on."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import checked_array, checked_axis, to_planes
+from nlmeans.block import Block, Chain
+from nlmeans.checks import ParameterError, check_number, check_size
+from nlmeans.fitting.crops import Pair, level, sample
+from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
+from nlmeans.fitting.model import (
+    Example,
+    Geometry,
+    apply,
+    error_and_gradient,
+    squared_error,
+)
+from nlmeans.progress import between
+
+# h of the classical start over sigma, the best on the training crops: where distances are between
+# noisy patches, whose noise is subtracted, and between those of the result before.
+H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+H_OF_RESULTS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+
+
+class Step(NamedTuple):
+    """Mean squared errors in the images' units; without clean images the targets' noise in them."""
+
+    block: int
+    step: int  # 0 is the classical start
+    training: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was learned.
+
+    Attributes
+    ----------
+    block : Block or Chain
+        Best on the held-out part of the images.
+    start : Block or Chain
+        The classical filter that it began with, of as many blocks.
+    steps : tuple of Step
+    sigma : float
+        The noise that it was fitted to, in the images' units.
+    """
+
+    block: Block | Chain
+    start: Block | Chain
+    steps: tuple[Step, ...]
+    sigma: float
+
+    def __str__(self) -> str:
+        lines = [f"fitted to noise of {self.sigma:.4g}; mean squared errors"]
+        for number in sorted({step.block for step in self.steps}):
+            steps = [step for step in self.steps if step.block == number]
+            best = min(steps, key=lambda step: step.held_out)
+            for name, step in (("start", steps[0]), (f"step {best.step}", best)):
+                lines.append(
+                    f"  block {number}, {name}: {step.training:.5g} in training, "
+                    f"{step.held_out:.5g} held out"
+                )
+        return "\n".join(lines)
+
+
+def fit_weights(
+    clean: Sequence[ArrayLike] | None,
+    noisy: Sequence[ArrayLike],
+    *,
+    sigma: float | None = None,
+    patch_size: int = 7,
+    search_size: int = 15,
+    blocks: int = 1,
+    crops: int = 200,
+    crop_size: int = 26,
+    held_out: float = 0.2,
+    steps: int = 30,
+    patience: int = 4,
+    channel_axis: int | None = None,
+    seed: int = 0,
+    report: Callable[[Step], None] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Fit:
+    """Learn the matrices of a non-local block that denoises images, without a framework.
+
+    The block is y_i = sum over j in a window of softmax_j(-max(|theta P_i - phi P_j|^2 - noise, 0)
+    + b . P_j) g P_j, and z_i = W (the y around i), P_i the patch around i. It starts as patchwise
+    non-local means, which is of this form (theta = phi = sqrt(G)/h, g the patch, W the mean over
+    the overlaps), and goes where L-BFGS takes it.
+
+    Parameters
+    ----------
+    clean : sequence of images, or None
+        The truth; None learns from the noisy images alone, if their noise is Gaussian: from x + n/2
+        it predicts x - 2n, n being noise like that of x (Pang et al. 2021). What pixels it needs
+        grow by the noise added: several images are better than one.
+    noisy : sequence of images (H, W), or with channels along `channel_axis`
+        Of one noise level and unit.
+    sigma : float, above 0, optional
+        Standard deviation of their noise, in their units; estimated by default.
+    patch_size, search_size : odd int from 3
+        Sides of patches and window, in pixels.
+    blocks : int, from 1
+        Of a chain: each later block sees the noisy image and the result before it, compares the
+        patches of that result, and is fitted after it. It is left out if nothing is gained.
+    crops, crop_size : int
+        So many squares of such a side are learned from, from one image after the other.
+    held_out : float, above 0, below 1
+        The share of crops, from images of their own where there are two or more, that tell when
+        to stop.
+    steps, patience : int, from 1
+        Of L-BFGS a block, at most; the steps without gain on the held-out crops that end it.
+    channel_axis : int, optional
+    seed : int
+        Chooses crops. The same seed gives the same weights on the same machine.
+    report : callable, optional
+        Called with every `Step`.
+    progress : callable, optional
+        Called with the fraction done, 0 to 1.
+
+    Returns
+    -------
+    Fit
+        Its `block` is for images in the units of these, with noise of this sigma, and commutes
+        with adding a constant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one line, if images or numbers are not allowed or do not fit each other.
+
+    Notes
+    -----
+    The products are many and small: with several BLAS threads they can take longer than with one
+    (OPENBLAS_NUM_THREADS=1 in the environment).
+
+    References
+    ----------
+    X. Wang, R. Girshick, A. Gupta, K. He, "Non-local Neural Networks", CVPR 2018, for the block;
+    T. Pang, H. Zheng, Y. Quan, H. Ji, "Recorrupted-to-Recorrupted: Unsupervised Deep Learning for
+    Image Denoising", CVPR 2021, for learning without clean images.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> rng = np.random.default_rng(0)
+    >>> clean = [100.0 * (np.indices((40, 40)).sum(0) // 10 % 2)]
+    >>> noisy = [image + rng.normal(0, 20, image.shape) for image in clean]
+    >>> fit = nlmeans.fit_weights(clean, noisy, patch_size=3, search_size=7, crops=8, steps=3)
+    >>> fit.steps[-1].training < fit.steps[0].training
+    True
+    """
+    patch, search = (_radius("patch_size", patch_size), _radius("search_size", search_size))
+    for name, number in (
+        ("blocks", blocks), ("crops", crops), ("crop_size", crop_size), ("steps", steps),
+        ("patience", patience),
+    ):  # fmt: skip
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            message = f"{name} is {number!r}; allowed are whole numbers from 1"
+            raise ParameterError(message)
+    check_number("held_out", held_out, low=0, high=0.9, above=True)
+    pairs = _pairs(clean, noisy, channel_axis)
+    sigma = _sigma(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
+    unit = level(pairs, sigma)
+    rng = np.random.default_rng(seed)
+    channels = pairs[0].noisy.shape[2]
+    margin = Geometry(patch, search, 0.0).margin
+    training, held = (
+        sample(some, count, crop_size, margin * blocks, sigma, rng)
+        for some, count in zip(*_split(pairs, crops, held_out), strict=True)
+    )
+
+    fitted: list[Block] = []
+    starts: list[Block] = []
+    taken: list[Step] = []
+    best = math.inf
+    for number in range(blocks):
+        trim = margin * (blocks - 1 - number)
+        stage = _Stage(
+            [_trimmed(each, trim) for each in training], [_trimmed(each, trim) for each in held]
+        )
+        part = between(progress, number / blocks, (number + 1) / blocks)
+        start, geometry = _best_start(stage, number, channels, patch, search)
+
+        def told(step: int, by_training: float, by_held: float, number: int = number) -> None:
+            taken.append(Step(number, step, by_training * unit**2, by_held * unit**2))
+            if report is not None:
+                report(taken[-1])
+
+        matrices, error = _descend(start, geometry, stage, steps, patience, told, part)
+        if error >= best:
+            break
+        best = error
+        fitted.append(as_block(matrices, sigma, geometry.noise, search_size))
+        starts.append(as_block(start, sigma, geometry.noise, search_size))
+        if number + 1 < blocks:
+            training, held = (
+                [_seen(matrices, geometry, each, channels) for each in examples]
+                for examples in (training, held)
+            )
+    if progress is not None:
+        progress(1.0)
+    return Fit(_chained(fitted), _chained(starts), tuple(taken), sigma)
+
+
+def _chained(blocks: list[Block]) -> Block | Chain:
+    return blocks[0] if len(blocks) == 1 else Chain(tuple(blocks))
+
+
+class _Stage(NamedTuple):
+    training: list[Example]
+    held: list[Example]
+
+
+def _best_start(
+    stage: _Stage, number: int, channels: int, patch: int, search: int
+) -> tuple[Matrices, Geometry]:
+    """Classical patchwise means with the h that is best on the training crops."""
+    side = 2 * patch + 1
+    candidates = []
+    for h in H_OF_RESULTS if number else H_OVER_SIGMA:
+        matrices = classical(
+            side, channels * (2 if number else 1), channels, h, channels if number else 0
+        )
+        geometry = Geometry(patch, search, 0.0 if number else 2 / h**2)
+        error = _error(matrices, geometry, stage.training[:: max(len(stage.training) // 40, 1)])
+        candidates.append((error, h, matrices, geometry))
+    _, _, start, geometry = min(candidates, key=lambda each: each[:2])
+    return start, geometry
+
+
+def _descend(
+    start: Matrices,
+    geometry: Geometry,
+    stage: _Stage,
+    steps: int,
+    patience: int,
+    told: Callable[[int, float, float], None],
+    progress: Callable[[float], None] | None,
+) -> tuple[Matrices, float]:
+    """The matrices that are best on the held-out crops on the way of L-BFGS, and their error."""
+    from scipy.optimize import OptimizeResult, minimize
+
+    count = sum(each.target.size for each in stage.training)
+
+    def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        matrices = changed(start, free).astype(np.float32)
+        total, gradient = 0.0, np.zeros_like(free)
+        for example in stage.training:
+            squares, by_matrices = error_and_gradient(matrices, geometry, example)
+            total += squares
+            gradient += by_matrices.flat()
+        return total / count, by_free(start.of_flat(gradient)) / count
+
+    best = _error(start, geometry, stage.held), 0, np.zeros(start.flat().size)
+    told(0, _error(start, geometry, stage.training), best[0])
+    step = 0
+
+    def watch(intermediate_result: OptimizeResult) -> None:
+        nonlocal best, step
+        step += 1
+        free = np.array(intermediate_result.x)
+        by_held = _error(changed(start, free), geometry, stage.held)
+        told(step, float(intermediate_result.fun), by_held)
+        if progress is not None:
+            progress(step / steps)
+        if by_held < best[0]:
+            best = by_held, step, free
+        elif step - best[1] >= patience:
+            raise StopIteration
+
+    minimize(
+        error, best[2], jac=True, method="L-BFGS-B", callback=watch,
+        options={"maxiter": steps, "maxcor": 20},
+    )  # fmt: skip
+    return changed(start, best[2]), best[0]
+
+
+def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
+    """Mean square, in the unit of the examples."""
+    single = matrices.astype(np.float32)
+    count = sum(each.target.size for each in examples)
+    return sum(squared_error(single, geometry, each) for each in examples) / count
+
+
+def _seen(matrices: Matrices, geometry: Geometry, of: Example, channels: int) -> Example:
+    """What the next block sees: the noisy image and the result, the margin less of both."""
+    inner = slice(geometry.margin, -geometry.margin)
+    result = apply(matrices.astype(np.float32), geometry, of.x)
+    return of._replace(x=np.concatenate([of.x[inner, inner, :channels], result], axis=-1))
+
+
+def _trimmed(of: Example, by: int) -> Example:
+    return of if by == 0 else of._replace(x=np.ascontiguousarray(of.x[by:-by, by:-by]))
+
+
+def _radius(name: str, size: int) -> int:
+    side = check_size(name, size)
+    if not isinstance(side, int) or side < 3:
+        message = f"{name} is {size!r}; allowed are odd whole numbers from 3"
+        raise ParameterError(message)
+    return side // 2
+
+
+def _pairs(
+    clean: Sequence[ArrayLike] | None, noisy: Sequence[ArrayLike], channel_axis: int | None
+) -> list[Pair]:
+    if len(noisy) == 0 or (clean is not None and len(clean) != len(noisy)):
+        count = "none" if clean is None else len(clean)
+        message = f"there are {len(noisy)} noisy images and {count} clean; equally many are needed"
+        raise ValueError(message)
+
+    def image(name: str, given: ArrayLike) -> NDArray[Any]:
+        array = checked_array(name, given)
+        axis = checked_axis(name, array.ndim, channel_axis)
+        planes = to_planes(array, axis, np.dtype(np.float64))
+        if planes.ndim != 3:
+            message = (
+                f"{name} has shape {array.shape}; an image has two axes besides channels, which "
+                "channel_axis names"
+            )
+            raise ValueError(message)
+        return np.moveaxis(planes, 0, -1)
+
+    pairs = []
+    for k, given in enumerate(noisy):
+        pair = Pair(
+            image(f"noisy[{k}]", given), None if clean is None else image(f"clean[{k}]", clean[k])
+        )
+        if pair.clean is not None and pair.clean.shape != pair.noisy.shape:
+            shapes = f"noisy[{k}] has shape {np.shape(given)}, clean[{k}] {pair.clean.shape}"
+            message = f"{shapes}; a pair has to have one shape"
+            raise ValueError(message)
+        pairs.append(pair)
+        if (channels := pair.noisy.shape[2]) != (first := pairs[0].noisy.shape[2]):
+            message = f"noisy[{k}] has {channels} channels and noisy[0] {first}; all need as many"
+            raise ValueError(message)
+    return pairs
+
+
+def _sigma(pairs: list[Pair]) -> float:
+    """The median of the estimates."""
+    from nlmeans.noise import estimate_sigma, joint_sigma
+
+    levels = [joint_sigma(estimate_sigma(pair.noisy, channel_axis=-1)) for pair in pairs]
+    if (sigma := float(np.median(levels))) <= 0:
+        message = "the images hold no noise to be learned from; give sigma"
+        raise ValueError(message)
+    return sigma
+
+
+def _split(
+    pairs: list[Pair], crops: int, held_out: float
+) -> tuple[tuple[list[Pair], list[Pair]], tuple[int, int]]:
+    """Images for training and held out, and how many crops of each."""
+    apart = max(round(crops * held_out), 1)
+    images = max(round(len(pairs) * held_out), 1)
+    some = (pairs[images:], pairs[:images]) if len(pairs) > 1 else (pairs, pairs)
+    return some, (max(crops - apart, 1), apart)
