@@ -80,7 +80,7 @@ def pca_weights(
     >>> noisy = stripes + np.random.default_rng(0).normal(0, 20, stripes.shape)
     >>> block = nlmeans.pca_weights(noisy, patch_size=5)
     >>> block.operation.f.query.weight.shape
-    (6, 25)
+    (4, 25)
     """
     array = checked_array("image", image)
     axis = checked_axis("image", array.ndim, channel_axis)

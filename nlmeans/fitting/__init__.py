@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ from nlmeans.progress import between
 # h of the classical start over sigma, the best on the training crops: where distances are between
 # noisy patches, whose noise is subtracted, and between those of the result before.
 H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-H_OF_RESULTS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+H_OF_RESULTS = (0.1, 0.15, 0.2, 0.3)
+MIXES = (0.0, 0.4, 0.7, 0.9)  # of the result before and the noisy image, averaged alike
 
 
 class Step(NamedTuple):
@@ -45,15 +47,15 @@ class Fit:
     ----------
     block : Block or Chain
         Best on the held-out part of the images.
-    start : Block or Chain
-        The classical filter that it began with, of as many blocks.
+    start : Block
+        The classical filter that it began with.
     steps : tuple of Step
     sigma : float
         The noise that it was fitted to, in the images' units.
     """
 
     block: Block | Chain
-    start: Block | Chain
+    start: Block
     steps: tuple[Step, ...]
     sigma: float
 
@@ -207,11 +209,9 @@ def fit_weights(
             )
     if progress is not None:
         progress(1.0)
-    return Fit(_chained(fitted), _chained(starts), tuple(taken), sigma)
-
-
-def _chained(blocks: list[Block]) -> Block | Chain:
-    return blocks[0] if len(blocks) == 1 else Chain(tuple(blocks))
+    return Fit(
+        fitted[0] if len(fitted) == 1 else Chain(tuple(fitted)), starts[0], tuple(taken), sigma
+    )
 
 
 class _Stage(NamedTuple):
@@ -222,18 +222,18 @@ class _Stage(NamedTuple):
 def _best_start(
     stage: _Stage, number: int, channels: int, patch: int, search: int
 ) -> tuple[Matrices, Geometry]:
-    """Classical patchwise means with the h that is best on the training crops."""
+    """Classical patchwise means that are best on some of the training crops."""
     side = 2 * patch + 1
-    candidates = []
-    for h in H_OF_RESULTS if number else H_OVER_SIGMA:
-        matrices = classical(
-            side, channels * (2 if number else 1), channels, h, channels if number else 0
-        )
-        geometry = Geometry(patch, search, 0.0 if number else 2 / h**2)
-        error = _error(matrices, geometry, stage.training[:: max(len(stage.training) // 40, 1)])
-        candidates.append((error, h, matrices, geometry))
-    _, _, start, geometry = min(candidates, key=lambda each: each[:2])
-    return start, geometry
+    seen = stage.training[:: max(len(stage.training) // 40, 1)]
+    if number == 0:
+        settings = [(classical(side, channels, channels, h), 2 / h**2) for h in H_OVER_SIGMA]
+    else:
+        settings = [
+            (classical(side, 2 * channels, channels, h, mix), 0.0)
+            for h, mix in product(H_OF_RESULTS, MIXES)
+        ]
+    candidates = [(matrices, Geometry(patch, search, noise)) for matrices, noise in settings]
+    return min(candidates, key=lambda each: _error(*each, seen))
 
 
 def _descend(
