@@ -124,7 +124,7 @@ def _some_patches(patches: Patches, planes: Floats, seed: int) -> Floats:
     count = min(MOST_PATCHES, planes[0].size)
     places = np.random.default_rng(seed).permutation(planes[0].size)[:count]
     every = patches(np.moveaxis(planes, 0, -1))
-    return every.reshape(planes[0].size, -1)[places]
+    return every.reshape(planes[0].size, -1)[places].astype(np.float64, copy=False)
 
 
 def _components(samples: Floats, seed: int) -> tuple[Floats, int]:

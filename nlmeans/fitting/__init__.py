@@ -233,7 +233,7 @@ def _best_start(
             for h, mix in product(H_OF_RESULTS, MIXES)
         ]
     candidates = [(matrices, Geometry(patch, search, noise)) for matrices, noise in settings]
-    return min(candidates, key=lambda each: _error(*each, seen))
+    return min(candidates, key=lambda each: _error(each[0], each[1], seen))
 
 
 def _descend(
