@@ -1,6 +1,6 @@
 """What `nlmeans.fit_weights` gains: learned on Train400, shown on Set12, at one noise level.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--blocks 2]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--save FILE]
 
 The protocol of benchmarks/quality.py on Set12: numpy.random.seed(0) for each image, noise not
 clipped, results in 8 bits. Nothing is tuned on Set12, but for the opponent: pixelwise `denoise`,
@@ -36,7 +36,7 @@ def show(step: nlmeans.Step) -> None:
         return float(10 * np.log10(255**2 / squared))
 
     print(
-        f"block {step.block}, step {step.step}: {psnr(step.training):.3f} dB in training, "
+        f"step {step.step}: {psnr(step.training):.3f} dB in training, "
         f"{psnr(step.held_out):.3f} held out",
         flush=True,
     )
@@ -47,7 +47,6 @@ def main() -> None:
     parser.add_argument("train400", type=Path)
     parser.add_argument("set12", type=Path)
     parser.add_argument("--sigma", type=float, default=25.0)
-    parser.add_argument("--blocks", type=int, default=1)
     parser.add_argument("--crops", type=int, default=200)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--save", type=Path, help="the learned block, .safetensors or .npz")
@@ -57,7 +56,7 @@ def main() -> None:
     clean, noisy = training_pairs(options.train400, sigma)
     begun = time.perf_counter()
     fit = nlmeans.fit_weights(
-        clean, noisy, sigma=sigma, blocks=options.blocks, crops=options.crops, steps=options.steps,
+        clean, noisy, sigma=sigma, crops=options.crops, steps=options.steps,
         report=show,
     )  # fmt: skip
     print(f"learned in {time.perf_counter() - begun:.0f} s\n")

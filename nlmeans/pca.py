@@ -137,7 +137,9 @@ def _components(samples: Floats, seed: int) -> tuple[Floats, int]:
     for _ in range(SHUFFLES):
         shuffled = rng.permuted(centred, axis=0)
         by_chance += np.linalg.eigvalsh(shuffled.T @ shuffled) / SHUFFLES
-    exceed = variances[:0:-1] > by_chance[:0:-1]  # the last has no variance: it is the mean
+    # The mean has no variance left. By chance it is spread over one direction more.
+    by_chance *= len(by_chance) / (len(by_chance) - 1)
+    exceed = variances[:0:-1] > by_chance[:0:-1]
     count = len(exceed) if exceed.all() else int(np.argmin(exceed))
     rows = columns.T[:0:-1]
     # The sign of a component is arbitrary: its largest entry is made positive.

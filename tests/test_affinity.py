@@ -1,7 +1,9 @@
 """The weights of one position are those of the reference, for every f, support and normaliser."""
 
 import time
+from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ from nlmeans import (
     gaussian,
     nl_means,
 )
+from nlmeans.drawing import SIDE, Weights, draw_weights, ramp
 from nlmeans.embed import mirror
 from nlmeans.features import features
 from nlmeans.reference import _sums_over_queries, _weight, scores_of, shares
@@ -153,3 +156,76 @@ def test_a_megapixel_takes_no_loop(over, rng):
 def test_positions_that_are_not_there_are_refused(position, message, rng):
     with pytest.raises(ValueError, match=message):
         nl_means(1, 1).affinity(rng.normal(size=(9, 9)), position)
+
+
+# --------------------------------------------------------------------------- the picture
+
+SAMPLE = Path(__file__).parent.parent / "sample_images" / "camera_noisy.png"
+
+
+def test_the_picture_is_clear_where_nothing_is_given_and_coloured_where_most_is():
+    grey = np.tile([0.0, 100.0], (40, 20))
+    weights = np.zeros((40, 40))
+    weights[10, 20], weights[12, 20] = 0.75, 0.25
+    drawn = draw_weights(grey, [Weights((10, 20), weights)]).astype(int)
+    zoom = SIDE // 40
+    whole = drawn[: 40 * zoom, : 40 * zoom]
+    pixel = whole[zoom // 2 :: zoom, zoom // 2 :: zoom]
+    assert pixel.shape == (40, 40, 3)
+    spread = np.ptp(pixel, axis=2)
+    assert set(zip(*np.nonzero(spread > 40), strict=True)) == {(10, 20), (12, 20)}
+    np.testing.assert_allclose(pixel[10, 20], ramp(np.array(1.0)), atol=25)
+    assert pixel[10, 20].sum() > pixel[12, 20].sum()  # lighter for more
+    assert drawn.shape[1] > 40 * zoom  # the window is enlarged beside it
+
+
+def test_the_colours_grow_lighter_evenly():
+    from skimage.color import rgb2lab
+
+    lightness = rgb2lab(ramp(np.linspace(0, 1, 33))[None] / 255)[0, :, 0]
+    steps = np.diff(lightness)
+    assert (steps > 0).all()
+    assert steps.max() < 1.5 * steps.min()
+
+
+def test_a_large_picture_and_weights_everywhere_make_one_panel(rng):
+    grey = rng.normal(size=(1400, 700))
+    drawn = draw_weights(grey, [Weights((3, 4), np.ones((1400, 700)))])
+    assert drawn.shape[0] < 700
+    assert drawn.shape[1] < 400
+
+
+def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
+    code, out, err = cli("affinity", SAMPLE, "--at", "120,80", "-o", "map.png", "--sigma", 20)
+    assert (code, err) == (0, "")
+    assert "120,80: 121 weights above 1 %" in out
+    assert iio.imread("map.png").ndim == 3
+    code, out, err = cli("weights", "from-image", SAMPLE, "w.safetensors")
+    assert (code, err) == (0, "")
+    points = ("--at", "120,80", "--at", "0,255")
+    code, out, err = cli("affinity", SAMPLE, *points, "-o", "two.png", "--weights", "w.safetensors")
+    assert (code, err) == (0, "")
+    assert "0,255: " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--at", "120", "-o", "a.png"), 2, "'120' is no position; give X,Y"),
+        (("--at", "1,2", "-o", "a.jpg"), 2, "written as a .png"),
+        (("-o", "a.png"), 2, "--at"),
+        (("--at", "300,2", "-o", "a.png"), 3, "outside"),
+        (("--at", "1,2", "-o", "there.png"), 4, "exists already"),
+        (("--at", "1,2", "-o", "a.png", "--sigma", "0"), 3, "holds no noise"),
+        (("--at", "1,2", "-o", "no/a.png"), 4, "cannot be written"),
+        (("--at", "1,2", "-o", "a.png", "--layout", "mmcv"), 2, "--weights"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(cli, tmp_path, arguments, code, message):
+    (tmp_path / "there.png").write_bytes(b"mine")
+    found, out, err = cli("affinity", SAMPLE, *arguments)
+    assert (found, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["there.png"]
+    assert (tmp_path / "there.png").read_bytes() == b"mine"

@@ -1,39 +1,31 @@
 """fit_weights: learn theta, phi, key bias, g and W of patches, from the classical filter on."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, to_planes
-from nlmeans.block import Block, Chain
+from nlmeans.block import Block
 from nlmeans.checks import ParameterError, check_number, check_size
 from nlmeans.fitting.crops import Pair, level, sample
 from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
 from nlmeans.fitting.model import (
     Example,
     Geometry,
-    apply,
     error_and_gradient,
     squared_error,
 )
-from nlmeans.progress import between
 
-# h of the classical start over sigma, the best on the training crops: where distances are between
-# noisy patches, whose noise is subtracted, and between those of the result before.
+# h of the classical start over sigma: the best on the training crops is taken.
 H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-H_OF_RESULTS = (0.1, 0.15, 0.2, 0.3)
-MIXES = (0.0, 0.4, 0.7, 0.9)  # of the result before and the noisy image, averaged alike
 
 
 class Step(NamedTuple):
     """Mean squared errors in the images' units; without clean images the targets' noise in them."""
 
-    block: int
     step: int  # 0 is the classical start
     training: float
     held_out: float
@@ -45,7 +37,7 @@ class Fit:
 
     Attributes
     ----------
-    block : Block or Chain
+    block : Block
         Best on the held-out part of the images.
     start : Block
         The classical filter that it began with.
@@ -54,22 +46,20 @@ class Fit:
         The noise that it was fitted to, in the images' units.
     """
 
-    block: Block | Chain
+    block: Block
     start: Block
     steps: tuple[Step, ...]
     sigma: float
 
     def __str__(self) -> str:
-        lines = [f"fitted to noise of {self.sigma:.4g}; mean squared errors"]
-        for number in sorted({step.block for step in self.steps}):
-            steps = [step for step in self.steps if step.block == number]
-            best = min(steps, key=lambda step: step.held_out)
-            for name, step in (("start", steps[0]), (f"step {best.step}", best)):
-                lines.append(
-                    f"  block {number}, {name}: {step.training:.5g} in training, "
-                    f"{step.held_out:.5g} held out"
-                )
-        return "\n".join(lines)
+        best = min(self.steps, key=lambda step: step.held_out)
+        return "\n".join(
+            [f"fitted to noise of {self.sigma:.4g}; mean squared errors"]
+            + [
+                f"  step {each.step}: {each.training:.5g} in training, {each.held_out:.5g} held out"
+                for each in (self.steps[0], best)
+            ]
+        )
 
 
 def fit_weights(
@@ -79,7 +69,6 @@ def fit_weights(
     sigma: float | None = None,
     patch_size: int = 7,
     search_size: int = 15,
-    blocks: int = 1,
     crops: int = 200,
     crop_size: int = 26,
     held_out: float = 0.2,
@@ -101,24 +90,21 @@ def fit_weights(
     ----------
     clean : sequence of images, or None
         The truth; None learns from the noisy images alone, if their noise is Gaussian: from x + n/2
-        it predicts x - 2n, n being noise like that of x (Pang et al. 2021). What pixels it needs
-        grow by the noise added: several images are better than one.
+        it predicts x - 2n, n being noise like that of x (Pang et al. 2021). That takes more pixels
+        than clean images do: several images are better than one.
     noisy : sequence of images (H, W), or with channels along `channel_axis`
         Of one noise level and unit.
     sigma : float, above 0, optional
         Standard deviation of their noise, in their units; estimated by default.
     patch_size, search_size : odd int from 3
         Sides of patches and window, in pixels.
-    blocks : int, from 1
-        Of a chain: each later block sees the noisy image and the result before it, compares the
-        patches of that result, and is fitted after it. It is left out if nothing is gained.
     crops, crop_size : int
         So many squares of such a side are learned from, from one image after the other.
     held_out : float, above 0, below 1
         The share of crops, from images of their own where there are two or more, that tell when
         to stop.
     steps, patience : int, from 1
-        Of L-BFGS a block, at most; the steps without gain on the held-out crops that end it.
+        Of L-BFGS, at most; the steps without gain on the held-out crops that end it.
     channel_axis : int, optional
     seed : int
         Chooses crops. The same seed gives the same weights on the same machine.
@@ -161,7 +147,7 @@ def fit_weights(
     """
     patch, search = (_radius("patch_size", patch_size), _radius("search_size", search_size))
     for name, number in (
-        ("blocks", blocks), ("crops", crops), ("crop_size", crop_size), ("steps", steps),
+        ("crops", crops), ("crop_size", crop_size), ("steps", steps),
         ("patience", patience),
     ):  # fmt: skip
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -175,102 +161,69 @@ def fit_weights(
     channels = pairs[0].noisy.shape[2]
     margin = Geometry(patch, search, 0.0).margin
     training, held = (
-        sample(some, count, crop_size, margin * blocks, sigma, rng)
+        sample(some, count, crop_size, margin, sigma, rng)
         for some, count in zip(*_split(pairs, crops, held_out), strict=True)
     )
 
-    fitted: list[Block] = []
-    starts: list[Block] = []
+    seen = training[:: max(len(training) // 40, 1)]
+    starts = [
+        (classical(2 * patch + 1, channels, h), Geometry(patch, search, 2 / h**2))
+        for h in H_OVER_SIGMA
+    ]
+    start, geometry = min(starts, key=lambda each: _error(each[0], each[1], seen))
     taken: list[Step] = []
-    best = math.inf
-    for number in range(blocks):
-        trim = margin * (blocks - 1 - number)
-        stage = _Stage(
-            [_trimmed(each, trim) for each in training], [_trimmed(each, trim) for each in held]
-        )
-        part = between(progress, number / blocks, (number + 1) / blocks)
-        start, geometry = _best_start(stage, number, channels, patch, search)
 
-        def told(step: int, by_training: float, by_held: float, number: int = number) -> None:
-            taken.append(Step(number, step, by_training * unit**2, by_held * unit**2))
-            if report is not None:
-                report(taken[-1])
+    def told(step: int, by_training: float, by_held: float) -> None:
+        taken.append(Step(step, by_training * unit**2, by_held * unit**2))
+        if report is not None:
+            report(taken[-1])
+        if progress is not None:
+            progress(step / steps)
 
-        matrices, error = _descend(start, geometry, stage, steps, patience, told, part)
-        if error >= best:
-            break
-        best = error
-        fitted.append(as_block(matrices, sigma, geometry.noise, search_size))
-        starts.append(as_block(start, sigma, geometry.noise, search_size))
-        if number + 1 < blocks:
-            training, held = (
-                [_seen(matrices, geometry, each, channels) for each in examples]
-                for examples in (training, held)
-            )
-    if progress is not None:
+    matrices = _descend(start, geometry, training, held, steps, patience, told)
+    if progress is not None and len(taken) <= steps:
         progress(1.0)
-    return Fit(
-        fitted[0] if len(fitted) == 1 else Chain(tuple(fitted)), starts[0], tuple(taken), sigma
+    learned, first = (
+        # In float32, in which they were fitted, files are half as large.
+        as_block(each.astype(np.float32), sigma, geometry.noise, search_size)
+        for each in (matrices, start)
     )
-
-
-class _Stage(NamedTuple):
-    training: list[Example]
-    held: list[Example]
-
-
-def _best_start(
-    stage: _Stage, number: int, channels: int, patch: int, search: int
-) -> tuple[Matrices, Geometry]:
-    """Classical patchwise means that are best on some of the training crops."""
-    side = 2 * patch + 1
-    seen = stage.training[:: max(len(stage.training) // 40, 1)]
-    if number == 0:
-        settings = [(classical(side, channels, channels, h), 2 / h**2) for h in H_OVER_SIGMA]
-    else:
-        settings = [
-            (classical(side, 2 * channels, channels, h, mix), 0.0)
-            for h, mix in product(H_OF_RESULTS, MIXES)
-        ]
-    candidates = [(matrices, Geometry(patch, search, noise)) for matrices, noise in settings]
-    return min(candidates, key=lambda each: _error(each[0], each[1], seen))
+    return Fit(learned, first, tuple(taken), sigma)
 
 
 def _descend(
     start: Matrices,
     geometry: Geometry,
-    stage: _Stage,
+    training: list[Example],
+    held: list[Example],
     steps: int,
     patience: int,
     told: Callable[[int, float, float], None],
-    progress: Callable[[float], None] | None,
-) -> tuple[Matrices, float]:
-    """The matrices that are best on the held-out crops on the way of L-BFGS, and their error."""
+) -> Matrices:
+    """The matrices that are best on the held-out crops on the way of L-BFGS."""
     from scipy.optimize import OptimizeResult, minimize
 
-    count = sum(each.target.size for each in stage.training)
+    count = sum(each.target.size for each in training)
 
     def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         matrices = changed(start, free).astype(np.float32)
         total, gradient = 0.0, np.zeros_like(free)
-        for example in stage.training:
+        for example in training:
             squares, by_matrices = error_and_gradient(matrices, geometry, example)
             total += squares
             gradient += by_matrices.flat()
         return total / count, by_free(start.of_flat(gradient)) / count
 
-    best = _error(start, geometry, stage.held), 0, np.zeros(start.flat().size)
-    told(0, _error(start, geometry, stage.training), best[0])
+    best = _error(start, geometry, held), 0, np.zeros(start.flat().size)
+    told(0, _error(start, geometry, training), best[0])
     step = 0
 
     def watch(intermediate_result: OptimizeResult) -> None:
         nonlocal best, step
         step += 1
         free = np.array(intermediate_result.x)
-        by_held = _error(changed(start, free), geometry, stage.held)
+        by_held = _error(changed(start, free), geometry, held)
         told(step, float(intermediate_result.fun), by_held)
-        if progress is not None:
-            progress(step / steps)
         if by_held < best[0]:
             best = by_held, step, free
         elif step - best[1] >= patience:
@@ -280,7 +233,7 @@ def _descend(
         error, best[2], jac=True, method="L-BFGS-B", callback=watch,
         options={"maxiter": steps, "maxcor": 20},
     )  # fmt: skip
-    return changed(start, best[2]), best[0]
+    return changed(start, best[2])
 
 
 def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
@@ -288,17 +241,6 @@ def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> f
     single = matrices.astype(np.float32)
     count = sum(each.target.size for each in examples)
     return sum(squared_error(single, geometry, each) for each in examples) / count
-
-
-def _seen(matrices: Matrices, geometry: Geometry, of: Example, channels: int) -> Example:
-    """What the next block sees: the noisy image and the result, the margin less of both."""
-    inner = slice(geometry.margin, -geometry.margin)
-    result = apply(matrices.astype(np.float32), geometry, of.x)
-    return of._replace(x=np.concatenate([of.x[inner, inner, :channels], result], axis=-1))
-
-
-def _trimmed(of: Example, by: int) -> Example:
-    return of if by == 0 else of._replace(x=np.ascontiguousarray(of.x[by:-by, by:-by]))
 
 
 def _radius(name: str, size: int) -> int:

@@ -37,21 +37,15 @@ class Matrices(NamedTuple):
         return Matrices(*shaped)
 
 
-def classical(side: int, channels: int, outputs: int, h: float, mix: float = 0.0) -> Matrices:
-    """Patchwise means: theta = phi = sqrt(G)/h, g = the patch, W = its mean over the overlaps.
-
-    Distances are of the last channels, as many as outputs. Where there are more before, the result
-    is that of the last and the first channels, as one to `mix` and the rest.
-    """
+def classical(side: int, channels: int, h: float) -> Matrices:
+    """Patchwise means: theta = phi = sqrt(G)/h, g = the patch, W = its mean over the overlaps."""
     pixels, size = side**2, channels * side**2
-    metric = np.eye(size)[-outputs * pixels :] / (h * np.sqrt(outputs * pixels))
-    out = np.zeros((outputs, channels, side, side, side, side))
-    for y, x in np.ndindex(side, side):  # the patch there shows this pixel at the point opposite
-        opposite = side - 1 - y, side - 1 - x
-        for c in range(outputs):
-            out[c, c, *opposite, y, x] += (1 - mix) / pixels
-            out[c, c - outputs, *opposite, y, x] += mix / pixels
-    w = out.reshape(outputs, size, side, side)
+    metric = np.eye(size) / (h * np.sqrt(size))
+    out = np.zeros((channels, channels, side, side, side, side))
+    for c, y, x in np.ndindex(channels, side, side):
+        # what the patch at (y, x) says of this pixel stands at the point opposite in the patch
+        out[c, c, side - 1 - y, side - 1 - x, y, x] = 1 / pixels
+    w = out.reshape(channels, size, side, side)
     return Matrices(metric, metric.copy(), np.zeros(size), np.eye(size), w)
 
 
