@@ -18,7 +18,7 @@ from quality import Image, psnrs
 
 import nlmeans
 
-FACTORS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0)
+FACTORS = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
 
 
 def training_pairs(folder: Path, sigma: float) -> tuple[list[Image], list[Image]]:

@@ -66,8 +66,7 @@ def _keys(over: Support, of: Features, own: Position) -> Indices:
     """S(i), as indices into the flattened grid of keys."""
     shape = of.bias.shape
     if isinstance(over, Neighbours):
-        starts, neighbours = over.lists
-        return neighbours[starts[own[0]] : starts[own[0] + 1]]
+        return np.array([j for (j,) in over.positions(own, shape)], dtype=np.intp)
     if not isinstance(over, Window):
         return np.arange(of.bias.size)
     ranges = [
@@ -137,14 +136,11 @@ def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArra
         return has
     if not isinstance(over, Neighbours):
         return np.ones((len(queries), len(keys)), np.bool_)
-    starts, neighbours = over.lists
-    lists = neighbours[starts[queries[0]] : starts[queries[-1] + 1]]
-    rows = np.repeat(np.arange(len(queries)), np.diff(starts[queries[0] : queries[-1] + 2]))
-    columns = np.searchsorted(keys, lists).clip(max=len(keys) - 1)
-    known = keys[columns] == lists
-    has = np.zeros((len(queries), len(keys)), np.bool_)
-    has[rows[known], columns[known]] = True
-    return has
+    order, starts, numbers = over.lists
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    lists = (order[numbers[starts[k] : starts[k + 1]]] for k in rank[queries])
+    return np.stack([np.isin(keys, each) for each in lists])
 
 
 def _scores(f: Pairwise, query: Float64s, key: Float64s) -> Float64s:
