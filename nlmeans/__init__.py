@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "classical": ["nl_means"],
         "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
+        "fitting": ["Fit", "Step", "fit_weights"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
         "operation": ["Operation"],
         "pairwise": [
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "embedded_gaussian",
             "gaussian",
         ],
+        "pca": ["pca_weights"],
         "plan": ["Plan"],
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
+    from nlmeans.fitting import Fit as Fit
+    from nlmeans.fitting import Step as Step
+    from nlmeans.fitting import fit_weights as fit_weights
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
     from nlmeans.operation import Operation as Operation
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
     from nlmeans.pairwise import dot_product as dot_product
     from nlmeans.pairwise import embedded_gaussian as embedded_gaussian
     from nlmeans.pairwise import gaussian as gaussian
+    from nlmeans.pca import pca_weights as pca_weights
     from nlmeans.plan import Plan as Plan
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import as_array
 from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
@@ -76,11 +77,12 @@ class Linear:
     def __init__(
         self, weight: ArrayLike, bias: ArrayLike | None = None, of: "Embedding | None" = None
     ) -> None:
-        matrix = np.array(weight, dtype=np.float64)
+        matrix = np.array(as_array("weight", weight), dtype=np.float64)
         if matrix.ndim != 2 or matrix.size == 0:
             message = f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
             raise ValueError(message)
-        vector = np.zeros(len(matrix)) if bias is None else np.array(bias, dtype=np.float64)
+        given = np.zeros(len(matrix)) if bias is None else as_array("bias", bias)
+        vector = np.array(given, dtype=np.float64)
         if vector.shape != (len(matrix),):
             message = f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)"
             raise ValueError(message)
@@ -94,6 +96,10 @@ class Linear:
         object.__setattr__(self, "of", Identity() if of is None else of)
 
     def __call__(self, x: Floats) -> Floats:
+        if isinstance(self.of, Patches) and self.of.weighting == "none":
+            pixels = prod(2 * r + 1 for r in self.of.radius(x.ndim - 1))
+            if len(self.weight) < x.shape[-1] and self.weight.shape[1] == x.shape[-1] * pixels:
+                return self._of_patches(x, pixels)
         inner = self.of(x)
         if inner.shape[-1] != self.weight.shape[1]:
             message = (
@@ -105,6 +111,24 @@ class Linear:
         y: Floats = inner @ weight.T
         y += bias
         return y
+
+    def _of_patches(self, x: Floats, pixels: int) -> Floats:
+        """Where there are fewer outputs than channels: multiplied, then shifted.
+
+        The patches of many channels would take many times the memory, and longer to be copied
+        than to be multiplied.
+        """
+        radius = self.of.radius(x.ndim - 1)
+        wide = widen(x, radius)
+        outputs, channels = len(self.weight), x.shape[-1]
+        weight = self.weight.astype(x.dtype, copy=False).reshape(outputs, channels, pixels)
+        terms = wide @ weight.transpose(1, 2, 0).reshape(channels, pixels * outputs)
+        y = np.zeros((*x.shape[:-1], outputs), x.dtype)
+        for k, corner in enumerate(np.ndindex(*(2 * r + 1 for r in radius))):
+            at = tuple(slice(c, c + n) for c, n in zip(corner, x.shape, strict=False))
+            y += terms[at][..., k * outputs : (k + 1) * outputs]
+        result: Floats = y + self.bias.astype(x.dtype, copy=False)
+        return result
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return self.of.radius(ndim)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import as_array
 from nlmeans.checks import ParameterError, check_choice, check_number, check_size, radii
 from nlmeans.embed import Floats
 
@@ -203,7 +204,7 @@ class Regions:
             raise ParameterError(message)
         array = None
         if labels is not None:
-            array = np.array(labels)
+            array = np.array(as_array("labels", labels))
             if array.dtype.kind not in "iub" or array.size == 0:
                 message = (
                     f"labels has dtype {array.dtype}, shape {array.shape}; whole numbers are needed"
@@ -377,7 +378,7 @@ class Neighbours(_Whole):
     def __init__(
         self, positions: ArrayLike, *, k: int | None = None, radius: float | None = None
     ) -> None:
-        points = np.array(positions, dtype=np.float64)
+        points = np.array(as_array("positions", positions), dtype=np.float64)
         if points.ndim != 2 or points.size == 0:
             message = f"positions has shape {points.shape}; (N, D) is needed: a row a point"
             raise ValueError(message)
