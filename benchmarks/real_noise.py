@@ -42,7 +42,7 @@ def fmd(folder: Path, every: int) -> None:
         gaussian = nlmeans.denoise(noisy, noise="gaussian")
         scores = [psnr(clean, image) for image in (noisy, gaussian, auto)]
         rows.setdefault(path.stem.rpartition("_")[0], []).append([*scores, seconds])
-    rows["all"] = sum(rows.values(), [])
+    rows["all"] = [row for kind in rows.values() for row in kind]
     for kind, values in rows.items():
         cells = " | ".join(f"{number:.2f}" for number in np.mean(values, axis=0))
         print(f"| {kind} | {len(values)} | {cells} |")
@@ -93,9 +93,8 @@ def mri(path: Path) -> None:
     print(f"\nT1 volume, {clean.shape}, Rician noise of sigma {sigma:.2f}, peak {peak:g}\n")
     print("| method | PSNR | inside the head | seconds |\n|---|---|---|---|")
     inside = clean > 0.05 * peak
-    print(
-        f"| noisy | {psnr(clean, noisy, peak):.2f} | {psnr(clean[inside], noisy[inside], peak):.2f} | |"
-    )
+    scores = psnr(clean, noisy, peak), psnr(clean[inside], noisy[inside], peak)
+    print(f"| noisy | {scores[0]:.2f} | {scores[1]:.2f} | |")
     for name, method in methods.items():
         method()  # compiled
         start = time.perf_counter()

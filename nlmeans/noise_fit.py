@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import checked_axis
 from nlmeans.layout import stack_axis
 from nlmeans.noise import estimate_sigma, estimate_stack_sigma, flat_variance, spread_slices
-from nlmeans.spectra import SIDE, clipping_levels, dct, grid_patches
+from nlmeans.spectra import PATCHES, SIDE, clipping_levels, dct, grid_patches, patch_count
 from nlmeans.stabilise import Noise
 
 Array = NDArray[Any]
@@ -26,12 +27,10 @@ _DARK, _BRIGHT = 0.3, 0.02  # of a bin's pixels on the lowest, highest value: mo
 _LEAST_ROUND = 0.02  # relative error of a bin's variance that is always expected
 _GROWTH = 1.6  # of the variance over the range of means, from which it depends on the signal
 _MISFIT = 0.45  # of one level for all means that a line leaves at most; white noise 0.48 to 1
-_FLATTEST, _FEWEST = 0.005, 200  # patches whose spectrum is the noise's
+_FLATTEST, _FEWEST = 0.02, 50  # patches of a group whose spectrum is the noise's
+_QUANTILE = 0.25  # of the groups by their variance: texture only adds
 _EXCESS = 4.0  # of the mean over the highest frequencies, from which noise is correlated
-_FLAT_SHARE = 0.05  # of patches that have to be as flat as those
-
-_FREQUENCIES = SIDE**2 - 1
-_MEDIAN = _FREQUENCIES * (1 - 2 / (9 * _FREQUENCIES)) ** 3  # of chi-square (Wilson, Hilferty)
+_EVIDENCE = 0.35  # excess times the share of patches as flat as those, at least
 
 
 def estimate_noise(
@@ -54,8 +53,10 @@ def estimate_noise(
     The noise counts as Gaussian, of one level, unless v grows by 1.6 over the means and a line
     leaves less than 0.45 of the misfit.
 
-    Noise is correlated if the spectrum of the flattest 0.5 % of the patches, stabilised, is on
-    average over 4 times what its highest frequencies are, and if 5 % of the patches are as flat.
+    The spectrum of the noise is that of the flattest 2 % of the patches of a group, once
+    stabilised, in the group at a quarter of all by variance. The noise is correlated if the
+    spectrum is on average over 4 times what its highest frequencies are, and if this number times
+    the share of patches as flat as those is above 0.35: white noise under texture has few.
     Patches are chosen by the frequencies of even i + j where those of odd i + j are measured, and
     the reverse: for stationary noise that is alike when mirrored the two are uncorrelated, so
     that choosing does not bias what is measured. The extent is (sum of squared autocorrelation)
@@ -94,7 +95,7 @@ def estimate_noise(
     --------
     >>> import numpy as np
     >>> from nlmeans.noise_fit import estimate_noise
-    >>> clean = np.add.outer(np.arange(200.0), np.arange(200.0)) / 2
+    >>> clean = np.add.outer(np.arange(200.0), np.arange(200.0)) / 2 + 10
     >>> noisy = 5.0 * np.random.default_rng(0).poisson(clean / 5)
     >>> noise, _ = estimate_noise(noisy)
     >>> noise.kind, round(noise.gain[0])
@@ -103,21 +104,20 @@ def estimate_noise(
     levels = (estimate_stack_sigma if stack else estimate_sigma)(image, channel_axis=channel_axis)
     sigma = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
     array = np.asarray(image)
+    channel_axis = checked_axis("image", array.ndim, channel_axis)
     largest = max(abs(float(array.max())), abs(float(array.min())))
     if not sigma.any():
         return Noise(), sigma
     scale = math.ldexp(1.0, -max(math.frexp(largest)[1], -1022))
     channels = channel_images(array, channel_axis, stack)
-    found = [[_spectra(plane, scale) for plane in planes] for planes in channels]
-    lines = [_line(spectra) for spectra in found]
+    lines = [_line(planes, scale) for planes in channels]
     noise, unit = Noise(), sigma
     if signal_dependent or any(line.depends for line in lines):
         noise = _poisson_gaussian(lines, scale)
         unit = np.ones(len(channels))
         scale = 1.0
         channels = channel_images(noise.stabilise(array, channel_axis), channel_axis, stack)
-        found = [[_spectra(plane, scale) for plane in planes] for planes in channels]
-    correlation = _correlation(found)
+    correlation = _correlation(channels, scale)
     if correlation is None:
         return noise, unit
     variance, extent = correlation
@@ -138,37 +138,58 @@ def channel_images(array: Array, axis: int | None, stack: bool) -> list[list[Arr
     return [[image[k] for image in planes] for k in range(planes.shape[1])]
 
 
-def level_groups(plane: Array) -> Array:
-    """Rows of mean, variance and shares of dark and bright pixels, by patches of like means."""
-    return _groups(_spectra(plane, 1.0))
+def level_groups(planes: list[Array], scale: float = 1.0) -> Array:
+    """Rows of mean, variance, shares of dark and bright pixels: one for patches of like means."""
+    spectra = _spectra(planes, scale)
+    rows = []
+    for which in spectra.groups():
+        squares = spectra.squares[which].astype(np.float64)
+        high = squares[:, _HIGH]
+        energy = squares[:, 1:].sum(axis=1) - high.sum(axis=1)
+        variance = flat_variance(energy, high, np.full(len(energy), np.inf))
+        dark, bright = (part[which].mean() for part in (spectra.dark, spectra.bright))
+        rows.append((spectra.mean[which].mean(), variance, dark, bright))
+    return np.array(rows)
 
 
 @dataclass(frozen=True)
 class _Spectra:
-    """Of the patches of a plane: mean, squared DCT, shares of pixels on clipping levels."""
+    """Of the patches of planes: mean, squared DCT, shares of pixels on clipping levels."""
 
     mean: Array
     squares: Array
     dark: Array
     bright: Array
 
-    def of(self, which: Array) -> "_Spectra":
-        return _Spectra(*(part[which] for part in vars(self).values()))
+    def groups(self) -> list[Array]:
+        """Which patches are of like means; those mostly clipped are left out if others remain."""
+        order = np.argsort(self.mean, kind="stable")
+        free = np.maximum(self.dark, self.bright)[order] <= 0.5
+        if free.sum() >= _BINS * _FEWEST_IN_BIN:
+            order = order[free]
+        return np.array_split(order, max(1, min(_BINS, len(order) // _FEWEST_IN_BIN)))
 
 
-def _spectra(plane: Array, scale: float) -> _Spectra:
-    low, high = float(plane.min()), float(plane.max())
-    clipped = clipping_levels(plane, low, high)
-    parts = []
-    for patches in grid_patches(plane, scale):
-        first = patches[:, :1].copy()
-        coefficients = (patches - first) @ _BASIS
-        shares = (
-            (patches == level * scale).mean(axis=1) if level in clipped else np.zeros(len(patches))
-            for level in (low, high)
-        )
-        parts.append((coefficients[:, 0] / SIDE + first[:, 0], np.square(coefficients), *shares))
-    return _Spectra(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+def _spectra(planes: list[Array], scale: float) -> _Spectra:
+    low, high = (float(f([f(plane) for plane in planes])) for f in (np.min, np.max))
+    most = PATCHES // len(planes)
+    counts = [patch_count(plane, most) for plane in planes]
+    mean, dark, bright = np.zeros((3, sum(counts)))
+    squares = np.empty((sum(counts), SIDE**2), np.float32)  # the largest array that is held
+    done = 0
+    for plane in planes:
+        clipped = clipping_levels(plane, low, high)
+        for patches in grid_patches(plane, scale, most):
+            part = slice(done, done + len(patches))
+            first = patches[:, :1].copy()
+            coefficients = (patches - first) @ _BASIS
+            mean[part] = coefficients[:, 0] / SIDE + first[:, 0]
+            np.square(coefficients, out=squares[part], casting="same_kind")
+            for level, shares in ((low, dark), (high, bright)):
+                if level in clipped:
+                    shares[part] = (patches == level * scale).mean(axis=1)
+            done += len(patches)
+    return _Spectra(mean, squares, dark, bright)
 
 
 @dataclass(frozen=True)
@@ -182,10 +203,9 @@ class _Line:
     depends: bool  # on the signal, clearly
 
 
-def _line(found: list[_Spectra]) -> _Line:
+def _line(planes: list[Array], scale: float) -> _Line:
     """The variance of a channel's noise as a line over the mean."""
-    groups = np.concatenate([_groups(spectra) for spectra in found])
-    mean, variance, dark, bright = groups.T
+    mean, variance, dark, bright = level_groups(planes, scale).T
     usable = variance > 0
     unclipped = usable & (dark <= _DARK) & (bright <= _BRIGHT)
     if unclipped.sum() >= max(len(mean) // 4, 3):
@@ -202,22 +222,6 @@ def _line(found: list[_Spectra]) -> _Line:
     misfit = np.abs(np.log(variance / line)).sum()
     depends = ends[1] > _GROWTH * max(ends[0], 0.0) and misfit < _MISFIT * flat
     return _Line(slope, constant, low, high, bool(depends))
-
-
-def _groups(spectra: _Spectra) -> Array:
-    """Rows of mean, variance, shares of dark and bright pixels: one for patches of like means."""
-    mostly = np.maximum(spectra.dark, spectra.bright) <= 0.5
-    if mostly.sum() >= _BINS * _FEWEST_IN_BIN:
-        spectra = spectra.of(mostly)
-    count = max(1, min(_BINS, len(spectra.mean) // _FEWEST_IN_BIN))
-    rows = []
-    for which in np.array_split(np.argsort(spectra.mean, kind="stable"), count):
-        group = spectra.of(which)
-        high = group.squares[:, _HIGH]
-        energy = group.squares[:, 1:].sum(axis=1) - high.sum(axis=1)
-        variance = flat_variance(energy, high, np.full(len(energy), np.inf))
-        rows.append((group.mean.mean(), variance, group.dark.mean(), group.bright.mean()))
-    return np.array(rows)
 
 
 def _robust_line(mean: Array, variance: Array) -> tuple[float, float]:
@@ -256,38 +260,42 @@ def _poisson_gaussian(lines: list[_Line], scale: float) -> Noise:
     return Noise("poisson-gaussian", tuple(gains), tuple(read_noises), tuple(offsets))
 
 
-def _correlation(found: list[list[_Spectra]]) -> tuple[Array, float] | None:
+def _correlation(channels: list[list[Array]], scale: float) -> tuple[Array, float] | None:
     """Variance a channel and extent of correlated noise; None where it seems white."""
-    variances, excesses, extents, shares = [], [], [], []
-    for channel in found:
-        parts = [_spectrum(spectra) for spectra in channel]
-        spectrum = np.median([part for part, _ in parts], axis=0)
-        mean = spectrum.mean()
-        if mean == 0:
-            return None
-        variances.append(mean)
-        excesses.append(mean / max(spectrum[_HIGH].mean(), 1e-30))
-        extents.append(math.sqrt(np.square(spectrum).mean()) / mean)
-        shares.append(np.median([share for _, share in parts]))
-    if np.mean(excesses) < _EXCESS or np.mean(shares) < _FLAT_SHARE:
+    found = [_spectrum(_spectra(planes, scale)) for planes in channels]
+    spectra = np.array([spectrum for spectrum, _ in found])
+    means = spectra.mean(axis=1)
+    if not means.all():
         return None
-    return np.array(variances), max(1.0, float(np.mean(extents)))
+    excess = float(np.mean(means / np.maximum(spectra[:, _HIGH].mean(axis=1), 1e-6 * means)))
+    share = float(np.mean([share for _, share in found]))
+    if excess < _EXCESS or excess * share < _EVIDENCE:
+        return None
+    extents = np.sqrt(np.square(spectra).mean(axis=1)) / means
+    return means, max(1.0, float(extents.mean()))
 
 
 def _spectrum(spectra: _Spectra) -> tuple[Array, float]:
     """Mean square of every frequency over the flattest patches; the share of patches as flat."""
-    free = (spectra.dark <= 0.1) & (spectra.bright <= 0.1)
-    squares = spectra.squares[free] if free.mean() > 0.05 else spectra.squares
-    count = min(max(_FEWEST, int(_FLATTEST * len(squares))), len(squares))
-    spectrum = np.empty(SIDE**2)
     odd = _ORDER % 2 == 1
-    for chosen_by, measured in ((odd, ~odd), (~odd, odd)):
-        energy = squares[:, chosen_by & (_ORDER > 0)].sum(axis=1)
-        flattest = np.argpartition(energy, count - 1)[:count]
-        spectrum[measured] = squares[flattest][:, measured].mean(axis=0)
-    # The lowest frequencies hold slopes of the image: noise has no more there than just above.
-    above = spectrum[_LOW].mean()
-    share = (squares[:, 1:] / np.maximum(spectrum[1:], 1e-30)).sum(axis=1) <= _MEDIAN
-    spectrum[_LOWEST] = np.minimum(spectrum[_LOWEST], above)
-    spectrum[0] = above
-    return spectrum, float(share.mean())
+    found = []
+    for which in spectra.groups():
+        squares = spectra.squares[which]
+        count = min(max(_FEWEST, int(_FLATTEST * len(which))), len(which))
+        spectrum = np.empty(SIDE**2)
+        for chosen_by, measured in ((odd, ~odd), (~odd, odd)):
+            energy = squares @ (chosen_by & (_ORDER > 0)).astype(np.float32)
+            flattest = np.argpartition(energy, count - 1)[:count]
+            spectrum[measured] = squares[flattest][:, measured].mean(axis=0)
+        # The lowest frequencies hold slopes of the image: noise has no more there than just above.
+        above = spectrum[_LOW].mean()
+        spectrum[_LOWEST] = np.minimum(spectrum[_LOWEST], above)
+        spectrum[0] = above
+        found.append(spectrum)
+    found.sort(key=np.mean)
+    spectrum = found[int(_QUANTILE * (len(found) - 1))]
+    # Frequencies that a codec took away do not count more than a twentieth of the mean would.
+    precision = 1 / np.maximum(spectrum, max(0.05 * spectrum.mean(), 1e-30))
+    precision[0] = 0
+    flat = spectra.squares @ precision.astype(np.float32) <= spectrum @ precision
+    return spectrum, float(flat.mean())

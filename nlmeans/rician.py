@@ -30,8 +30,7 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
     """
     found = []
     for images in channel_images(image, channel_axis, stack):
-        groups = np.concatenate([level_groups(plane) for plane in images])
-        mean, variance = groups[:, 0], groups[:, 1]
+        mean, variance = level_groups(images)[:, :2].T
         seen = variance > 0
         if seen.any():
             found.append(np.median(_gaussian_variance(mean[seen], variance[seen])))
