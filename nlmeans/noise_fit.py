@@ -106,7 +106,7 @@ def estimate_noise(
     array = np.asarray(image)
     channel_axis = checked_axis("image", array.ndim, channel_axis)
     largest = max(abs(float(array.max())), abs(float(array.min())))
-    if not sigma.any():
+    if array.min() == array.max():
         return Noise(), sigma
     scale = math.ldexp(1.0, -max(math.frexp(largest)[1], -1022))
     channels = channel_images(array, channel_axis, stack)
