@@ -18,17 +18,19 @@ from nlmeans.cli.options import (
     NumberType,
     Sigma,
     Size,
+    check_no_noise,
     filter_options,
     inputs_argument,
     json_option,
     stack_option,
 )
-from nlmeans.cli.stacks import Part, Taken, between, taken_as
+from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlmeans.denoising import Settings
+    from nlmeans.noise_choice import Asked
 
 SUFFIX = "_denoised"
 
@@ -46,6 +48,8 @@ Examples:
       keep 30 % of the original, replace out.png if it is there
   nlmeans denoise photo.png --like opencv --h 10
       what OpenCV's fastNlMeansDenoising does with h = 10
+  nlmeans denoise scan.nii.tif --stack volume --noise rician
+      a magnitude MRI volume; no bias stays in the dark
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after
   nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
@@ -142,6 +146,9 @@ def denoise(
     output_folder: Path | None,
     suffix: str | None,
     sigma: Sigma,
+    noise: "Asked",
+    gain: float | None,
+    read_noise: float | None,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -192,6 +199,7 @@ def denoise(
             if like is not None:
                 message = "--like is for images; give a video the numbers that it becomes on one"
                 raise ParameterError(message)
+            check_no_noise(noise, gain, "a video, filtered as having gaussian noise,")
             return denoise_video(
                 path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
                 strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
@@ -206,13 +214,15 @@ def denoise(
                     path, target, taken, learned(), amount=amount, threads=threads,
                     overwrite=overwrite, quality=quality, progress=progress,
                 )  # fmt: skip
-        level = sigma.levels(picture)
+        level, estimated = sigma.levels(picture), sigma.value is None and gain is None
+        if like is not None:
+            check_no_noise(noise, gain, "--like")
         liked = None if like is None else like.on(taken, strength)
         start = time.perf_counter()
         chosen = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
-                picture.pixels[part], level, h=h, patch_size=patch_size,
-                search_size=search_size, strength=strength, **taken.layout,
+                picture.pixels[part], level, noise=noise, gain=gain, read_noise=read_noise, h=h,
+                patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
@@ -227,11 +237,11 @@ def denoise(
         own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
             text=(f"{shown(path)}: {liked}\n" if liked else "")
-            + _summary(path, target, taken, chosen, sigma.value is None and not liked, seconds),
+            + _summary(path, target, taken, chosen, estimated and not liked, seconds),
             record={
                 "output": str(target),
                 **({"like": str(liked)} if liked else {}),
-                "sigma_estimated": sigma.value is None and not liked,
+                "sigma_estimated": estimated and not liked,
                 **taken.record,
                 **_settings_record(chosen),
                 "amount": amount,
@@ -267,10 +277,8 @@ def _filtered(
     result = np.empty_like(pixels)
 
     def run(k: int, part: Part) -> None:
-        used = settings[k]
         result[part] = denoise_array(
-            pixels[part], used.sigma, h=used.h or None, patch_size=used.patch_size,
-            search_size=used.search_size, amount=amount, threads=threads,
+            pixels[part], amount=amount, threads=threads, **settings[k].arguments(),
             progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
             **(liked.options if liked else {}),
         )  # fmt: skip
@@ -399,7 +407,7 @@ def _summary(
     megapixels = taken.picture.megapixels
     return (
         f"{shown(path)} -> {shown(target)}: {taken}"
-        f"sigma {between([each.sigma for each in used], _short)} ({found}), {did}; "
+        f"{noise_found(used, _short)} ({found}), {did}; "
         f"{megapixels:.3g} MP in {seconds:.2f} s, {megapixels / seconds:.3g} MP/s"
     )
 

@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "embed": ["Identity", "Linear", "Patches"],
         "fitting": ["Fit", "Step", "fit_weights"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
+        "noise_fit": ["estimate_noise"],
         "operation": ["Operation"],
         "pairwise": [
             "PAIRWISE",
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plan": ["Plan"],
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
+        "stabilise": ["Noise"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
             "LoadedWeights",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from nlmeans.fitting import fit_weights as fit_weights
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
+    from nlmeans.noise_fit import estimate_noise as estimate_noise
     from nlmeans.operation import Operation as Operation
     from nlmeans.pairwise import PAIRWISE as PAIRWISE
     from nlmeans.pairwise import Pairwise as Pairwise
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
+    from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
     from nlmeans.support import Pool as Pool

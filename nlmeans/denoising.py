@@ -1,6 +1,6 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -8,34 +8,39 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import blended, checked_array, to_dtype, whole_range, working_dtype
+from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
 from nlmeans.checks import ParameterError, check_number, check_size, check_threads
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
 from nlmeans.layout import Auto, Layout, Stack, layout_of
-from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma, spread_slices
+from nlmeans.noise import spread_slices
+from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
 from nlmeans.operation import Operation
 from nlmeans.parameters import PATCH_FRAMES, SEARCH_FRAMES, table_row
 from nlmeans.progress import part_of
+from nlmeans.rician import unbiased_average
+from nlmeans.stabilise import Noise
 from nlmeans.support import Border
 
 Array = NDArray[Any]
 Size = int | tuple[int, ...]
-Levels = float | Sequence[float] | NDArray[np.floating[Any]]
+WHITE = Noise()
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `denoise` uses for one image, volume or clip: given, estimated or from the table.
 
-    sigma and h are in the image's units; h is 0 where there is nothing to remove. The sizes of a
-    volume or clip are (depth, height, width).
+    sigma and h are in the image's units, for Poisson-Gaussian noise in those of the stabilised
+    image, where sigma is 1; h is 0 where there is nothing to remove. The sizes of a volume or clip
+    are (depth, height, width).
     """
 
     sigma: float
     h: float
     patch_size: Size
     search_size: Size
+    noise: Noise = WHITE
 
     def operation(self, **options: Any) -> Operation | None:
         """The classical filter with these settings; None where there is nothing to remove."""
@@ -43,11 +48,24 @@ class Settings:
         operation = nl_means(self.sigma, h, self.patch_size, self.search_size, **options)
         return operation if self.h else None
 
+    def arguments(self) -> dict[str, Any]:
+        """What `denoise` takes to do with these settings."""
+        return {
+            "sigma": None if self.noise.kind == "poisson-gaussian" else self.sigma,
+            "h": self.h or None,
+            "patch_size": self.patch_size,
+            "search_size": self.search_size,
+            "noise": self.noise,
+        }
+
 
 def denoise(
     image: ArrayLike,
     sigma: Levels | None = None,
     *,
+    noise: Asked = "auto",
+    gain: Levels | None = None,
+    read_noise: Levels | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
@@ -74,9 +92,20 @@ def denoise(
         estimated by default, in a volume or clip as the median over its images. 0 returns a copy,
         unless h is given. Of several the root of the mean square counts, as the channels are
         filtered together.
+    noise : {"auto", "gaussian", "poisson-gaussian", "rician"} or Noise
+        "gaussian": white noise of one level. "poisson-gaussian": of variance
+        gain * mean + read_noise^2, as cameras and microscopes have; the image is transformed so
+        that the noise has one level, filtered and transformed back without bias, see `Noise`.
+        "rician": of magnitude images, as of MRI; y_i is the root of the average of squares less
+        2 sigma^2. "auto": as given by sigma or gain, else Gaussian or Poisson-Gaussian as
+        `estimate_noise` finds it; where the noise is correlated, sizes from the table are
+        multiplied by its extent.
+    gain, read_noise : float, above 0 and from 0, or one a channel, optional
+        Of Poisson-Gaussian noise, in the image's own units; both are estimated where gain is not
+        given. Without read_noise a given gain is all there is.
     h : float, above 0, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
-        in `nlmeans.parameters`.
+        in `nlmeans.parameters`. With Poisson-Gaussian noise in units of its standard deviation.
     patch_size, search_size : odd int, or one per axis, optional
         Full sides in pixels; from the same table by default. In a volume one int is the side
         along all three axes. In a clip one int, or two (height, width), are of the frames: patches
@@ -137,24 +166,25 @@ def denoise(
     within = layout if layout.stack != "pages" else layout.of_page()
 
     # All that can be refused is, before any image is filtered.
-    operations = []
+    operations: list[tuple[Settings, Operation | None]] = []
     for page in pages:
-        used = _settings(page, within, sigma, h, patch_size, search_size, strength)
-        operations.append(
-            used.operation(patch_weighting=patch_weighting, centre=centre, border=border)
-        )
+        asked = noise_asked(noise, sigma, gain, read_noise)
+        used = _settings(page, within, sigma, asked, h, patch_size, search_size, strength)
+        operation = used.operation(patch_weighting=patch_weighting, centre=centre, border=border)
+        operations.append((used, operation))
     run = partial(_filtered, layout=within, amount=amount, threads=threads)
     if layout.stack != "pages":
-        return run(original, operations[0], progress=progress)
+        return run(original, *operations[0], progress=progress)
     result = np.empty(original.shape, original.dtype)
     for k, target in enumerate(layout.pages(result)):
         part = part_of(progress, k, len(pages))
-        target[...] = run(pages[k], operations[k], progress=part)
+        target[...] = run(pages[k], *operations[k], progress=part)
     return result
 
 
 def _filtered(
     image: Array,
+    used: Settings,
     operation: Operation | None,
     *,
     layout: Layout,
@@ -167,9 +197,15 @@ def _filtered(
         return image.copy()
     colours = layout.colours(image)
     values = colours.astype(working_dtype(colours.dtype), copy=False)  # never written to
-    filtered = operation(
-        values, channel_axis=layout.channel_axis, threads=threads, progress=progress
-    )
+    options: dict[str, Any] = {
+        "channel_axis": layout.channel_axis, "threads": threads, "progress": progress,
+    }  # fmt: skip
+    if used.noise.kind == "rician":
+        filtered = unbiased_average(operation, values, used.sigma, **options)
+    else:
+        axis = layout.channel_axis
+        filtered = operation(used.noise.stabilise(values, axis), **options)
+        filtered = used.noise.restore(filtered, axis)
     result = to_dtype(blended(values, filtered, amount), image.dtype)
     return layout.put_colours(image, result)
 
@@ -178,6 +214,9 @@ def settings_for(
     image: ArrayLike,
     sigma: Levels | None = None,
     *,
+    noise: Asked = "auto",
+    gain: Levels | None = None,
+    read_noise: Levels | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
@@ -204,13 +243,15 @@ def settings_for(
     if layout.stack == "pages":
         message = "stack is 'pages', each with its own settings; ask for every page without stack"
         raise ValueError(message)
-    return _settings(array, layout, sigma, h, patch_size, search_size, strength)
+    asked = noise_asked(noise, sigma, gain, read_noise)
+    return _settings(array, layout, sigma, asked, h, patch_size, search_size, strength)
 
 
 def _settings(
     image: Array,
     layout: Layout,
     sigma: Levels | None,
+    asked: Asked,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -220,25 +261,28 @@ def _settings(
     strength = check_number("strength", strength, low=0, above=True)
     if h is not None:
         h = check_number("h", h, low=0, above=True)
-    if sigma is None:
-        estimate = estimate_sigma if layout.stack is None else estimate_stack_sigma
-        sigma = joint_sigma(estimate(colours, channel_axis=axis))
-    else:
-        each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
-        sigma = joint_sigma(np.array(each))
-        _check_within_range(sigma, colours)
+    used, level = noise_of(colours, layout, sigma, asked)
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
-        row = table_row(sigma or h or 0.0, seen, axis, volume=layout.stack == "volume")
-        h = row.h_over_sigma * sigma if h is None else h
-        patch_size = row.patch_size if patch_size is None else patch_size
-        search_size = row.search_size if search_size is None else search_size
+        seen = used.stabilise(seen, axis)
+        row = table_row(level or h or 0.0, seen, axis, volume=layout.stack == "volume")
+        h = row.h_over_sigma * level if h is None else h
+        patch_size = _enlarged(row.patch_size, used.extent) if patch_size is None else patch_size
+        search_size = (
+            _enlarged(row.search_size, used.extent) if search_size is None else search_size
+        )
     return Settings(
-        sigma=sigma,
+        sigma=level,
         h=strength * h,
         patch_size=_sides("patch_size", patch_size, layout.stack, PATCH_FRAMES),
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
+        noise=used,
     )
+
+
+def _enlarged(side: int, extent: float) -> int:
+    """The odd side nearest to `extent` times this one: as many independent values are in it."""
+    return 2 * round((side * extent - 1) / 2) + 1
 
 
 def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
@@ -255,15 +299,3 @@ def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
         numbers = "one number, (height, width) or (depth, height, width)"
     message = f"{name} is {size}; a {stack} takes {numbers}"
     raise ParameterError(message)
-
-
-def _check_within_range(sigma: float, colours: Array) -> None:
-    """A sigma beyond the range is most likely meant in other units: 25 for an image in [0, 1]."""
-    if colours.dtype.kind == "f":
-        largest = max(abs(float(colours.min())), abs(float(colours.max())))
-        limit, of = 2 * largest, "twice the largest magnitude in the image"
-    else:
-        limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
-    if sigma > limit > 0:
-        message = f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
-        raise ParameterError(message)
