@@ -11,7 +11,7 @@ Texts:
     score       dot, distance or sum         weight      exp, identity or relu
     normaliser  sum, count or query sum      scale       a number; noise the same
     centre      as computed, one, max, zero  name        of f, to be shown
-    ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian)
+    ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian, off-centre)
     phi         theta, where they are one
     over        everywhere, window 21x21 inside (or mirror), regions 8x8
     pool        none, or such as 2x2 max after (or flat 2 max after)
