@@ -11,7 +11,8 @@ from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
 PatchWeighting = Literal["uniform", "gaussian", "off-centre"]
-PATCH_WEIGHTINGS = ("uniform", "gaussian", "off-centre")  # of a distance; "none" is for learned matrices
+# Of a distance; "none" is for learned matrices.
+PATCH_WEIGHTINGS = ("uniform", "gaussian", "off-centre")
 
 
 def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.intp]]:

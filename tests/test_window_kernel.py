@@ -60,6 +60,8 @@ def test_sequences_and_volumes(rng, dtype, shape, border, patch_weighting):
         options = {"centre": centre, "border": border, "patch_weighting": patch_weighting}
         assert_equals_reference(nl_means(0.3, h, 3, 5, **options), x)
     if len(shape) == 3:
+        whole = nl_means(0.3, 0.7, 5, 3, border=border, patch_weighting=patch_weighting)
+        assert_equals_reference(whole, x)
         op = nl_means(0.3, 0.7, (1, 5, 3), (3, 5, 7), border=border)
         assert_equals_reference(op, x)
         channels = rng.normal(size=(*shape, 2)).astype(dtype)

@@ -44,7 +44,7 @@ def run_window(
     values = _centred(image.reshape(-1, *grid))
     features = values if guide is None else _centred(guide.reshape(-1, *grid))
     factors = along_axes(op.f.query.taps(image.ndim - 1), np.ones(1))
-    counts = [np.count_nonzero(t) for t in factors]
+    counts = [int(np.count_nonzero(t)) for t in factors]
     taps = [(t * n).astype(dtype) for t, n in zip(factors, counts, strict=True)]  # mean 1
     deep = np.flatnonzero(taps[0])
     taps_z = np.tile(taps[0][deep], len(features.planes))  # one a plane of the patch

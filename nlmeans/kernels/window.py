@@ -198,7 +198,7 @@ def put_columns(M, to, row, shift, a, b, stride, side, planes):
     L = lanes(M)
     for column in range(0, COLUMNS * L, L):
         i, j = a + column, b + column
-        v0, v1, v2, v3 = four_rows(M, i, j, stride, side)
+        v0, v1, v2, v3 = four_rows(M, i + planes[0], j + planes[0], stride, side)
         for k in range(1, len(planes)):
             u0, u1, u2, u3 = four_rows(M, i + planes[k], j + planes[k], stride, side)
             v0, v1, v2, v3 = plus(v0, u0), plus(v1, u1), plus(v2, u2), plus(v3, u3)
