@@ -77,6 +77,7 @@ def denoise(
     patch_weighting: PatchWeighting = "uniform",
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
+    cut: float = 0.0,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
@@ -126,7 +127,7 @@ def denoise(
         frame and are searched for in this frame and its neighbours. "pages": nothing, every image
         is estimated and filtered alone. "auto": there are only two such axes; as an array does not
         tell what a third is, one that has it is refused.
-    patch_weighting, centre, border
+    patch_weighting, centre, border, cut
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
@@ -166,12 +167,12 @@ def denoise(
     within = layout if layout.stack != "pages" else layout.of_page()
 
     # All that can be refused is, before any image is filtered.
+    options = {"patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut}
     operations: list[tuple[Settings, Operation | None]] = []
     for page in pages:
         asked = noise_asked(noise, sigma, gain, read_noise)
         used = _settings(page, within, sigma, asked, h, patch_size, search_size, strength)
-        operation = used.operation(patch_weighting=patch_weighting, centre=centre, border=border)
-        operations.append((used, operation))
+        operations.append((used, used.operation(**options)))
     run = partial(_filtered, layout=within, amount=amount, threads=threads)
     if layout.stack != "pages":
         return run(original, *operations[0], progress=progress)

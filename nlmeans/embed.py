@@ -11,8 +11,9 @@ from nlmeans.arrays import as_array
 from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
-PatchWeighting = Literal["uniform", "gaussian"]
-PATCH_WEIGHTINGS = ("uniform", "gaussian")  # of a distance; "none" is for learned matrices
+PatchWeighting = Literal["uniform", "gaussian", "off-centre"]
+# Of a distance; "none" is for learned matrices.
+PATCH_WEIGHTINGS = ("uniform", "gaussian", "off-centre")
 
 
 def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.intp]]:
@@ -163,8 +164,10 @@ class Patches:
     ----------
     size : odd int, or one per axis
         Full side in pixels.
-    weighting : {"uniform", "gaussian", "none"}
-        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre, or 1.
+    weighting : {"uniform", "gaussian", "off-centre", "none"}
+        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre, or equal but
+        0 in the first row and column, so half a pixel off the centre (for the pictures of
+        programs that do so), or 1.
 
     Examples
     --------
@@ -199,10 +202,11 @@ class Patches:
         """G's factor along each axis, each summing to 1."""
         factors = []
         for r in self.radius(ndim):
-            if self.weighting == "uniform" or r == 0:
-                taps = np.ones(2 * r + 1)
-            else:
+            taps = np.ones(2 * r + 1)
+            if self.weighting == "gaussian" and r > 0:
                 taps = np.array([exp(-(k**2) / (2 * (r / 2) ** 2)) for k in range(-r, r + 1)])
+            elif self.weighting == "off-centre" and r > 0:
+                taps[0] = 0
             factors.append(taps / taps.sum())
         return factors
 

@@ -142,7 +142,8 @@ def gaussian(
     sigma : float, from 0
         Standard deviation of the noise, in the array's units.
     patch_size : odd int, or one per axis
-    patch_weighting : {"uniform", "gaussian"}
+    patch_weighting : {"uniform", "gaussian", "off-centre"}
+        See `Patches`.
     centre : {"one", "max", "zero"}
         A position's own weight: 1, the largest of the others (Buades), or 0. A position with no
         other candidate keeps its value. With "max" and "zero", pixels unlike all others are
