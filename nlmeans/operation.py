@@ -210,7 +210,7 @@ class Operation:
         axis = checked_axis("x", x.ndim, channel_axis)
         grid = grid_shape(x.shape, axis)
         seen, seen_axis = (x, axis) if guide is None else _checked_guide(guide, axis, grid)
-        last = np.moveaxis(to_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
+        last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
         return affinity(self.f, self.over, last, _checked_position(position, grid))
 
     def _plan(
