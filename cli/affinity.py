@@ -125,8 +125,9 @@ def affinity(
             operation, values = _of_learned(loaded, picture)
         else:
             used = settings_for(
-                picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
-                search_size=search_size, strength=strength, **taken.layout,
+                picture.pixels, sigma.levels(picture), noise="gaussian", h=h,
+                patch_size=patch_size, search_size=search_size, strength=strength,
+                **taken.layout,
             )  # fmt: skip
             found = used.operation()
             if found is None:

@@ -22,6 +22,7 @@ from nlmeans.cli.options import (
     filter_options,
     inputs_argument,
     json_option,
+    noise_options,
     stack_option,
 )
 from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
@@ -84,6 +85,7 @@ Examples:
     help="Put this text between the input's name and its extension.",
 )
 @filter_options
+@noise_options
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

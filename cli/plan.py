@@ -12,6 +12,7 @@ from nlmeans.cli.options import (
     check_no_noise,
     filter_options,
     inputs_argument,
+    noise_options,
     stack_option,
 )
 from nlmeans.cli.stacks import noise_found, taken_as
@@ -28,6 +29,7 @@ Examples:
 )
 @inputs_argument(many=False)
 @filter_options
+@noise_options
 @like_option
 @stack_option
 def plan(

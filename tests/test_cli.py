@@ -387,7 +387,8 @@ def test_help_has_examples_and_states_every_option(cli, command):
     for parameter in main.commands[command].params:
         if isinstance(parameter, click.Option):
             assert parameter.help
-            assert parameter.show_default, f"{parameter.name} does not show its default"
+            told = parameter.required or parameter.show_default
+            assert told, f"{parameter.name} does not show its default"
 
 
 def test_no_arguments_show_the_help(cli):
