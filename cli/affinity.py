@@ -41,7 +41,7 @@ class PointType(click.ParamType[Point]):
 @click.command(
     epilog="""\b
 Examples:
-  nlmeans affinity photo.png --at 120,80 -o map.png
+  nlmeans affinity photo.png --at 120,80
   nlmeans affinity photo.png --at 120,80 --at 40,200 -o map.png --search-size 41
   nlmeans affinity photo.png --at 120,80 -o map.png --weights learned.safetensors"""
 )
@@ -51,7 +51,7 @@ Examples:
     "points",
     type=PointType(),
     multiple=True,
-    required=True,
+    show_default="the middle",
     help="The position whose weights are drawn: pixels from the left and from the top, from 0. "
     "Can be given several times.",
 )
@@ -59,8 +59,9 @@ Examples:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    required=True,
+    default=None,
     metavar="FILE",
+    show_default="beside the input, with _affinity.png",
     help="Write to this file, a .png.",
 )
 @filter_options
@@ -81,7 +82,7 @@ Examples:
 def affinity(
     path: Path,
     points: tuple[Point, ...],
-    output: Path,
+    output: Path | None,
     sigma: Sigma,
     h: float | None,
     patch_size: Size | None,
@@ -99,8 +100,9 @@ def affinity(
     of square roots. The position and the window are outlined, and a small window is enlarged
     beside the picture.
     """
-    if output.suffix.lower() != ".png":
-        message = f"-o is {str(output)!r}; the map is written as a .png"
+    target = output or path.with_name(f"{path.stem}_affinity.png")
+    if target.suffix.lower() != ".png":
+        message = f"-o is {str(target)!r}; the map is written as a .png"
         raise click.UsageError(message)
     learned = loader(weights, layout, block, settings)
 
@@ -110,8 +112,8 @@ def affinity(
         from nlmeans.images import ImageWriteError, load
 
         picture = load(path)
-        if output.exists() and output.samefile(path):
-            message = f"{shown(output)}: is the input; choose another name"
+        if target.exists() and target.samefile(path):
+            message = f"{shown(target)}: is the input; choose another name"
             raise ImageWriteError(message)
         taken = taken_as(picture, "auto")
         if taken.stack is not None:
@@ -137,16 +139,16 @@ def affinity(
         maps = [
             Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
                                        values.shape[:2]))
-            for x, y in points
+            for x, y in points or [(values.shape[1] // 2, values.shape[0] // 2)]
         ]  # fmt: skip
         grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
-        _save(output, draw_weights(grey, maps), overwrite)
+        _save(target, draw_weights(grey, maps), overwrite)
         each = "; ".join(
             f"{x},{y}: {int((m > m.max() / 100).sum())} weights above 1 % of the largest, "
             f"{m.max():.3g}"
             for (y, x), m in maps
         )
-        return Report(f"{shown(path)} -> {shown(output)}: {each}", {}, notes)
+        return Report(f"{shown(path)} -> {shown(target)}: {each}", {}, notes)
 
     return each_file([path], work)
 

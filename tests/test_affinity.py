@@ -200,6 +200,13 @@ def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
     assert (code, err) == (0, "")
     assert "120,80: 121 weights above 1 %" in out
     assert iio.imread("map.png").ndim == 3
+    (tmp_path / "in.png").write_bytes(SAMPLE.read_bytes())
+    code, out, err = cli("affinity", "in.png", "--sigma", 20)
+    assert (code, err) == (0, "")
+    assert "in.png -> in_affinity.png: 128,128: " in out
+    code, out, err = cli("affinity", "in.png", "-o", "in.png", "--overwrite")
+    assert code == 4
+    assert "is the input" in err
     code, out, err = cli("weights", "from-image", SAMPLE, "w.safetensors")
     assert (code, err) == (0, "")
     points = ("--at", "120,80", "--at", "0,255")
@@ -213,7 +220,6 @@ def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
     [
         (("--at", "120", "-o", "a.png"), 2, "'120' is no position; give X,Y"),
         (("--at", "1,2", "-o", "a.jpg"), 2, "written as a .png"),
-        (("-o", "a.png"), 2, "--at"),
         (("--at", "300,2", "-o", "a.png"), 3, "outside"),
         (("--at", "1,2", "-o", "there.png"), 4, "exists already"),
         (("--at", "1,2", "-o", "a.png", "--sigma", "0"), 3, "holds no noise"),

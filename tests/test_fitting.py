@@ -1,5 +1,8 @@
 """Learning matrices: the model is the block, its gradient is right, and learning gains."""
 
+from pathlib import Path
+
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from conftest import by_reference
@@ -173,3 +176,18 @@ def test_colour(rng):
 def test_what_cannot_be_learned_from_is_refused(clean, noisy, options, message):
     with pytest.raises((ParameterError, ValueError), match=message):
         nlmeans.fit_weights(clean, noisy, **options)
+
+
+def test_the_sample_weights_gain_on_a_picture_they_were_not_learned_from():
+    folder = Path(__file__).parent.parent / "sample_images"
+    weights = nlmeans.load_weights(folder / "camera.safetensors")
+    assert (weights.sigma, weights.input_range) == (20, 255)
+    part = (slice(90, 114), slice(150, 174))
+    clean, noisy = (
+        iio.imread(folder / name)[part].astype(np.float32)
+        for name in ("camera.png", "camera_noisy.png")
+    )
+    errors = [
+        ((result - clean) ** 2).mean() for result in (nlmeans.denoise(noisy, 20), weights(noisy))
+    ]
+    assert errors[1] < errors[0]
