@@ -31,7 +31,8 @@ def test_every_option_in_the_readme_exists():
     assert used <= known
 
 
-def test_readme_examples_run():
+def test_readme_examples_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     failed, attempted = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert (failed, attempted > 8) == (0, True)
 
