@@ -91,12 +91,13 @@ def run_neighbourhood(
     first = _along([m - r for m, r in zip(of.margin, reach, strict=True)], 0)
     side = _along([2 * r + 1 for r in reach], 1)
     of, factors = _fitting(op.f, of)
-    queries, keys, bias, values = (
+    queries, keys, biases, values = (
         each[(None,) * (DIMENSIONS - len(grid))]
         for each in (of.queries, of.keys, of.bias, of.values)
     )
+    bias: Array | None = biases
     if op.f.score == "sum":  # q + k is the product of q and 1, and k a bias
-        bias = bias + keys.dtype.type(op.f.scale) * keys[..., 0]
+        bias = biases + keys.dtype.type(op.f.scale) * keys[..., 0]
         keys = np.ones_like(keys)
     elif op.f.key_bias is None:
         bias = None
@@ -130,14 +131,15 @@ def _sums_over_queries(
     first = tuple(1 - k - n for k, n in zip(pairs.first, pairs.side, strict=True))
     swapped = _Pairs(pairs.keys, pairs.queries, pairs.bias, None, None, first, pairs.side)
     swapped_factors = factors._replace(query=factors.key, key=factors.query)
-    return _run(f, swapped, neighbourhood.THE_SUM, swapped_factors, threads, progress)[0]
+    sums: Array = _run(f, swapped, neighbourhood.THE_SUM, swapped_factors, threads, progress)[0]
+    return sums
 
 
 def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
     """The features as they are, or in float64 where float32 could not hold scores or sums."""
     factors, largest = _factors(f, of)
     if largest > LIMITS[of.queries.dtype.name]:
-        of = Features(*(each.astype(np.float64) for each in of[:4]), of.margin)
+        of = Features._make([*(each.astype(np.float64) for each in of[:4]), of.margin])
         factors, largest = _factors(f, of)
     if largest > LIMITS["float64"]:
         message = (
@@ -203,10 +205,10 @@ def _run(
     grid, keys_grid = pairs.queries.shape[:-1], pairs.keys.shape[:-1]
     left, step = row_step(keys_grid[-1], dtype.itemsize)
     channels = 0 if pairs.values is None else pairs.values.shape[-1]
-    sizes = Sizes(
+    sizes = Sizes._make((
         pairs.queries.shape[-1], channels, *grid, *keys_grid, *pairs.first, *pairs.side,
         left, step, int(f.score == "distance"), WEIGHTS[f.weight], normaliser, CENTRES[f.centre],
-    )  # fmt: skip
+    ))  # fmt: skip
     masked = MASKED * LIMITS[dtype.name]
     least = 2 * masked if factors.least is None else factors.least
     constants = Numbers(

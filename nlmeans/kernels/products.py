@@ -64,7 +64,7 @@ def _loop(builder: Any, count: Any, sums: list[Any], step: Any) -> list[Any]:
     kept = [builder.phi(s.type) for s in sums]
     for phi, s in zip(kept, sums, strict=True):
         phi.add_incoming(s, before)
-    results = step(number, kept)
+    results: list[Any] = step(number, kept)
     following = builder.add(number, _whole(1))
     number.add_incoming(following, body)
     for phi, s in zip(kept, results, strict=True):
@@ -121,7 +121,7 @@ def put_distances(
         zero = ir.Constant(vector, None)
         by, most, lowest, beyond = (_spread(builder, vector, values[k]) for k in range(8, 12))
         sums = scores.summed([zero] * (SHIFTS * several), squared=True)
-        results = []
+        results: list[Any] = []
         for k, distance in enumerate(sums):
             s = builder.fsub(most, builder.fmul(distance, by, flags=FASTMATH), flags=FASTMATH)
             below = builder.fcmp_ordered("<", s, zero, flags=FASTMATH)
@@ -168,7 +168,7 @@ class _Scores:
                 self.memory.load(self._query, builder.add(here, _whole(r * lanes)), aligned=True)
                 for r in range(self._rows)
             ]
-            results = []
+            results: list[Any] = []
             for begin in self._begins:
                 key = self._keys.load(begin, there, aligned=False)
                 for query in queries:
@@ -227,7 +227,7 @@ def add_values(
                 put.load(weight, builder.add(here, _whole(r * lanes)), aligned=True)
                 for r in range(several)
             ]
-            results = []
+            results: list[Any] = []
             for c, begin in enumerate(begins):
                 v = keys.load(begin, place, aligned=False)
                 for r in range(several):
