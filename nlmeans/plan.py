@@ -18,7 +18,7 @@ from nlmeans.execute.window_layout import (
     window_layout,
     window_operations,
 )
-from nlmeans.kernels.blocks import lay_out, queries_at_once
+from nlmeans.kernels.blocks import task_size, thread_bytes
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Neighbours, Regions, Support, Window
@@ -121,10 +121,9 @@ def make_plan(
         kernel = "stream"
         reason = "every query against all keys, in blocks: sums follow the largest score so far"
         operations = pairs * ((3 if f.score == "distance" else 2) * d + 2 * values + 17)
-        tile = (queries_at_once(dtype.itemsize),)
-        sizes = over.sizes(grid)
-        tiles = sum(ceil(n / tile[0]) for n in sizes)
-        memory += lay_out(d, values, dtype.itemsize).end * dtype.itemsize
+        tile = (task_size(positions, dtype.itemsize),)
+        tiles = sum(ceil(n / tile[0]) for n in over.sizes(grid))
+        memory += thread_bytes(positions, d, values, dtype.itemsize)
     elif isinstance(over, Window):
         kernel = "neighbourhood"
         reason = f"a search window with {lacking}: pair by pair, 16 queries a vector"

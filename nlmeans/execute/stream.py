@@ -144,7 +144,7 @@ def _run(
     """The kernel: results (channels, N), or with TOTALS the sums (1, N)."""
     dtype = scores.queries.dtype
     (count, d), channels = scores.queries.shape, values.shape[1]
-    at_once = blocks.queries_at_once(dtype.itemsize)
+    at_once = blocks.task_size(count, dtype.itemsize)
     tasks = [
         (first, min(first + at_once, end), first_key, end_key)
         for (start, first_key), (end, end_key) in pairwise(starts)

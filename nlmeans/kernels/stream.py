@@ -4,9 +4,9 @@
     s_ij = scale * q_i . k_j + row_i + bias_j  or  min(noise - scale * |q_i - k_j|^2, 0) + bias_j
 
 Nothing of the size of all pairs is stored: a thread takes some queries and goes through the keys in
-blocks. For 2^s all weights are divided by 2^top, top the largest s so far, and sums of earlier
-blocks are brought to a new top (M. Milakov, N. Gimelshein, "Online normalizer calculation for
-softmax", arXiv:1805.02867).
+blocks, each of which serves several groups of queries while it is in the cache. For 2^s all weights
+are divided by 2^top, top the largest s so far, and sums of earlier blocks are brought to a new top
+(M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", arXiv:1805.02867).
 
 * Distances are sums of squared differences, not 2 q . k - |k|^2 - |q|^2: nothing cancels, and an
   addition runs beside every multiplication.
@@ -26,7 +26,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.blocks import KEYS, ROWS, VECTORS, Buffers
+from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, Buffers
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
     FASTMATH,
@@ -159,7 +159,7 @@ def turn_into_weights(M, n, at, t, width):
 
 
 @compiled
-def write_mean(M, out, values, i, lane, keys, lowest, at, t, width):
+def write_mean(M, out, values, i, lane, keys, scales, at, t, width):
     """One query's quotient of sums, with the weight of the centre."""
     kind = M.dtype.type
     top, total = M[at.tops + lane], M[at.totals + lane]
@@ -167,7 +167,7 @@ def write_mean(M, out, values, i, lane, keys, lowest, at, t, width):
         out[0, i] = top + np.log2(total) if t.weight == EXP else total
         return
     others, own = kind(1), kind(0)
-    if t.centre != CENTRE_AS_COMPUTED and top <= lowest:  # nobody to average with
+    if t.centre != CENTRE_AS_COMPUTED and top <= scales.lowest * kind(0.5):  # nobody else
         others, own = kind(0), kind(1)
     elif t.centre == CENTRE_MAX:
         own = kind(1)
@@ -188,6 +188,51 @@ def write_mean(M, out, values, i, lane, keys, lowest, at, t, width):
         out[c, i] = y
 
 
+@inlined
+def start_group(M, queries, rows, first, end, at, t, scales, width):
+    """Put queries into lanes, and nothing into their sums."""
+    for lane in range(end - first):
+        for c in range(t.d):
+            x = queries[(first + lane) * t.d + c]
+            M[at.queries + c * width + lane] = x if t.distance else x * scales.dot
+        M[at.rows + lane] = rows[first + lane]
+    zero = fill(M.dtype.type(0), VECTORS)
+    for i in range(at.sums, at.rows, width):
+        store(M, i, zero)
+    store(M, at.totals, zero)
+    store(M, at.tops, like(zero, scales.lowest) if t.weight == EXP else zero)
+    store(M, at.factors, like(zero, 1))
+
+
+@inlined
+def add_block(M, keys, values, bias, j, n, first, end, at, t, scales, width):
+    """n keys from j on, to the sums of a group of queries."""
+    whole = n // ROWS * ROWS
+    for i in range(0, whole, ROWS):
+        put_six_scores(M, keys, bias, j + i, t, at, at.weights + i * width, width)
+    for i in range(whole, n):
+        put_one_score(M, keys, bias, j + i, t, at, at.weights + i * width, width)
+    if t.distance:
+        turn_into_scores(M, bias, j, n, at, scales, width)
+    if t.centre != CENTRE_AS_COMPUTED:
+        for i in range(max(first, j), min(end, j + n)):
+            M[at.weights + (i - j) * width + i - first] = scales.lowest
+    turn_into_weights(M, n, at, t, width)
+    whole, v = t.channels // ROWS * ROWS, j * t.channels
+    for c in range(0, whole, ROWS):
+        add_six_sums(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
+    for c in range(whole, t.channels):
+        add_one_sum(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
+
+
+@inlined
+def of_group(at, group):
+    """The buffers of a group of queries."""
+    away = group * (at.end - at.queries)
+    return Buffers(at.weights, at.queries + away, at.sums + away, at.rows + away, at.tops + away,
+                   at.totals + away, at.factors + away, at.end + away)  # fmt: skip
+
+
 @compiled
 def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, tasks, integers, out,
                   done, cancel):  # fmt: skip
@@ -195,45 +240,27 @@ def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, ta
     t = Traits(*to_fixed_tuple(integers[0], 6))
     at = Buffers(*to_fixed_tuple(integers[1], 8))
     scales = Scales(*to_fixed_tuple(floats, 5))
-    kind = out.dtype.type
     L = lanes(out)
     width = VECTORS * L
-    buffer = np.zeros(at.end + L, out.dtype)
+    buffer = np.zeros(at.queries + GROUPS * (at.end - at.queries) + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
-    zero, one = fill(M.dtype.type(0), VECTORS), fill(M.dtype.type(1), VECTORS)
     for task in range(worker, len(done), workers):
-        first, end, first_key, end_key = tasks[task]
-        for lane in range(end - first):
-            for c in range(t.d):
-                x = queries[(first + lane) * t.d + c]
-                M[at.queries + c * width + lane] = x if t.distance else x * scales.dot
-            M[at.rows + lane] = rows[first + lane]
-        for i in range(at.sums, at.rows, width):
-            store(M, i, zero)
-        store(M, at.totals, zero)
-        store(M, at.factors, one)
-        store(M, at.tops, fill(scales.lowest, VECTORS) if t.weight == EXP else zero)
+        start, stop, first_key, end_key = tasks[task]
+        groups = (stop - start + width - 1) // width
+        for g in range(groups):
+            first = start + g * width
+            start_group(M, queries, rows, first, min(first + width, stop), of_group(at, g), t,
+                        scales, width)  # fmt: skip
         for j in range(first_key, end_key, KEYS):
             if cancel[0] != 0:
                 return
-            n = min(KEYS, end_key - j)
-            whole = n // ROWS * ROWS
-            for i in range(0, whole, ROWS):
-                put_six_scores(M, keys, bias, j + i, t, at, at.weights + i * width, width)
-            for i in range(whole, n):
-                put_one_score(M, keys, bias, j + i, t, at, at.weights + i * width, width)
-            if t.distance:
-                turn_into_scores(M, bias, j, n, at, scales, width)
-            if t.centre != CENTRE_AS_COMPUTED:
-                for i in range(max(first, j), min(end, j + n)):
-                    M[at.weights + (i - j) * width + i - first] = scales.lowest
-            turn_into_weights(M, n, at, t, width)
-            whole, v = t.channels // ROWS * ROWS, j * t.channels
-            for c in range(0, whole, ROWS):
-                add_six_sums(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
-            for c in range(whole, t.channels):
-                add_one_sum(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
-        for lane in range(end - first):
-            write_mean(M, out, values, first + lane, lane, end_key - first_key,
-                       scales.lowest * kind(0.5), at, t, width)  # fmt: skip
+            for g in range(groups):
+                first = start + g * width
+                add_block(M, keys, values, bias, j, min(KEYS, end_key - j), first,
+                          min(first + width, stop), of_group(at, g), t, scales,
+                          width)  # fmt: skip
+        for i in range(start, stop):
+            g = (i - start) // width
+            write_mean(M, out, values, i, i - start - g * width, end_key - first_key, scales,
+                       of_group(at, g), t, width)  # fmt: skip
         done[task] = 1
