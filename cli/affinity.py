@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.learned import block_options, loader
-from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
+from nlmeans.cli.options import Sigma, Size, gaussian_options, inputs_argument
 from nlmeans.cli.stacks import taken_as
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ Examples:
     show_default="beside the input, with _affinity.png",
     help="Write to this file, a .png.",
 )
-@filter_options
+@gaussian_options
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
@@ -127,7 +127,7 @@ def affinity(
             operation, values = _of_learned(loaded, picture)
         else:
             used = settings_for(
-                picture.pixels, sigma.levels(picture), h=h, patch_size=patch_size,
+                picture.pixels, sigma.levels(picture), noise="gaussian", h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, **taken.layout,
             )  # fmt: skip
             found = used.operation()

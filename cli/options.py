@@ -125,32 +125,14 @@ def inputs_argument(many: bool = True) -> Callable[[Any], Any]:
     )
 
 
-def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--sigma, --noise, --gain, --read-noise, --h, --patch-size, --search-size, --strength."""
+def gaussian_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--sigma, --h, --patch-size, --search-size, --strength: of noise of one level."""
     for option in reversed((
         click.option(
             "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",
             help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
             "the file's grey levels (0-255 in 8-bit files, 0-65535 in 16-bit files); 0% to 100% "
             "is of that range, for float files of highest minus lowest value.",
-        ),
-        click.option(
-            "--noise", type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
-            default="auto", show_default=True,
-            help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
-            "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude MRI. "
-            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found.",
-        ),
-        click.option(
-            "--gain", type=NumberType(0, math.inf, above=True), default=None,
-            show_default="estimated",
-            help="Of poisson-gaussian noise: grey levels a photon, a number above 0.",
-        ),
-        click.option(
-            "--read-noise", type=NumberType(0, math.inf, above=False), default=None,
-            show_default="estimated; 0 with --gain",
-            help="Of poisson-gaussian noise: standard deviation without light, in grey levels, "
-            "from 0; with --gain.",
         ),
         click.option(
             "--h", "h", type=NumberType(0, math.inf, above=True), default=None,
@@ -176,6 +158,32 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those, and --noise, --gain, --read-noise."""
+    for option in reversed((
+        click.option(
+            "--noise", type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
+            default="auto", show_default=True,
+            help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
+            "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude MRI. "
+            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found.",
+        ),
+        click.option(
+            "--gain", type=NumberType(0, math.inf, above=True), default=None,
+            show_default="estimated",
+            help="Of poisson-gaussian noise: grey levels a photon, a number above 0.",
+        ),
+        click.option(
+            "--read-noise", type=NumberType(0, math.inf, above=False), default=None,
+            show_default="estimated; 0 with --gain",
+            help="Of poisson-gaussian noise: standard deviation without light, in grey levels, "
+            "from 0; with --gain.",
+        ),
+    )):  # fmt: skip
+        command = option(command)
+    return gaussian_options(command)
 
 
 stack_option = click.option(
