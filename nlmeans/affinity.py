@@ -83,16 +83,18 @@ def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indic
     scores = _scores(f, of.queries[own][None], key)[0] + bias
     if f.normaliser == "query sum":
         return _shares_of_queries(f, over, of, keys, key, bias, scores)
+    if f.cut:
+        scores[np.exp(scores) < f.cut] = -np.inf
     if f.centre != "as computed" and pool_of(over) is None:
         shifted = own
         if any(of.margin):
             shifted = tuple(k + m for k, m in zip(own, of.margin, strict=True))
         itself = keys == np.ravel_multi_index(shifted, of.bias.shape)
-        others = scores[~itself]
-        if f.centre == "one" or not len(others):  # nobody else: the position keeps its value
+        highest = scores[~itself].max(initial=-np.inf)
+        if f.centre == "one" or highest == -np.inf:  # nobody else: the position keeps its value
             scores[itself] = 0.0
         else:
-            scores[itself] = others.max() if f.centre == "max" else -np.inf
+            scores[itself] = highest if f.centre == "max" else -np.inf
     # Dividing f and C by the largest f changes nothing and keeps exp in range.
     top = scores.max() if (f.weight, f.normaliser) == ("exp", "sum") else 0.0
     weights = _weights(f, scores - top)
