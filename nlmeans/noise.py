@@ -26,7 +26,7 @@ _ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j
 # the highest hold the least texture.
 _BASIS = dct()[(_ORDER == 0) | (_ORDER > 9)].T
 _LOW_COUNT = SIDE**2 - _BASIS.shape[1]
-_LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by Wilson and Hilferty
+LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by Wilson and Hilferty
 
 
 @overload
@@ -258,7 +258,7 @@ def flat_variance(
     for _ in range(_ROUNDS):
         kept = order[margin >= min(3 * math.sqrt(variance), enough)]
         fewest = max(min(_FEWEST, len(kept)), int(_FEWEST_SHARE * len(kept)))
-        flat = int(np.searchsorted(energy[kept], _LOW_MEDIAN * variance, side="right"))
+        flat = int(np.searchsorted(energy[kept], LOW_MEDIAN * variance, side="right"))
         count = max(fewest, flat)
         if used == (len(kept), count):
             break

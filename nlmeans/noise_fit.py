@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_axis
 from nlmeans.layout import stack_axis
-from nlmeans.noise import estimate_sigma, estimate_stack_sigma, flat_variance, spread_slices
+from nlmeans.noise import (
+    LOW_MEDIAN,
+    estimate_sigma,
+    estimate_stack_sigma,
+    flat_variance,
+    spread_slices,
+)
 from nlmeans.spectra import PATCHES, SIDE, clipping_levels, dct, grid_patches, patch_count
 from nlmeans.stabilise import Noise
 
@@ -17,6 +23,7 @@ Array = NDArray[Any]
 
 _ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j of a frequency
 _LOWEST, _LOW, _HIGH = (_ORDER <= 1), (_ORDER == 2) | (_ORDER == 3), (_ORDER > 9)
+_TOLD_BY = (_ORDER > 0) & ~_HIGH  # frequencies that tell how flat a patch is
 _BASIS = dct().T
 
 # Chosen on some of Train400 and the odd-numbered Kodak24 images with simulated noise: Gaussian of
@@ -26,11 +33,12 @@ _BINS, _FEWEST_IN_BIN = 16, 300  # of patches by their mean
 _DARK, _BRIGHT = 0.3, 0.02  # of a bin's pixels on the lowest, highest value: more are left out
 _LEAST_ROUND = 0.02  # relative error of a bin's variance that is always expected
 _GROWTH = 1.6  # of the variance over the range of means, from which it depends on the signal
+_LEAST_FLAT = 0.01  # of a group's patches, lest texture that is brighter passes for noise
 _MISFIT = 0.45  # of one level for all means that a line leaves at most; white noise 0.48 to 1
 _FLATTEST, _FEWEST = 0.02, 50  # patches of a group whose spectrum is the noise's
 _QUANTILE = 0.25  # of the groups by their variance: texture only adds
-_EXCESS = 4.0  # of the mean over the highest frequencies, from which noise is correlated
-_EVIDENCE = 0.35  # excess times the share of patches as flat as those, at least
+_EXCESS = 6.5  # of the mean over the highest frequencies, from which noise is correlated
+_EVIDENCE = 0.5  # excess times the share of patches as flat as those, at least
 
 
 def estimate_noise(
@@ -51,12 +59,13 @@ def estimate_noise(
     negative constant is taken as an offset without read noise, another as read noise without
     offset. Groups with many pixels on the lowest or highest value are left out if others remain.
     The noise counts as Gaussian, of one level, unless v grows by 1.6 over the means and a line
-    leaves less than 0.45 of the misfit.
+    leaves less than 0.45 of the misfit, and
+    half of the groups have 1 % of patches without more than noise of that line.
 
     The spectrum of the noise is that of the flattest 2 % of the patches of a group, once
     stabilised, in the group at a quarter of all by variance. The noise is correlated if the
-    spectrum is on average over 4 times what its highest frequencies are, and if this number times
-    the share of patches as flat as those is above 0.35: white noise under texture has few.
+    spectrum is on average over 6.5 times what its highest frequencies are, and if this number times
+    the share of patches as flat as those is above 0.5: white noise under texture has few.
     Patches are chosen by the frequencies of even i + j where those of odd i + j are measured, and
     the reverse: for stationary noise that is alike when mirrored the two are uncorrelated, so
     that choosing does not bias what is measured. The extent is (sum of squared autocorrelation)
@@ -140,7 +149,10 @@ def channel_images(array: Array, axis: int | None, stack: bool) -> list[list[Arr
 
 def level_groups(planes: list[Array], scale: float = 1.0) -> Array:
     """Rows of mean, variance, shares of dark and bright pixels: one for patches of like means."""
-    spectra = _spectra(planes, scale)
+    return _level_rows(_spectra(planes, scale))
+
+
+def _level_rows(spectra: "_Spectra") -> Array:
     rows = []
     for which in spectra.groups():
         squares = spectra.squares[which].astype(np.float64)
@@ -205,7 +217,8 @@ class _Line:
 
 def _line(planes: list[Array], scale: float) -> _Line:
     """The variance of a channel's noise as a line over the mean."""
-    mean, variance, dark, bright = level_groups(planes, scale).T
+    spectra = _spectra(planes, scale)
+    mean, variance, dark, bright = _level_rows(spectra).T
     usable = variance > 0
     unclipped = usable & (dark <= _DARK) & (bright <= _BRIGHT)
     if unclipped.sum() >= max(len(mean) // 4, 3):
@@ -221,7 +234,18 @@ def _line(planes: list[Array], scale: float) -> _Line:
     line = np.maximum(slope * mean + constant, 0.1 * variance.min())
     misfit = np.abs(np.log(variance / line)).sum()
     depends = ends[1] > _GROWTH * max(ends[0], 0.0) and misfit < _MISFIT * flat
+    depends = depends and _flat_share(spectra, slope, constant) >= _LEAST_FLAT
     return _Line(slope, constant, low, high, bool(depends))
+
+
+def _flat_share(spectra: _Spectra, slope: float, constant: float) -> float:
+    """Share of patches that hold no more than noise of these variances: median over the groups."""
+    shares = []
+    for which in spectra.groups():
+        variance = slope * spectra.mean[which].mean() + constant
+        energy = spectra.squares[which] @ _TOLD_BY.astype(np.float32)
+        shares.append(np.mean(energy <= LOW_MEDIAN * variance))
+    return float(np.median(shares))
 
 
 def _robust_line(mean: Array, variance: Array) -> tuple[float, float]:

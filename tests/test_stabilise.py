@@ -179,3 +179,12 @@ def test_what_does_not_go_together_is_refused(options, words, rng):
     with pytest.raises(ParameterError, match=words.replace("(", r"\(")) as error:
         denoise(rng.normal(100, 5, (32, 32)), **options)
     assert "\n" not in str(error.value)
+
+
+def test_texture_that_is_brighter_is_not_taken_for_noise(rng):
+    y, x = np.mgrid[:192, :192]
+    texture = np.sin(x * (1.0 + y / 192)) * np.sin(1.3 * y) * (0.2 + np.abs(np.sin(x * y / 700)))
+    level = np.linspace(10, 200, 192)[:, None]
+    noisy = level + 0.15 * level * texture + rng.normal(0, 2, (192, 192))
+    noise, _ = estimate_noise(noisy)
+    assert noise == Noise()
