@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "classical": ["nl_means"],
         "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
+        "groups": ["GroupMeans"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
         "operation": ["Operation"],
         "pairwise": [
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
+    from nlmeans.groups import GroupMeans as GroupMeans
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
     from nlmeans.operation import Operation as Operation

@@ -1,0 +1,240 @@
+"""Averages within groups of like patches, with the weights of least expected error."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.checks import LARGEST_NUMBER, SMALLEST_NUMBER, ParameterError, check_number
+from nlmeans.checks import check_size, check_threads  # fmt: skip
+
+Array = NDArray[Any]
+# Without a pilot: how far weights shrink where a group varies less than its noise, as clipped
+# areas do. 0 is the estimate without bias, which multiplies what is left there without bound.
+CAUTION = 0.25
+# Of the noise, as a part of the image's range, below which float32 does not hold the weights.
+FINEST_FLOAT32 = 2.0**-9
+
+
+@dataclass(frozen=True)
+class GroupMeans:
+    """Averages of like patches with the weights of least expected error, for images.
+
+    For every reference patch, the k patches most like it in the search window are the columns of
+    Y (n pixels each), and their weights the columns of Theta. With m the mean patch and Y', X' the
+    patches of x and of a pilot less theirs, Z = m + Y' Theta minimises the expected squared error
+    over all Theta whose columns sum to 1,
+
+        Theta = 11^T/k + X'^T X' (X'^T X' + n sigma^2 I)^-1   with a pilot X, taken as the truth,
+        Theta = I - (1 + c) n sigma^2 (Y'^T Y' + c n sigma^2 I + ...)^-1   without one,
+
+    where the second is Stein's unbiased risk estimate with c = 0; the dots stand for what keeps
+    the sums at 1, and c = 0.25 bounds weights where a group varies less than its noise. Each
+    pixel's result is the mean of what all groups say of it, column j with 1/|Theta_j|^2.
+
+    Parameters
+    ----------
+    sigma : float, above 0
+        Standard deviation of the noise, in the array's own units.
+    patch_size, search_size : odd int
+        Full sides in pixels.
+    group_size : int, from 2
+        k; at most as many as there are candidates.
+    step : int, from 1 to patch_size
+        Pixels between reference patches along each axis.
+    chroma_strength : float, above 0
+        Several channels are taken apart into their mean and their differences (an orthonormal
+        cosine transform along the channels), with weights of their own; this multiplies sigma in
+        the differences.
+
+    References
+    ----------
+    S. Herbreteau, C. Kervrann, "Towards a unified view of unsupervised non-local methods for image
+    denoising: the NL-Ridge approach", ICIP 2022.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> noisy = np.random.default_rng(0).normal(100, 20, (40, 50))
+    >>> first = nlmeans.GroupMeans(sigma=20, group_size=16)(noisy)
+    >>> second = nlmeans.GroupMeans(sigma=20)(noisy, pilot=first)
+    >>> second.shape, bool(second.std() < 5)
+    ((40, 50), True)
+    """
+
+    sigma: float
+    patch_size: int = 7
+    group_size: int = 32
+    search_size: int = 31
+    step: int = 4
+    chroma_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("sigma", self.sigma, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
+        check_number("chroma_strength", self.chroma_strength, low=1e-6, high=1e6)
+        check_size("patch_size", (self.patch_size,))
+        check_size("search_size", (self.search_size,))
+        for name, value, low, high in (
+            ("group_size", self.group_size, 2, 1024),
+            ("step", self.step, 1, self.patch_size),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                message = f"{name} is {value!r}; allowed are whole numbers from {low} to {high}"
+                raise ParameterError(message)
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        pilot: ArrayLike | None = None,
+        channel_axis: int | None = None,
+        threads: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Array:
+        """Average the like patches of an image.
+
+        Parameters
+        ----------
+        x : array (H, W), and a channel axis if one is named
+            bool, uint8, uint16, int16, float16, float32 or float64; never changed.
+        pilot : array of x's shape, optional
+            An estimate without the noise, by which patches are chosen and weighted.
+        channel_axis, threads, progress
+            As an `Operation` takes them.
+
+        Returns
+        -------
+        array of x's shape, float64 for float64, else float32
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an array or argument that is not allowed, in one line.
+        """
+        x = checked_array("x", x)
+        axis = checked_axis("x", x.ndim, channel_axis)
+        check_threads(threads)
+        if x.ndim - (axis is not None) != 2:
+            message = (
+                f"x has shape {x.shape}; groups of patches take 2 axes, and one more with "
+                "channel_axis"
+            )
+            raise ValueError(message)
+        dtype = working_dtype(x.dtype)
+        planes = to_planes(x, axis, dtype)
+        guide = None
+        if pilot is not None:
+            pilot = checked_array("pilot", pilot)
+            if pilot.shape != x.shape:
+                message = f"pilot has shape {pilot.shape} and x {x.shape}; they have to be the same"
+                raise ValueError(message)
+            guide = to_planes(pilot, axis, dtype)
+        return from_planes(self._run(planes, guide, threads, progress).astype(dtype), axis)
+
+    def _run(
+        self,
+        planes: Array,
+        pilot: Array | None,
+        threads: int | None,
+        progress: Callable[[float], None] | None,
+    ) -> Array:
+        from nlmeans.kernels import driver, groups  # Numba is imported where it is used
+
+        channels, *grid = planes.shape
+        low, high = planes.min(axis=(1, 2)), planes.max(axis=(1, 2))
+        offset = (low / 2 + high / 2)[:, None, None]
+        half = float(np.max(high / 2 - low / 2))
+        # A power of two brings the values into [-1, 1] and is undone exactly.
+        scale = math.ldexp(1.0, min(max(-math.frexp(half)[1], -1000), 1000)) if half else 1.0
+        noise = self.sigma * scale
+        dtype = np.dtype(np.float64) if noise < FINEST_FLOAT32 else planes.dtype
+        sizes, parts = self._layout(channels, (grid[0], grid[1]), dtype)
+        transform = cosines(channels)
+
+        def prepared(image: Array) -> Array:
+            image = np.tensordot(transform, (image.astype(np.float64) - offset) * scale, axes=1)
+            missing = [(0, n - m) for n, m in zip(sizes[:2], grid, strict=True)]
+            image = np.pad(image, [(0, 0), *missing], mode="reflect")
+            room = sizes.stride - sizes.width
+            result = np.pad(image, [(0, 0), (0, 0), (0, room)]).astype(dtype)
+            result.flags.writeable = False  # Numba compiles anew for read-only arrays: all are
+            return result
+
+        noisy = prepared(planes)
+        none = noisy.reshape(-1)[:0]
+        guide = none if pilot is None else prepared(pilot).reshape(-1)
+        noisy = noisy.reshape(-1)
+        sums = np.zeros((channels, sizes.height, sizes.stride), dtype)
+        counts = np.zeros((1 + (channels > 1), sizes.height, sizes.stride), dtype)
+        caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
+        levels = noise**2, (noise * self.chroma_strength) ** 2
+        along = [math.ceil((n - sizes.patch) / sizes.step) + 1 for n in sizes[:2]]
+        tiles = math.prod(math.ceil(n / sizes.tile) for n in along)
+        integers = np.zeros((2, 20), dtype=np.intp)
+        for row, numbers in zip(integers, (sizes, parts), strict=True):
+            row[: len(numbers)] = numbers
+        driver.run(
+            groups.groups_parallel, groups.groups_serial,
+            (noisy, guide, noisy if pilot is None else guide, sums.reshape(-1),
+             counts.reshape(-1), integers, np.array([*caution, *levels], dtype)),
+            np.zeros(tiles, dtype=np.uint8), threads, progress,
+        )  # fmt: skip
+        # Every patch counts at its first pixel: spread over the patch along both axes.
+        for axis in (1, 2):
+            counts = sum(_moved(counts, k, axis) for k in range(sizes.patch))
+        within = (slice(None), slice(0, grid[0]), slice(0, grid[1]))
+        sums, counts = sums[within], counts[within]
+        sums[:1] /= counts[:1]
+        sums[1:] /= counts[1:]
+        result = np.tensordot(transform.T, sums, axes=1)
+        return np.asarray(result / scale + offset)
+
+    def _layout(
+        self, channels: int, grid: tuple[int, int], dtype: np.dtype[Any]
+    ) -> tuple["groups.Sizes", "groups.Parts"]:
+        from nlmeans.kernels import groups
+
+        lanes = 64 // dtype.itemsize
+        height, width = (max(n, self.patch_size) for n in grid)
+        reach = min(self.search_size // 2, max(height, width))
+        across = -(-(2 * reach + 1) // (groups.PAIR * lanes)) * groups.PAIR * lanes
+        stride = width + across
+        padded = -(-self.group_size // 16) * 16
+        sizes = groups.Sizes(
+            height=height, width=width, stride=stride, plane=height * stride,
+            patch=self.patch_size, group=self.group_size, padded=padded, reach=reach,
+            step=self.step, tile=-(-(2 * reach + self.patch_size) // self.step), across=across,
+            compared=1, shared=channels - 1,
+        )  # fmt: skip
+        pixels = max(1, channels - 1) * self.patch_size**2
+        columns = -(-pixels // groups.ROWS) * groups.ROWS * padded
+        lengths = (
+            (2 * reach + 1) * across, columns, columns, columns, max(pixels, lanes),
+            padded**2, padded,
+        )  # fmt: skip
+        places = [0]
+        for length in lengths:
+            places.append(places[-1] + -(-length // lanes) * lanes)
+        return sizes, groups.Parts(*places)
+
+
+def cosines(count: int) -> NDArray[np.float64]:
+    """The orthonormal cosine transform (DCT-II): the mean first, then the differences."""
+    n = np.arange(count)
+    rows = np.cos(math.pi * np.outer(n, 2 * n + 1) / (2 * count)) * math.sqrt(2 / count)
+    rows[0] = math.sqrt(1 / count)
+    return rows
+
+
+def _moved(counts: Array, k: int, axis: int) -> Array:
+    """Moved k places onward, zeros before."""
+    result = np.zeros_like(counts)
+    here = [slice(None)] * 3
+    there = [slice(None)] * 3
+    here[axis], there[axis] = slice(k, None), slice(0, counts.shape[axis] - k)
+    result[tuple(here)] = counts[tuple(there)]
+    return result
