@@ -28,7 +28,7 @@ from nlmeans.cli.stacks import Part, Taken, between, taken_as
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans.denoising import Settings
+    from nlmeans.denoising import Method, Settings
 
 SUFFIX = "_denoised"
 
@@ -141,11 +141,13 @@ def denoise(
     output: Path | None,
     output_folder: Path | None,
     suffix: str | None,
+    method: "Method | None",
     sigma: Sigma,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    chroma_strength: float,
     weights: Path | None,
     layout: str | None,
     block: str | None,
@@ -193,9 +195,10 @@ def denoise(
                 message = "--like is for images; give a video the numbers that it becomes on one"
                 raise ParameterError(message)
             return denoise_video(
-                path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
-                strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
-                threads=threads, overwrite=overwrite, silent=quiet or as_json,
+                path, target, method=method, sigma=sigma, h=h, patch_size=patch_size,
+                search_size=search_size, strength=strength, amount=amount, quality=quality,
+                keep_partial=keep_partial, threads=threads, overwrite=overwrite,
+                silent=quiet or as_json,
             )  # fmt: skip
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
@@ -211,16 +214,18 @@ def denoise(
         start = time.perf_counter()
         chosen = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
-                picture.pixels[part], level, h=h, patch_size=patch_size,
-                search_size=search_size, strength=strength, **taken.layout,
+                picture.pixels[part], level, method=method, h=h, patch_size=patch_size,
+                search_size=search_size, strength=strength, chroma_strength=chroma_strength,
+                **taken.layout,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if any(used.h for used in chosen):
-            _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
+            _load_kernel(chosen, picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
+        strengths = {"strength": strength, "chroma_strength": chroma_strength}
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, chosen, liked, amount, threads, progress)
+            pixels = _filtered(taken, chosen, liked, strengths, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
@@ -254,6 +259,7 @@ def _filtered(
     taken: Taken,
     settings: list["Settings"],
     liked: Liked | None,
+    strengths: dict[str, float],
     amount: float,
     threads: int | None,
     progress: Callable[[float], None],
@@ -268,11 +274,14 @@ def _filtered(
 
     def run(k: int, part: Part) -> None:
         used = settings[k]
+        own: dict[str, Any] = strengths
+        if used.method == "classic":
+            sizes = {"patch_size": used.patch_size, "search_size": used.search_size}
+            own = {"h": used.h or None, **sizes}
         result[part] = denoise_array(
-            pixels[part], used.sigma, h=used.h or None, patch_size=used.patch_size,
-            search_size=used.search_size, amount=amount, threads=threads,
-            progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
-            **(liked.options if liked else {}),
+            pixels[part], used.sigma, method=used.method, amount=amount, threads=threads,
+            progress=lambda fraction: progress((k + fraction) / len(settings)), **own,
+            **taken.layout, **(liked.options if liked else {}),
         )  # fmt: skip
 
     taken.map(run)
@@ -282,14 +291,18 @@ def _filtered(
 def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
     """One set, or one for each of several parts."""
     each = [asdict(used) for used in settings]
+    for record in each:
+        if record["method"] == "classic":
+            del record["first"], record["second"]
     return each[0] if len(each) == 1 else {"parts": each}
 
 
-def _load_kernel(dtype: Any, *, silent: bool) -> None:
-    """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
+def _load_kernel(settings: list["Settings"], dtype: Any, *, silent: bool) -> None:
+    """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
     from nlmeans.classical import nl_means
+    from nlmeans.groups import GroupMeans
 
     patience = threading.Timer(
         3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
@@ -298,6 +311,8 @@ def _load_kernel(dtype: Any, *, silent: bool) -> None:
         patience.start()
     try:
         nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
+        if any(used.method == "ridge" for used in settings):
+            GroupMeans(1)(np.zeros((1, 1), dtype))
     finally:
         patience.cancel()
 
@@ -396,6 +411,8 @@ def _summary(
         if any(each.h for each in used)
         else "no noise: copied"
     )
+    if any(each.second for each in used):
+        did = f"ridge, {did}"
     megapixels = taken.picture.megapixels
     return (
         f"{shown(path)} -> {shown(target)}: {taken}"

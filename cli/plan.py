@@ -1,12 +1,16 @@
 """nlmeans plan: what denoise would run, without running it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.like import Like, like_option, with_numbers
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument, stack_option
 from nlmeans.cli.stacks import taken_as
+
+if TYPE_CHECKING:
+    from nlmeans.denoising import Method
 
 
 @click.command(
@@ -21,11 +25,13 @@ Examples:
 @stack_option
 def plan(
     path: Path,
+    method: "Method | None",
     sigma: Sigma,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    chroma_strength: float,
     like: Like | None,
     stack: str,
 ) -> int:
@@ -40,14 +46,16 @@ def plan(
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
         from nlmeans.images import load
+        from nlmeans.ridge import Ridge
 
         picture = load(path)
         taken = taken_as(picture, stack)
         first = taken.parts[0]
         liked = None if like is None else like.on(taken, strength)
         settings = liked.settings if liked else settings_for(
-            picture.pixels[first], sigma.levels(picture), h=h, patch_size=patch_size,
-            search_size=search_size, strength=strength, **taken.layout,
+            picture.pixels[first], sigma.levels(picture), method=method, h=h,
+            patch_size=patch_size, search_size=search_size, strength=strength,
+            chroma_strength=chroma_strength, **taken.layout,
         )  # fmt: skip
         found = "estimated" if sigma.value is None and not liked else "given"
         which = "in the first " if len(taken.parts) > 1 else ""
@@ -61,7 +69,8 @@ def plan(
             return Report(text, {}, notes)
         colours = picture.colours[first]
         axis = taken.layout["channel_axis"]
-        plan = operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
+        classic = operation.classic if isinstance(operation, Ridge) else operation
+        plan = classic.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
         return Report(f"{heading}\n\n{operation}\n\n{plan}", {}, notes)
 
     return each_file([path], work)

@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plan": ["Plan"],
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
+        "ridge": ["Ridge"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
             "LoadedWeights",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
+    from nlmeans.ridge import Ridge as Ridge
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
     from nlmeans.support import Pool as Pool

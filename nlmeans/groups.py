@@ -9,8 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
-from nlmeans.checks import LARGEST_NUMBER, SMALLEST_NUMBER, ParameterError, check_number
-from nlmeans.checks import check_size, check_threads  # fmt: skip
+from nlmeans.checks import (
+    LARGEST_NUMBER,
+    SMALLEST_NUMBER,
+    ParameterError,
+    check_number,
+    check_size,
+    check_threads,
+)
+from nlmeans.kernels.group_sizes import lay_out
 
 Array = NDArray[Any]
 # Without a pilot: how far weights shrink where a group varies less than its noise, as clipped
@@ -68,9 +75,9 @@ class GroupMeans:
 
     sigma: float
     patch_size: int = 7
-    group_size: int = 32
+    group_size: int = 64
     search_size: int = 31
-    step: int = 4
+    step: int = 5
     chroma_strength: float = 1.0
 
     def __post_init__(self) -> None:
@@ -135,6 +142,14 @@ class GroupMeans:
             guide = to_planes(pilot, axis, dtype)
         return from_planes(self._run(planes, guide, threads, progress).astype(dtype), axis)
 
+    def __str__(self) -> str:
+        chroma = f", {self.chroma_strength:g} times that in the differences between channels"
+        return (
+            f"groups of the {self.group_size} patches of side {self.patch_size} most like one "
+            f"within {self.search_size}, every {self.step} pixels; weights for noise of "
+            f"{self.sigma:g}{chroma if self.chroma_strength != 1 else ''}"
+        )
+
     def _run(
         self,
         planes: Array,
@@ -152,15 +167,19 @@ class GroupMeans:
         scale = math.ldexp(1.0, min(max(-math.frexp(half)[1], -1000), 1000)) if half else 1.0
         noise = self.sigma * scale
         dtype = np.dtype(np.float64) if noise < FINEST_FLOAT32 else planes.dtype
-        sizes, parts = self._layout(channels, (grid[0], grid[1]), dtype)
-        transform = cosines(channels)
+        sizes, parts = lay_out(
+            channels, (grid[0], grid[1]), self.patch_size, self.group_size, self.search_size,
+            self.step, dtype.itemsize,
+        )  # fmt: skip
+        transform = cosines(channels).astype(dtype)
 
         def prepared(image: Array) -> Array:
-            image = np.tensordot(transform, (image.astype(np.float64) - offset) * scale, axes=1)
+            image = (image - offset).astype(dtype) * dtype.type(scale)
+            image = np.tensordot(transform, image, axes=1) if channels > 1 else image
             missing = [(0, n - m) for n, m in zip(sizes[:2], grid, strict=True)]
             image = np.pad(image, [(0, 0), *missing], mode="reflect")
             room = sizes.stride - sizes.width
-            result = np.pad(image, [(0, 0), (0, 0), (0, room)]).astype(dtype)
+            result = np.pad(image, [(0, 0), (0, 0), (0, room)])
             result.flags.writeable = False  # Numba compiles anew for read-only arrays: all are
             return result
 
@@ -185,41 +204,13 @@ class GroupMeans:
         )  # fmt: skip
         # Every patch counts at its first pixel: spread over the patch along both axes.
         for axis in (1, 2):
-            counts = sum(_moved(counts, k, axis) for k in range(sizes.patch))
+            counts = np.sum([_moved(counts, k, axis) for k in range(sizes.patch)], axis=0)
         within = (slice(None), slice(0, grid[0]), slice(0, grid[1]))
         sums, counts = sums[within], counts[within]
         sums[:1] /= counts[:1]
         sums[1:] /= counts[1:]
-        result = np.tensordot(transform.T, sums, axes=1)
-        return np.asarray(result / scale + offset)
-
-    def _layout(
-        self, channels: int, grid: tuple[int, int], dtype: np.dtype[Any]
-    ) -> tuple["groups.Sizes", "groups.Parts"]:
-        from nlmeans.kernels import groups
-
-        lanes = 64 // dtype.itemsize
-        height, width = (max(n, self.patch_size) for n in grid)
-        reach = min(self.search_size // 2, max(height, width))
-        across = -(-(2 * reach + 1) // (groups.PAIR * lanes)) * groups.PAIR * lanes
-        stride = width + across
-        padded = -(-self.group_size // 16) * 16
-        sizes = groups.Sizes(
-            height=height, width=width, stride=stride, plane=height * stride,
-            patch=self.patch_size, group=self.group_size, padded=padded, reach=reach,
-            step=self.step, tile=-(-(2 * reach + self.patch_size) // self.step), across=across,
-            compared=1, shared=channels - 1,
-        )  # fmt: skip
-        pixels = max(1, channels - 1) * self.patch_size**2
-        columns = -(-pixels // groups.ROWS) * groups.ROWS * padded
-        lengths = (
-            (2 * reach + 1) * across, columns, columns, columns, max(pixels, lanes),
-            padded**2, padded,
-        )  # fmt: skip
-        places = [0]
-        for length in lengths:
-            places.append(places[-1] + -(-length // lanes) * lanes)
-        return sizes, groups.Parts(*places)
+        result = np.tensordot(transform.T, sums, axes=1) if channels > 1 else sums
+        return np.asarray(result / dtype.type(scale) + offset)
 
 
 def cosines(count: int) -> NDArray[np.float64]:
@@ -227,7 +218,7 @@ def cosines(count: int) -> NDArray[np.float64]:
     n = np.arange(count)
     rows = np.cos(math.pi * np.outer(n, 2 * n + 1) / (2 * count)) * math.sqrt(2 / count)
     rows[0] = math.sqrt(1 / count)
-    return rows
+    return np.asarray(rows, dtype=np.float64)
 
 
 def _moved(counts: Array, k: int, axis: int) -> Array:

@@ -14,12 +14,11 @@ and what Z says of a pixel counts in its average 1 / (|column of Theta|^2 + 1/k)
   has one order, and the result the same bits, for any number of threads.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit, prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from nlmeans.kernels.group_sizes import PAIR, ROWS, Parts, Sizes
 from nlmeans.kernels.lanes import (
     FASTMATH,
     bits_at_most,
@@ -40,40 +39,7 @@ from nlmeans.kernels.lanes import (
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
 inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
 
-PAIR = 2  # vectors of candidates whose differences are computed together
-ROWS = 8  # rows of a matrix product computed together
 TURNS = 4
-
-
-class Sizes(NamedTuple):
-    """In pixels and patches."""
-
-    height: int
-    width: int
-    stride: int  # of a row in memory, which is padded
-    plane: int  # of a plane in memory
-    patch: int
-    group: int  # patches in a group, at most
-    padded: int  # the same as a multiple of a vector's lanes
-    reach: int  # of the search
-    step: int  # between references
-    tile: int  # references along a side of a tile
-    across: int  # candidates along x as a multiple of a pair of vectors
-    compared: int  # planes that patches are compared in
-    shared: int  # planes, from the second on, that have their weights in common
-
-
-class Parts(NamedTuple):
-    """Where a thread's buffers lie, in floats."""
-
-    distances: int
-    values: int  # patches as columns, less their mean
-    pilot: int
-    results: int
-    mean: int
-    matrix: int
-    column: int
-    end: int
 
 
 @inlined
