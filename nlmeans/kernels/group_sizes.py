@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-COMPARED = 1
 PAIR = 2  # vectors of candidates whose differences are computed together
 ROWS = 8  # rows of a matrix product computed together
 
@@ -21,8 +20,7 @@ class Sizes(NamedTuple):
     step: int  # between references
     tile: int  # references along a side of a tile
     across: int  # candidates along x as a multiple of a pair of vectors
-    compared: int  # planes that patches are compared in
-    shared: int  # planes, from the second on, that have their weights in common
+    planes: int  # the first has weights of its own, the others have theirs in common
 
 
 class Parts(NamedTuple):
@@ -57,7 +55,7 @@ def lay_out(
     sizes = Sizes(
         height=height, width=width, stride=stride, plane=height * stride, patch=patch,
         group=group, padded=padded, reach=reach, step=step,
-        tile=-(-(2 * reach + patch) // step), across=across, compared=COMPARED or channels, shared=channels - 1,
+        tile=-(-(2 * reach + patch) // step), across=across, planes=channels,
     )  # fmt: skip
     pixels = max(1, channels - 1) * patch**2
     columns = _multiple(pixels, ROWS) * padded

@@ -50,15 +50,18 @@ def references(size, patch, step):
 
 @compiled
 def find_distances(M, at, S, match, y, x, top, rows, left, columns):
-    """Sums of squared differences between a reference and all candidates, row by row."""
+    """Sums of squared differences between a reference and all candidates, row by row.
+
+    None but the reference itself has 0, so that it is always among the chosen.
+    """
     L = PAIR * lanes(M)
     here = y * S.stride + x
     far = number_of(M, np.int64(0x7F000000) << (0 if M.itemsize == 4 else 32))
     for row in range(rows):
         for first in range(0, S.across, L):
             there = (top + row) * S.stride + left + first
-            sums = fill(M.dtype.type(0), PAIR)
-            for c in range(S.compared):
+            sums = fill(M.dtype.type(1e-30), PAIR)
+            for c in range(S.planes):
                 for r in range(S.patch):
                     a = c * S.plane + here + r * S.stride
                     b = c * S.plane + there + r * S.stride
@@ -69,6 +72,7 @@ def find_distances(M, at, S, match, y, x, top, rows, left, columns):
             store(M, at.distances + row * S.across + first, sums)
         for k in range(columns, S.across):
             M[at.distances + row * S.across + k] = far
+    M[at.distances + (y - top) * S.across + x - left] = 0
 
 
 @inlined
@@ -146,6 +150,24 @@ def gather(M, to, mean, S, image, first, planes, places, n):
                     store(M, to + j, v - like(v, total))
                 to += S.padded
                 q += 1
+
+
+@compiled
+def least_noise(M, at, S, n, pixels, noise):
+    """The noise, but at most twice what the group varies: clipping can have taken it away.
+
+    Twice, for the patches most alike vary less than their noise.
+    """
+    L = lanes(M)
+    sums = fill(M.dtype.type(0), 1)
+    for i in range(at.values, at.values + pixels * S.padded, L):
+        v = load(M, i, 1)
+        sums = sums + v * v
+    store(M, at.column, sums)
+    total = M.dtype.type(0)
+    for i in range(L):
+        total += M[at.column + i]
+    return min(noise, max(2 * total / max(n - 1, 1), noise * M.dtype.type(1e-9)))
 
 
 @compiled
@@ -295,8 +317,8 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
     find_distances(M, at, S, match, y, x, top, rows, left, columns)
     n = choose(M, at, S, rows, columns, top, left, places)
     a, b = floats[0], floats[1] / M.dtype.type(n)
-    for part in range(1 + (S.shared > 0)):
-        first, planes = part, 1 if part == 0 else S.shared
+    for part in range(min(S.planes, 2)):
+        first, planes = part, 1 if part == 0 else S.planes - 1
         pixels = planes * S.patch * S.patch
         columns_at = at.values
         if len(pilot) > 0:
@@ -304,6 +326,8 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
             columns_at = at.pilot
         gather(M, at.values, at.mean, S, noisy, first, planes, places, n)
         noise = floats[2 + part] * M.dtype.type(pixels)
+        if len(pilot) == 0:
+            noise = least_noise(M, at, S, n, pixels, noise)
         find_matrix(M, at, S, columns_at, n, pixels, M.dtype.type(1) / noise, a, b)
         invert(M, at, S, n, M.dtype.type(1e-3))
         find_weights(M, at, S, n, a + b * M.dtype.type(n))
@@ -315,7 +339,7 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
 def filter_tiles(worker, workers, turn, noisy, pilot, match, sums, counts, integers, floats, done,
                  cancel):  # fmt: skip
     """Of the tiles of one turn those whose number is `worker` modulo `workers`."""
-    S = Sizes(*to_fixed_tuple(integers[0], 13))
+    S = Sizes(*to_fixed_tuple(integers[0], 12))
     at = Parts(*to_fixed_tuple(integers[1], 8))
     L = lanes(sums)
     buffer = np.zeros(at.end + L, sums.dtype)
