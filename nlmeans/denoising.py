@@ -316,7 +316,7 @@ def _method(
         return "ridge" if flat and not classic_only and min(sides) >= SMALLEST else "classic"
     check_choice("method", method, METHODS)
     if method == "ridge" and not flat:
-        message = f"method is 'ridge' for a {layout.stack}; needs images or pages; use 'classic'"
+        message = f"method 'ridge' takes images and pages, no {layout.stack}; use 'classic'"
         raise ParameterError(message)
     if method == "ridge" and classic_only:
         message = f"method 'ridge' takes no {classic_only[0]}; leave it out, or use 'classic'"
