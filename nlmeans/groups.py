@@ -39,9 +39,10 @@ class GroupMeans:
         Theta = 11^T/k + X'^T X' (X'^T X' + n sigma^2 I)^-1   with a pilot X, taken as the truth,
         Theta = I - (1 + c) n sigma^2 (Y'^T Y' + c n sigma^2 I + ...)^-1   without one,
 
-    where the second is Stein's unbiased risk estimate with c = 0; the dots stand for what keeps
+    where the second is Stein's unbiased risk estimate with c = 0. The dots stand for what keeps
     the sums at 1, c = 0.25 bounds the weights, and for sigma^2 counts twice the variance of Y', if
-    that is less, as where clipping took noise away. Each pixel's result is the mean of what all groups say of it, column j with 1/|Theta_j|^2.
+    that is less, as where clipping took noise away. Each pixel's result is the mean of what all
+    groups say of it, column j with 1/|Theta_j|^2.
 
     Parameters
     ----------
