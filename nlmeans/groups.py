@@ -17,7 +17,8 @@ from nlmeans.checks import (
     check_size,
     check_threads,
 )
-from nlmeans.kernels.group_sizes import lay_out
+from nlmeans.kernels.group_sizes import lay_out, tiles_by_turn
+from nlmeans.progress import between
 
 Array = NDArray[Any]
 # Without a pilot: 0 is the estimate without bias, whose weights have no bound in directions in
@@ -192,17 +193,22 @@ class GroupMeans:
         counts = np.zeros((1 + (channels > 1), sizes.height, sizes.stride), dtype)
         caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
         levels = noise**2, (noise * self.chroma_strength) ** 2
-        along = [math.ceil((n - sizes.patch) / sizes.step) + 1 for n in sizes[:2]]
-        tiles = math.prod(math.ceil(n / sizes.tile) for n in along)
         integers = np.zeros((2, 20), dtype=np.intp)
         for row, numbers in zip(integers, (sizes, parts), strict=True):
             row[: len(numbers)] = numbers
-        driver.run(
-            groups.groups_parallel, groups.groups_serial,
-            (noisy, guide, noisy if pilot is None else guide, sums.reshape(-1),
-             counts.reshape(-1), integers, np.array([*caution, *levels], dtype)),
-            np.zeros(tiles, dtype=np.uint8), threads, progress,
-        )  # fmt: skip
+        constants = np.array([*caution, *levels], dtype)
+        tiles = tiles_by_turn(sizes)
+        for turn, here in enumerate(tiles):
+            if here == 0:
+                continue
+            before = sum(tiles[:turn])
+            part = between(progress, before / sum(tiles), (before + here) / sum(tiles))
+            driver.run(
+                groups.filter_groups,
+                (turn, noisy, guide, noisy if pilot is None else guide, sums.reshape(-1),
+                 counts.reshape(-1), integers, constants),
+                np.zeros(here, dtype=np.uint8), threads, part,
+            )  # fmt: skip
         # Every patch counts at its first pixel: spread over the patch along both axes.
         for axis in (1, 2):
             counts = np.sum([_moved(counts, k, axis) for k in range(sizes.patch)], axis=0)

@@ -36,6 +36,12 @@ class Parts(NamedTuple):
     end: int
 
 
+def tiles_by_turn(s: Sizes) -> list[int]:
+    """How many tiles there are in each of the four turns."""
+    along = [-(-(-(-(n - s.patch) // s.step) + 1) // s.tile) for n in (s.height, s.width)]
+    return [len(range(k // 2, along[0], 2)) * len(range(k % 2, along[1], 2)) for k in range(4)]
+
+
 def lay_out(
     channels: int,
     grid: tuple[int, int],

@@ -15,7 +15,7 @@ and what Z says of a pixel counts in its average 1 / (|column of Theta|^2 + 1/k)
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.group_sizes import PAIR, ROWS, Parts, Sizes
@@ -38,8 +38,6 @@ from nlmeans.kernels.lanes import (
 
 compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
 inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
-
-TURNS = 4
 
 
 @inlined
@@ -336,7 +334,7 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
 
 
 @compiled
-def filter_tiles(worker, workers, turn, noisy, pilot, match, sums, counts, integers, floats, done,
+def filter_groups(worker, workers, turn, noisy, pilot, match, sums, counts, integers, floats, done,
                  cancel):  # fmt: skip
     """Of the tiles of one turn those whose number is `worker` modulo `workers`."""
     S = Sizes(*to_fixed_tuple(integers[0], 12))
@@ -348,7 +346,7 @@ def filter_tiles(worker, workers, turn, noisy, pilot, match, sums, counts, integ
     most_y = references(S.height, S.patch, S.step)
     most_x = references(S.width, S.patch, S.step)
     across_y, across_x = -(-most_y // S.tile), -(-most_x // S.tile)
-    number = 0
+    number = -1
     for tile_y in range(turn // 2, across_y, 2):
         for tile_x in range(turn % 2, across_x, 2):
             number += 1
@@ -362,20 +360,4 @@ def filter_tiles(worker, workers, turn, noisy, pilot, match, sums, counts, integ
                     x = min(i * S.step, S.width - S.patch)
                     filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats,
                                  places)  # fmt: skip
-            done[tile_y * across_x + tile_x] = 1
-
-
-@njit(parallel=True, nogil=True)
-def groups_parallel(workers, noisy, pilot, match, sums, counts, integers, floats, done, cancel):
-    for turn in range(TURNS):
-        for worker in prange(workers):
-            filter_tiles(np.int64(worker), workers, turn, noisy, pilot, match, sums, counts,
-                         integers, floats, done, cancel)  # fmt: skip
-
-
-@njit(nogil=True)
-def groups_serial(workers, noisy, pilot, match, sums, counts, integers, floats, done, cancel):
-    for turn in range(TURNS):
-        for worker in range(workers):
-            filter_tiles(worker, workers, turn, noisy, pilot, match, sums, counts, integers,
-                         floats, done, cancel)  # fmt: skip
+            done[number] = 1
