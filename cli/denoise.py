@@ -176,7 +176,7 @@ def denoise(
         message = "use just one of --weights and --like"
         raise click.UsageError(message)
     if like is not None:
-        like = with_numbers(like, h, sigma, patch_size, search_size)
+        like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
         from nlmeans.checks import ParameterError

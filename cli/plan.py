@@ -41,7 +41,7 @@ def plan(
     the operations and memory it takes; of several pages or volumes taken alone for the first.
     """
     if like is not None:
-        like = with_numbers(like, h, sigma, patch_size, search_size)
+        like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
