@@ -131,8 +131,8 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--method", type=click.Choice(["ridge", "classic"]), default=None,
             show_default="ridge; classic for volumes, clips and with --h or a size",
             help="classic is pixelwise non-local means; ridge goes on to average groups of like "
-            "patches with the weights of least expected error: about a decibel better, in about "
-            "ten times the time.",
+            "patches with the weights of least expected error: about a decibel better, in some "
+            "twenty times the time.",
         ),
         click.option(
             "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",

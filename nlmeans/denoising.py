@@ -112,7 +112,7 @@ def denoise(
     method : {"ridge", "classic"}, optional
         "classic": pixelwise non-local means, as in `nl_means`. "ridge": its result and groups of
         like patches, averaged with the weights of least expected error, as in `Ridge`; about a
-        decibel better, for ten times the time. By default "ridge" for images and pages of at
+        decibel better, for twenty times the time. By default "ridge" for images and pages of at
         least 16x16, and "classic" for volumes and clips and where one of h, patch_size,
         search_size, patch_weighting, centre and border is given, which "ridge" does not have.
     h : float, above 0, optional
