@@ -17,7 +17,7 @@ Array = NDArray[Any]
 Run = Callable[[], tuple[float, Array]]
 PACKAGES = (
     "nlmeans", "numba", "llvmlite", "numpy", "scikit-image", "opencv-python-headless", "dipy",
-    "bm3d", "imageio-ffmpeg",
+    "bm3d", "imageio-ffmpeg", "torch",
 )  # fmt: skip
 MOST_SECONDS = 60  # of one method in one table
 SETTLE_SECONDS = 0.05  # the threads of the method before spin for a while

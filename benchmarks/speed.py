@@ -15,6 +15,10 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rows import Row
 
 ROWS = ("grey", "colour", "volume", "clip", "own", "limit", "command")
 
@@ -35,11 +39,13 @@ def main() -> None:
         chosen.append("large")
     with tempfile.TemporaryDirectory() as cache:
         os.environ["NUMBA_CACHE_DIR"] = cache  # before the first import of Numba
-        report(chosen, options)
+        import rows
+
+        report({name: getattr(rows, name) for name in chosen}, options)
 
 
-def report(chosen: list[str], options: argparse.Namespace) -> None:
-    import rows
+def report(rows: "dict[str, Row]", options: argparse.Namespace) -> None:
+    """Print the rows' tables one by one, then write them all where the options say."""
     from measure import environment
 
     around = environment(options.threads)
@@ -50,8 +56,8 @@ def report(chosen: list[str], options: argparse.Namespace) -> None:
     ]
     print(pieces[0], flush=True)
     tables = []
-    for name in chosen:
-        table = getattr(rows, name)(options.threads, options.runs)
+    for name, row in rows.items():
+        table = row(options.threads, options.runs)
         tables.append({"row": name, **table.record()})
         pieces.append(str(table))
         print(f"\n{table}", flush=True)

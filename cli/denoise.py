@@ -18,17 +18,20 @@ from nlmeans.cli.options import (
     NumberType,
     Sigma,
     Size,
+    check_no_noise,
     filter_options,
     inputs_argument,
     json_option,
+    method_options,
     stack_option,
 )
-from nlmeans.cli.stacks import Part, Taken, between, taken_as
+from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlmeans.denoising import Method, Settings
+    from nlmeans.noise_choice import Asked
 
 SUFFIX = "_denoised"
 
@@ -46,6 +49,8 @@ Examples:
       keep 30 % of the original, replace out.png if it is there
   nlmeans denoise photo.png --like opencv --h 10
       what OpenCV's fastNlMeansDenoising does with h = 10
+  nlmeans denoise scan.nii.tif --stack volume --noise rician
+      a magnitude MRI volume; no bias stays in the dark
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after
   nlmeans denoise clip.mp4 -o out.mp4 --sigma 6
@@ -79,6 +84,7 @@ Examples:
     show_default=f"{SUFFIX}, none with -O",
     help="Put this text between the input's name and its extension.",
 )
+@method_options
 @filter_options
 @click.option(
     "--weights",
@@ -143,6 +149,9 @@ def denoise(
     suffix: str | None,
     method: "Method | None",
     sigma: Sigma,
+    noise: "Asked",
+    gain: float | None,
+    read_noise: float | None,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -194,6 +203,7 @@ def denoise(
             if like is not None:
                 message = "--like is for images; give a video the numbers that it becomes on one"
                 raise ParameterError(message)
+            check_no_noise(noise, gain, "a video, filtered as having gaussian noise,")
             return denoise_video(
                 path, target, method=method, sigma=sigma, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, amount=amount, quality=quality,
@@ -209,34 +219,35 @@ def denoise(
                     path, target, taken, learned(), amount=amount, threads=threads,
                     overwrite=overwrite, quality=quality, progress=progress,
                 )  # fmt: skip
-        level = sigma.levels(picture)
+        level, estimated = sigma.levels(picture), sigma.value is None and gain is None
+        if like is not None:
+            check_no_noise(noise, gain, "--like")
         liked = None if like is None else like.on(taken, strength)
         start = time.perf_counter()
         chosen = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
-                picture.pixels[part], level, method=method, h=h, patch_size=patch_size,
-                search_size=search_size, strength=strength, chroma_strength=chroma_strength,
-                **taken.layout,
+                picture.pixels[part], level, noise=noise, gain=gain, read_noise=read_noise,
+                method=method, h=h, patch_size=patch_size, search_size=search_size,
+                strength=strength, chroma_strength=chroma_strength, **taken.layout,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if any(used.h for used in chosen):
             _load_kernel(chosen, picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
-        strengths = {"strength": strength, "chroma_strength": chroma_strength}
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, chosen, liked, strengths, amount, threads, progress)
+            pixels = _filtered(taken, chosen, liked, amount, threads, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
         own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
         return Report(
             text=(f"{shown(path)}: {liked}\n" if liked else "")
-            + _summary(path, target, taken, chosen, sigma.value is None and not liked, seconds),
+            + _summary(path, target, taken, chosen, estimated and not liked, seconds),
             record={
                 "output": str(target),
                 **({"like": str(liked)} if liked else {}),
-                "sigma_estimated": sigma.value is None and not liked,
+                "sigma_estimated": estimated and not liked,
                 **taken.record,
                 **_settings_record(chosen),
                 "amount": amount,
@@ -259,7 +270,6 @@ def _filtered(
     taken: Taken,
     settings: list["Settings"],
     liked: Liked | None,
-    strengths: dict[str, float],
     amount: float,
     threads: int | None,
     progress: Callable[[float], None],
@@ -273,15 +283,10 @@ def _filtered(
     result = np.empty_like(pixels)
 
     def run(k: int, part: Part) -> None:
-        used = settings[k]
-        own: dict[str, Any] = strengths
-        if used.method == "classic":
-            sizes = {"patch_size": used.patch_size, "search_size": used.search_size}
-            own = {"h": used.h or None, **sizes}
         result[part] = denoise_array(
-            pixels[part], used.sigma, method=used.method, amount=amount, threads=threads,
-            progress=lambda fraction: progress((k + fraction) / len(settings)), **own,
-            **taken.layout, **(liked.options if liked else {}),
+            pixels[part], amount=amount, threads=threads, **settings[k].arguments(),
+            progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
+            **(liked.options if liked else {}),
         )  # fmt: skip
 
     taken.map(run)
@@ -291,9 +296,6 @@ def _filtered(
 def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
     """One set, or one for each of several parts."""
     each = [asdict(used) for used in settings]
-    for record in each:
-        if record["method"] == "classic":
-            del record["first"], record["second"]
     return each[0] if len(each) == 1 else {"parts": each}
 
 
@@ -411,12 +413,12 @@ def _summary(
         if any(each.h for each in used)
         else "no noise: copied"
     )
-    if any(each.second for each in used):
+    if any(each.h and each.method == "ridge" for each in used):
         did = f"ridge, {did}"
     megapixels = taken.picture.megapixels
     return (
         f"{shown(path)} -> {shown(target)}: {taken}"
-        f"sigma {between([each.sigma for each in used], _short)} ({found}), {did}; "
+        f"{noise_found(used, _short)} ({found}), {did}; "
         f"{megapixels:.3g} MP in {seconds:.2f} s, {megapixels / seconds:.3g} MP/s"
     )
 

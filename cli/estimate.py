@@ -1,12 +1,13 @@
 """nlmeans estimate: the noise level of files."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.options import grey_range, inputs_argument, json_option, stack_option
-from nlmeans.cli.stacks import Part, between, taken_as
+from nlmeans.cli.stacks import Part, between, noise_model, taken_as
 
 
 @click.command(
@@ -23,38 +24,50 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
 
     Prints the standard deviation of the noise in the file's grey levels: over all channels, as
     percent of the range, and per channel where there are several. An alpha channel is left out. A
-    volume or clip has one level, the median over its pages.
+    volume or clip has one level, the median over its pages. Noise that depends on the signal is
+    named with its gain, read noise and offset, and sigma is its root mean square; of correlated
+    noise the extent is named.
     """
 
     def work(path: Path) -> Report:
         import numpy as np
 
         from nlmeans.images import load
-        from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
+        from nlmeans.noise import joint_sigma
+        from nlmeans.noise_fit import estimate_noise
+        from nlmeans.stabilise import Noise
 
         picture = load(path)
         taken = taken_as(picture, stack)
         axis = taken.layout["channel_axis"]
-        estimator = estimate_stack_sigma if taken.stack in ("volume", "clip") else estimate_sigma
+        together = taken.stack in ("volume", "clip")
         whole = grey_range(picture)
 
         def found(_: int, part: Part) -> dict[str, Any]:
-            levels = estimator(picture.colours[part], channel_axis=axis)
+            colours = picture.colours[part]
+            noise, levels = estimate_noise(colours, channel_axis=axis, stack=together)
+            if noise.kind == "poisson-gaussian":  # its root mean square over the picture
+                means = colours.mean(axis=None if axis is None else tuple(range(colours.ndim - 1)))
+                levels = np.sqrt(np.maximum(noise.variance(means), 0))
             sigma = joint_sigma(levels)
             percent = 100 * sigma / whole if whole else 0.0
             each = np.atleast_1d(levels).tolist()
-            return {"sigma": sigma, "percent": percent, "per_channel": each}
+            model = asdict(noise)
+            return {"sigma": sigma, "percent": percent, "per_channel": each, "noise": model}
 
         parts = taken.map(found)
         sigma, percent = (
             between([part[key] for part in parts], show)
             for key, show in (("sigma", "{:.4g}".format), ("percent", "{:.3g}%".format))
         )
+        noises = [Noise(**part["noise"]) for part in parts]
+        kind = noise_model(noises, "{:.4g}".format)
         channels = parts[0]["per_channel"] if len(parts) == 1 else []
         each = ", ".join(f"{level:.4g}" for level in channels)
         return Report(
             text=f"{shown(path)}: {taken}sigma {sigma}, {percent}"
-            + (f" (per channel {each})" if len(channels) > 1 else ""),
+            + (f" (per channel {each})" if len(channels) > 1 else "")
+            + (f", {kind}" if kind else ""),
             record={**taken.record, **(parts[0] if len(parts) == 1 else {"parts": parts})},
             notes=() if taken.note is None else (f"{shown(path)}: {taken.note}",),
         )

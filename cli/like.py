@@ -63,6 +63,7 @@ class Like:
             "patch_weighting": f.query.weighting,
             "centre": f.centre,
             "border": over.border,
+            "cut": f.cut,
         }
         return Liked(self.peer, told, settings, options)
 
@@ -84,9 +85,13 @@ class Liked:
         return (
             f"{self.peer}({call}) became sigma {used.sigma:.4g}, h {used.h:.4g}, patch "
             f"{used.patch_size}, search {used.search_size}, "
-            + ", ".join(f"{name} {value}" for name, value in self.options.items())
+            + ", ".join(f"{name} {_shown(value)}" for name, value in self.options.items())
             + f"; not the same: {DIFFERENCES[self.peer]}"
         )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _white(picture: Any, peer: str) -> float:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 from nlmeans.cli import exits
+from nlmeans.cli.affinity import affinity
 from nlmeans.cli.compare import compare
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
@@ -38,6 +39,7 @@ def main() -> None:
     """
 
 
+main.add_command(affinity)
 main.add_command(compare)
 main.add_command(denoise)
 main.add_command(estimate)

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from nlmeans.images import Picture
+    from nlmeans.noise_choice import Asked
 
 Size = int | tuple[int, ...]
 
@@ -125,20 +126,31 @@ def inputs_argument(many: bool = True) -> Callable[[Any], Any]:
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--method, --sigma, --h, --patch-size, --search-size, --strength and --chroma-strength."""
+    """--sigma, --noise, --gain, --read-noise, --h, --patch-size, --search-size, --strength."""
     for option in reversed((
-        click.option(
-            "--method", type=click.Choice(["ridge", "classic"]), default=None,
-            show_default="ridge; classic for volumes, clips and with --h or a size",
-            help="classic is pixelwise non-local means; ridge goes on to average groups of like "
-            "patches with the weights of least expected error: about a decibel better, in some "
-            "twenty times the time.",
-        ),
         click.option(
             "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",
             help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
             "the file's grey levels (0-255 in 8-bit files, 0-65535 in 16-bit files); 0% to 100% "
             "is of that range, for float files of highest minus lowest value.",
+        ),
+        click.option(
+            "--noise", type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
+            default="auto", show_default=True,
+            help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
+            "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude MRI. "
+            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found.",
+        ),
+        click.option(
+            "--gain", type=NumberType(0, math.inf, above=True), default=None,
+            show_default="estimated",
+            help="Of poisson-gaussian noise: grey levels a photon, a number above 0.",
+        ),
+        click.option(
+            "--read-noise", type=NumberType(0, math.inf, above=False), default=None,
+            show_default="estimated; 0 with --gain",
+            help="Of poisson-gaussian noise: standard deviation without light, in grey levels, "
+            "from 0; with --gain.",
         ),
         click.option(
             "--h", "h", type=NumberType(0, math.inf, above=True), default=None,
@@ -162,6 +174,22 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise. Multiplies h, "
             "and what --method ridge takes the noise for.",
         ),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--method and --chroma-strength."""
+    for option in reversed((
+        click.option(
+            "--method", type=click.Choice(["ridge", "classic"]), default=None,
+            show_default="ridge; classic for volumes, clips, rician or correlated noise, and with "
+            "--h or a size",
+            help="classic is pixelwise non-local means; ridge goes on to average groups of like "
+            "patches with the weights of least expected error: about a decibel better, in some "
+            "twenty times the time.",
+        ),
         click.option(
             "--chroma-strength", type=NumberType(0, math.inf, above=True), default=1.0,
             show_default=True,
@@ -184,3 +212,13 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, default=False, show_default="text",
     help="One JSON object a file on standard output.",
 )  # fmt: skip
+
+
+def check_no_noise(noise: "Asked", gain: float | None, of: str) -> None:
+    """Refuse options that have no meaning there."""
+    from nlmeans.checks import ParameterError
+
+    if noise not in ("auto", "gaussian") or gain is not None:
+        option = f"--noise {noise}" if gain is None else f"--gain {gain:g}"
+        message = f"{option} does not go with {of}; leave one of them out"
+        raise ParameterError(message)

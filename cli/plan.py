@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.like import Like, like_option, with_numbers
-from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument, stack_option
-from nlmeans.cli.stacks import taken_as
+from nlmeans.cli.options import (
+    Sigma,
+    Size,
+    check_no_noise,
+    filter_options,
+    inputs_argument,
+    method_options,
+    stack_option,
+)
+from nlmeans.cli.stacks import noise_found, taken_as
 
 if TYPE_CHECKING:
     from nlmeans.denoising import Method
+    from nlmeans.noise_choice import Asked
 
 
 @click.command(
@@ -20,6 +29,7 @@ Examples:
   nlmeans plan photo.jpg --sigma 25 --search-size 35"""
 )
 @inputs_argument(many=False)
+@method_options
 @filter_options
 @like_option
 @stack_option
@@ -27,6 +37,9 @@ def plan(
     path: Path,
     method: "Method | None",
     sigma: Sigma,
+    noise: "Asked",
+    gain: float | None,
+    read_noise: float | None,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -51,15 +64,21 @@ def plan(
         picture = load(path)
         taken = taken_as(picture, stack)
         first = taken.parts[0]
+        if like is not None:
+            check_no_noise(noise, gain, "--like")
         liked = None if like is None else like.on(taken, strength)
         settings = liked.settings if liked else settings_for(
-            picture.pixels[first], sigma.levels(picture), method=method, h=h,
-            patch_size=patch_size, search_size=search_size, strength=strength,
-            chroma_strength=chroma_strength, **taken.layout,
+            picture.pixels[first], sigma.levels(picture), noise=noise, gain=gain,
+            read_noise=read_noise, method=method, h=h, patch_size=patch_size,
+            search_size=search_size, strength=strength, chroma_strength=chroma_strength,
+            **taken.layout,
         )  # fmt: skip
-        found = "estimated" if sigma.value is None and not liked else "given"
+        estimated = sigma.value is None and gain is None and not liked
+        found = "estimated" if estimated else "given"
         which = "in the first " if len(taken.parts) > 1 else ""
-        heading = f"{shown(path)}: {taken}{which}sigma {settings.sigma:.4g} ({found})"
+        heading = (
+            f"{shown(path)}: {taken}{which}{noise_found([settings], '{:.4g}'.format)} ({found})"
+        )
         notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
         if liked:
             heading = f"{shown(path)}: {liked}\n{heading}"

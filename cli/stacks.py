@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from nlmeans.denoising import Settings
     from nlmeans.images import Picture
+    from nlmeans.stabilise import Noise
 
 Part = tuple[int | slice, ...]
 T = TypeVar("T")
@@ -92,3 +94,29 @@ def between(values: list[float], show: Callable[[float], str]) -> str:
     """One number, or the lowest and the highest of several."""
     low, high = show(min(values)), show(max(values))
     return low if low == high else f"{low} to {high}"
+
+
+def noise_found(settings: list["Settings"], show: Callable[[float], str]) -> str:
+    """Such as "sigma 12" or "poisson-gaussian noise, gain 3.2, read noise 1.5"."""
+    one_level = [used for used in settings if used.noise.kind != "poisson-gaussian"]
+    kinds = ["rician noise"] * any(used.noise.kind == "rician" for used in one_level)
+    if one_level:
+        kinds.append(f"sigma {between([used.sigma for used in one_level], show)}")
+    return ", ".join(filter(None, [*kinds, noise_model([used.noise for used in settings], show)]))
+
+
+def noise_model(noises: list["Noise"], show: Callable[[float], str]) -> str:
+    """What there is besides one level: empty for white Gaussian noise."""
+    parts = []
+    dependent = [noise for noise in noises if noise.kind == "poisson-gaussian"]
+    if dependent:
+        gain, read_noise, offset = (
+            between([n for noise in dependent for n in getattr(noise, name)], show)
+            for name in ("gain", "read_noise", "offset")
+        )
+        parts.append(f"poisson-gaussian noise, gain {gain}, read noise {read_noise}")
+        parts += [f"offset {offset}"] * (offset != "0")
+    extents = [noise.extent for noise in noises]
+    if max(extents) > 1:
+        parts.append(f"correlated over {between(extents, '{:.1f}'.format)} pixels")
+    return ", ".join(parts)

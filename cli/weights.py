@@ -2,6 +2,7 @@
 
 import click
 from nlmeans.cli.weights_convert import convert
+from nlmeans.cli.weights_from_image import from_image
 from nlmeans.cli.weights_show import show
 
 
@@ -9,7 +10,8 @@ from nlmeans.cli.weights_show import show
     epilog="""\b
 Examples:
   nlmeans weights show net.pth
-  nlmeans weights convert net.pth nl1.safetensors --block nl_1"""
+  nlmeans weights convert net.pth nl1.safetensors --block nl_1
+  nlmeans weights from-image photo.png photo.safetensors"""
 )
 def weights() -> None:
     """Learned theta, phi, g and W_z: what a file holds, and in the project's own format.
@@ -19,5 +21,5 @@ def weights() -> None:
     """
 
 
-for command in (show, convert):
+for command in (show, convert, from_image):
     weights.add_command(command)

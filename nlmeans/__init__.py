@@ -19,7 +19,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
         "groups": ["GroupMeans"],
+        "fitting": ["Fit", "Step", "fit_weights"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
+        "noise_fit": ["estimate_noise"],
         "operation": ["Operation"],
         "pairwise": [
             "PAIRWISE",
@@ -29,10 +31,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "embedded_gaussian",
             "gaussian",
         ],
+        "pca": ["pca_weights"],
         "plan": ["Plan"],
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
+        "stabilise": ["Noise"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
             "LoadedWeights",
@@ -55,9 +59,13 @@ if TYPE_CHECKING:
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
+    from nlmeans.fitting import Fit as Fit
+    from nlmeans.fitting import Step as Step
+    from nlmeans.fitting import fit_weights as fit_weights
     from nlmeans.groups import GroupMeans as GroupMeans
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
+    from nlmeans.noise_fit import estimate_noise as estimate_noise
     from nlmeans.operation import Operation as Operation
     from nlmeans.pairwise import PAIRWISE as PAIRWISE
     from nlmeans.pairwise import Pairwise as Pairwise
@@ -65,11 +73,13 @@ if TYPE_CHECKING:
     from nlmeans.pairwise import dot_product as dot_product
     from nlmeans.pairwise import embedded_gaussian as embedded_gaussian
     from nlmeans.pairwise import gaussian as gaussian
+    from nlmeans.pca import pca_weights as pca_weights
     from nlmeans.plan import Plan as Plan
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
+    from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
     from nlmeans.support import Pool as Pool

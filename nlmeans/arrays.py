@@ -1,28 +1,34 @@
 """From a user's array to planes of floats and back: axes, dtypes and rounding, in one place."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+
+
+class SupportsDLPack(Protocol):
+    """An array of another library, as NumPy's `from_dlpack` takes it."""
+
+    def __dlpack__(self, *, stream: None = ...) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
 SUPPORTED = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
 
 
-def checked_array(name: str, x: ArrayLike) -> Array:
+def checked_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     """The argument as an array of a supported dtype, not empty and finite.
 
     Raises
     ------
     TypeError
-        For any other dtype, or a masked array with masked elements.
+        For any other dtype, or what `as_array` refuses.
     ValueError
         If it is empty or holds NaN or infinity: the message counts them and names the first.
     """
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        message = f"{name} is a masked array; fill or crop the masked elements first"
-        raise TypeError(message)
-    array = np.asarray(x)
+    array = as_array(name, x)
     check_dtype(name, array.dtype)
     if array.size == 0:
         message = f"{name} is empty: its shape is {array.shape}; every axis needs an element"
@@ -37,6 +43,34 @@ def checked_array(name: str, x: ArrayLike) -> Array:
         )
         raise ValueError(message)
     return array
+
+
+def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
+    """The argument in NumPy's hands, over the same memory where `__array__` or DLPack gives it.
+
+    Raises
+    ------
+    TypeError
+        For masked elements, or a tensor that requires a gradient, lies outside the CPU's memory or
+        has a dtype that NumPy lacks.
+    """
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        message = f"{name} is a masked array; fill or crop the masked elements first"
+        raise TypeError(message)
+    if getattr(x, "requires_grad", False):
+        message = f"{name} requires a gradient, and none is computed here; pass {name}.detach()"
+        raise TypeError(message)
+    if not hasattr(x, "__dlpack__"):
+        return np.asarray(x)
+    try:
+        return np.asarray(x) if hasattr(x, "__array__") else np.from_dlpack(x)  # type: ignore[arg-type]
+    except (BufferError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        message = (
+            f"{name} is a {type(x).__name__} that NumPy cannot read ({reason}); allowed are arrays "
+            f"in the CPU's memory of dtype {', '.join(SUPPORTED)}"
+        )
+        raise TypeError(message) from error
 
 
 def checked_axis(
@@ -92,10 +126,15 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
-    """(C, *grid), contiguous, of the given float dtype; the array itself where it already is."""
+def as_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
+    """(C, *grid) of the given float dtype, in the array's memory where it has that dtype."""
     planes = array[None] if axis is None else np.moveaxis(array, axis, 0)
-    return np.ascontiguousarray(planes, dtype=dtype)
+    return planes.astype(dtype, copy=False)
+
+
+def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
+    """The same, contiguous; the array itself where it already is."""
+    return np.ascontiguousarray(as_planes(array, axis, dtype))
 
 
 def from_planes(planes: Array, axis: int | None) -> Array:

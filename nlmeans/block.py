@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
-from nlmeans.embed import Embedding
+from nlmeans.embed import Embedding, widen
 from nlmeans.operation import Operation, each_of_batch
 from nlmeans.progress import part_of
+from nlmeans.support import Window
 
 Progress = Callable[[float], None]
 
@@ -24,7 +25,8 @@ class Block:
     operation : Operation
     out : embedding, optional
         W_z, with batch norm and gain folded into its matrix and bias; y itself by default. A
-        `Linear` of `Patches` looks at the neighbourhood of y_i.
+        `Linear` of `Patches` looks at the neighbourhood of y_i. Beyond the border that is the
+        result on x mirrored there, over a window; over other supports y itself is mirrored.
     residual : bool
         Whether x is added.
 
@@ -81,9 +83,15 @@ class Block:
         x = checked_array("x", x)
         axis = checked_axis("x", x.ndim, channel_axis)
         planes = to_planes(x, axis, working_dtype(x.dtype))
-        y = self.operation(planes, channel_axis=0, threads=threads, progress=progress)
+        margin = self._margin(planes.ndim - 1)
+        seen = planes
+        if any(margin):
+            seen = np.moveaxis(widen(np.moveaxis(planes, 0, -1), margin), -1, 0)
+        y = self.operation(seen, channel_axis=0, threads=threads, progress=progress)
         if self.out is not None:
             y = np.moveaxis(self.out(np.moveaxis(y, 0, -1)), -1, 0)
+        inside = (slice(m, n - m) for m, n in zip(margin, y.shape[1:], strict=True))
+        y = y[:, *inside]
         if self.residual:
             if len(y) != len(planes):
                 message = (
@@ -95,6 +103,16 @@ class Block:
         if axis is None and len(y) > 1:
             axis = x.ndim
         return from_planes(y, axis)
+
+    def _margin(self, ndim: int) -> tuple[int, ...]:
+        """How far beyond x's border lies what z depends on, where y is asked for there."""
+        over, f = self.operation.over, self.operation.f
+        if self.out is None or not any(self.out.radius(ndim)) or not isinstance(over, Window):
+            return (0,) * ndim
+        embeds = [each for each in (f.query, f.key, f.key_bias, self.operation.g) if each]
+        patch = map(max, *(embed.radius(ndim) for embed in embeds))
+        each_axis = zip(self.out.radius(ndim), over.radius(ndim), patch, strict=True)
+        return tuple(sum(radii) for radii in each_axis)
 
     def __str__(self) -> str:
         y = "y" if self.out is None else f"({self.out})(y)"

@@ -34,8 +34,9 @@ def nl_means(
         default sizes; `denoise` chooses sizes and h by the image.
     patch_size, search_size : odd int, or one per axis
         Full sides in pixels.
-    patch_weighting : {"uniform", "gaussian"}
-        Of the pixels in MSD, the patches' mean squared difference over pixels and channels.
+    patch_weighting : {"uniform", "gaussian", "off-centre"}
+        Of the pixels in MSD, the patches' mean squared difference over pixels and channels; see
+        `Patches`.
     centre : {"one", "max", "zero"}
         The weight of a pixel for itself: 1, the largest of the others, or 0.
     border : {"inside", "mirror"}

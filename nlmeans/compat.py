@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_axis
-from nlmeans.classical import nl_means
 from nlmeans.peers import from_skimage
 
 
@@ -24,9 +23,10 @@ def denoise_nl_means(
 ) -> NDArray[Any]:
     """scikit-image's `skimage.restoration.denoise_nl_means`, call-compatible, on this kernel.
 
-    What the call means is the same: units, defaults, dtypes, borders and the effective strength.
-    The picture is nearly the same, as this filter does without scikit-image's approximations:
-    patches are compared about their centre, exp is exact, and no weight is dropped.
+    What the call means is the same: units, defaults, dtypes, borders, patches (in fast mode half a
+    pixel off their centre), and the weight below which none counts. The pictures differ by the
+    4 % error of scikit-image's exp, in fast mode by nothing else: by about 0.0002 of the range on
+    average and 0.004 at most.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def denoise_nl_means(
     h : float, above 0
         Strength, in the units of the converted image.
     fast_mode : bool
-        True: uniform patches, candidates mirrored at the border. False: Gaussian-weighted patches,
-        candidates inside the image. One is as fast as the other.
+        True: patches half a pixel off their centre, candidates mirrored at the border. False:
+        Gaussian-weighted patches, candidates inside the image.
     sigma : float, from 0
         Standard deviation of the noise, in the units of the converted image.
     preserve_range : bool
@@ -83,13 +83,9 @@ def denoise_nl_means(
     if axes == 3 and axis is not None and not fast_mode:
         message = "image is 3-D with channels; this is implemented with fast_mode=True only"
         raise NotImplementedError(message)
-    if fast_mode and patch_size == 1:
-        # scikit-image's box is empty then, and the result a mean; this box is the pixel
-        operation = nl_means(sigma, h, 1, 2 * patch_distance + 1, border="mirror")
-    else:
-        operation = from_skimage(
-            patch_size, patch_distance, h, fast_mode, sigma, axes=3 if axes == 3 else 2
-        )
+    operation = from_skimage(
+        patch_size, patch_distance, h, fast_mode, sigma, axes=3 if axes == 3 else 2
+    )
     values = _as_float(array, preserve_range=preserve_range)
     # float32 holds up to 16 bits, and halves the time
     small = array.dtype.kind in "biu" and array.itemsize <= 2

@@ -1,6 +1,6 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -8,14 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import (
-    blended,
-    checked_array,
-    grid_shape,
-    to_dtype,
-    whole_range,
-    working_dtype,
-)
+from nlmeans.arrays import blended, checked_array, grid_shape, to_dtype, working_dtype
 from nlmeans.checks import (
     ParameterError,
     check_choice,
@@ -27,7 +20,8 @@ from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
 from nlmeans.groups import GroupMeans
 from nlmeans.layout import Auto, Layout, Stack, layout_of
-from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma, spread_slices
+from nlmeans.noise import spread_slices
+from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
 from nlmeans.operation import Operation
 from nlmeans.parameters import (
     FIRST_GROUPS,
@@ -37,15 +31,17 @@ from nlmeans.parameters import (
     table_row,
 )
 from nlmeans.progress import part_of
+from nlmeans.rician import unbiased_average
 from nlmeans.ridge import Ridge
+from nlmeans.stabilise import Noise
 from nlmeans.support import Border
 
 Array = NDArray[Any]
 Size = int | tuple[int, ...]
-Levels = float | Sequence[float] | NDArray[np.floating[Any]]
 Method = Literal["ridge", "classic"]
 METHODS = ("ridge", "classic")
-PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside"}
+WHITE = Noise()
+PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0}
 SMALLEST = 16  # side of an image that holds enough patches to choose from
 
 
@@ -53,18 +49,20 @@ SMALLEST = 16  # side of an image that holds enough patches to choose from
 class Settings:
     """What `denoise` uses for one image, volume or clip: given, estimated or from the table.
 
-    sigma and h are in the image's units; h is 0 where there is nothing to remove. The sizes of a
-    volume or clip are (depth, height, width). h and the sizes are of the classical filter, which
-    "ridge" starts with; its groups go by sigma times the strength.
+    sigma and h are in the image's units, for Poisson-Gaussian noise in those of the stabilised
+    image, where sigma is 1; h is 0 where there is nothing to remove. The sizes of a volume or clip
+    are (depth, height, width). h and the sizes are of the classical filter, which "ridge" starts
+    with; the strength is in h, and multiplies the sigma of its groups.
     """
 
     sigma: float
     h: float
     patch_size: Size
     search_size: Size
+    noise: Noise = WHITE
     method: Method = "classic"
-    first: GroupMeans | None = None
-    second: GroupMeans | None = None
+    strength: float = 1.0
+    chroma_strength: float = 1.0
 
     def operation(self, **options: Any) -> Operation | Ridge | None:
         """The filter with these settings; None where there is nothing to remove."""
@@ -72,15 +70,36 @@ class Settings:
         operation = nl_means(self.sigma, h, self.patch_size, self.search_size, **options)
         if not self.h:
             return None
-        if self.first is None or self.second is None:
+        if self.method == "classic":
             return operation
-        return Ridge(operation, self.first, self.second)
+        level = self.strength * self.sigma
+        first, second = (
+            GroupMeans(level, *groups, chroma_strength=self.chroma_strength)
+            for groups in (FIRST_GROUPS, SECOND_GROUPS)
+        )
+        return Ridge(operation, first, second)
+
+    def arguments(self) -> dict[str, Any]:
+        """What `denoise` takes to do with these settings."""
+        own: dict[str, Any] = {
+            "sigma": None if self.noise.kind == "poisson-gaussian" else self.sigma,
+            "noise": self.noise,
+            "method": self.method,
+        }
+        if self.method == "ridge":
+            strengths = {"strength": self.strength, "chroma_strength": self.chroma_strength}
+            return own | strengths
+        sizes = {"patch_size": self.patch_size, "search_size": self.search_size}
+        return own | sizes | {"h": self.h or None}
 
 
 def denoise(
     image: ArrayLike,
     sigma: Levels | None = None,
     *,
+    noise: Asked = "auto",
+    gain: Levels | None = None,
+    read_noise: Levels | None = None,
     method: Method | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -94,6 +113,7 @@ def denoise(
     patch_weighting: PatchWeighting = "uniform",
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
+    cut: float = 0.0,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
@@ -109,15 +129,27 @@ def denoise(
         estimated by default, in a volume or clip as the median over its images. 0 returns a copy,
         unless h is given. Of several the root of the mean square counts, as the channels are
         filtered together.
+    noise : {"auto", "gaussian", "poisson-gaussian", "rician"} or Noise
+        "gaussian": white noise of one level. "poisson-gaussian": of variance
+        gain * mean + read_noise^2, as cameras and microscopes have; the image is transformed so
+        that the noise has one level, filtered and transformed back without bias, see `Noise`.
+        "rician": of magnitude images, as of MRI; y_i is the root of the average of squares less
+        2 sigma^2. "auto": as given by sigma or gain, else Gaussian or Poisson-Gaussian as
+        `estimate_noise` finds it; where the noise is correlated, sizes from the table are
+        multiplied by its extent.
+    gain, read_noise : float, above 0 and from 0, or one a channel, optional
+        Of Poisson-Gaussian noise, in the image's own units; both are estimated where gain is not
+        given. Without read_noise a given gain is all there is.
     method : {"ridge", "classic"}, optional
         "classic": pixelwise non-local means, as in `nl_means`. "ridge": its result and groups of
         like patches, averaged with the weights of least expected error, as in `Ridge`; about a
         decibel better, for twenty times the time. By default "ridge" for images and pages of at
-        least 16x16, and "classic" for volumes and clips and where one of h, patch_size,
-        search_size, patch_weighting, centre and border is given, which "ridge" does not have.
+        least 16x16 with noise that is white, and "classic" for the rest: volumes, clips, Rician
+        and correlated noise, and where one of h, patch_size, search_size, patch_weighting, centre,
+        border and cut is given, which "ridge" does not have.
     h : float, above 0, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
-        in `nlmeans.parameters`.
+        in `nlmeans.parameters`. With Poisson-Gaussian noise in units of its standard deviation.
     patch_size, search_size : odd int, or one per axis, optional
         Full sides in pixels; from the same table by default. In a volume one int is the side
         along all three axes. In a clip one int, or two (height, width), are of the frames: patches
@@ -140,7 +172,7 @@ def denoise(
         frame and are searched for in this frame and its neighbours. "pages": nothing, every image
         is estimated and filtered alone. "auto": there are only two such axes; as an array does not
         tell what a third is, one that has it is refused.
-    patch_weighting, centre, border
+    patch_weighting, centre, border, cut
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
@@ -158,14 +190,14 @@ def denoise(
 
     Notes
     -----
-    y_i = 1/C sum_j exp(-max(MSD_ij - 2 sigma^2, 0)/h^2) x_j over the search window, MSD the mean
-    squared difference of the patches around i and j over their pixels and channels.
+    "classic" is y_i = 1/C sum_j exp(-max(MSD_ij - 2 sigma^2, 0)/h^2) x_j over the search window,
+    MSD the mean squared difference of the patches around i and j over their pixels and channels.
 
     Examples
     --------
     >>> import numpy as np, nlmeans
     >>> noisy = np.random.default_rng(0).normal(100, 20, (64, 64)).astype(np.uint8)
-    >>> clean = nlmeans.denoise(noisy)  # ridge
+    >>> clean = nlmeans.denoise(noisy)
     >>> clean.dtype, clean.shape, bool(clean.std() < 5)
     (dtype('uint8'), (64, 64), True)
     >>> frames = np.random.default_rng(0).normal(100, 20, (4, 32, 32, 3))
@@ -180,27 +212,28 @@ def denoise(
     within = layout if layout.stack != "pages" else layout.of_page()
 
     # All that can be refused is, before any image is filtered.
-    own = {"patch_weighting": patch_weighting, "centre": centre, "border": border}
-    special = [name for name, value in own.items() if value != PLAIN[name]]
-    operations = []
+    options = {"patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut}
+    special = _given(h, patch_size, search_size)
+    special += [name for name, value in options.items() if value != PLAIN[name]]
+    operations: list[tuple[Settings, Operation | Ridge | None]] = []
     for page in pages:
-        used = _settings(
-            page, within, sigma, method, h, patch_size, search_size, strength, chroma_strength,
-            special,
-        )  # fmt: skip
-        operations.append(used.operation(**own))
+        asked = noise_asked(noise, sigma, gain, read_noise)
+        used = _settings(page, within, sigma, asked, h, patch_size, search_size, strength)
+        used = _with_method(used, page, within, method, special, chroma_strength)
+        operations.append((used, used.operation(**options)))
     run = partial(_filtered, layout=within, amount=amount, threads=threads)
     if layout.stack != "pages":
-        return run(original, operations[0], progress=progress)
+        return run(original, *operations[0], progress=progress)
     result = np.empty(original.shape, original.dtype)
     for k, target in enumerate(layout.pages(result)):
         part = part_of(progress, k, len(pages))
-        target[...] = run(pages[k], operations[k], progress=part)
+        target[...] = run(pages[k], *operations[k], progress=part)
     return result
 
 
 def _filtered(
     image: Array,
+    used: Settings,
     operation: Operation | Ridge | None,
     *,
     layout: Layout,
@@ -213,9 +246,16 @@ def _filtered(
         return image.copy()
     colours = layout.colours(image)
     values = colours.astype(working_dtype(colours.dtype), copy=False)  # never written to
-    filtered = operation(
-        values, channel_axis=layout.channel_axis, threads=threads, progress=progress
-    )
+    options: dict[str, Any] = {
+        "channel_axis": layout.channel_axis, "threads": threads, "progress": progress,
+    }  # fmt: skip
+    if used.noise.kind == "rician":
+        assert isinstance(operation, Operation)  # `_with_method` sees to it
+        filtered = unbiased_average(operation, values, used.sigma, **options)
+    else:
+        axis = layout.channel_axis
+        filtered = operation(used.noise.stabilise(values, axis), **options)
+        filtered = used.noise.restore(filtered, axis)
     result = to_dtype(blended(values, filtered, amount), image.dtype)
     return layout.put_colours(image, result)
 
@@ -224,6 +264,9 @@ def settings_for(
     image: ArrayLike,
     sigma: Levels | None = None,
     *,
+    noise: Asked = "auto",
+    gain: Levels | None = None,
+    read_noise: Levels | None = None,
     method: Method | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
@@ -252,76 +295,84 @@ def settings_for(
     if layout.stack == "pages":
         message = "stack is 'pages', each with its own settings; ask for every page without stack"
         raise ValueError(message)
-    return _settings(
-        array, layout, sigma, method, h, patch_size, search_size, strength, chroma_strength
-    )
+    asked = noise_asked(noise, sigma, gain, read_noise)
+    used = _settings(array, layout, sigma, asked, h, patch_size, search_size, strength)
+    given = _given(h, patch_size, search_size)
+    return _with_method(used, array, layout, method, given, chroma_strength)
 
 
 def _settings(
     image: Array,
     layout: Layout,
     sigma: Levels | None,
-    method: Method | None,
+    asked: Asked,
     h: float | None,
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
-    chroma_strength: float,
-    special: Sequence[str] = (),
 ) -> Settings:
     colours, axis = layout.colours(image), layout.channel_axis
-    given = {"h": h, "patch_size": patch_size, "search_size": search_size}
-    classic_only = [name for name, value in given.items() if value is not None] + list(special)
-    method = _method(method, layout, colours.shape, classic_only)
-    chroma_strength = check_number("chroma_strength", chroma_strength, low=0, above=True)
     strength = check_number("strength", strength, low=0, above=True)
     if h is not None:
         h = check_number("h", h, low=0, above=True)
-    if sigma is None:
-        estimate = estimate_sigma if layout.stack is None else estimate_stack_sigma
-        sigma = joint_sigma(estimate(colours, channel_axis=axis))
-    else:
-        each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
-        sigma = joint_sigma(np.array(each))
-        _check_within_range(sigma, colours)
+    used, level = noise_of(colours, layout, sigma, asked)
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
-        row = table_row(sigma or h or 0.0, seen, axis, volume=layout.stack == "volume")
-        h = row.h_over_sigma * sigma if h is None else h
-        patch_size = row.patch_size if patch_size is None else patch_size
-        search_size = row.search_size if search_size is None else search_size
-    settings = Settings(
-        sigma=sigma,
+        seen = used.stabilise(seen, axis)
+        row = table_row(level or h or 0.0, seen, axis, volume=layout.stack == "volume")
+        h = row.h_over_sigma * level if h is None else h
+        patch_size = _enlarged(row.patch_size, used.extent) if patch_size is None else patch_size
+        search_size = (
+            _enlarged(row.search_size, used.extent) if search_size is None else search_size
+        )
+    return Settings(
+        sigma=level,
         h=strength * h,
         patch_size=_sides("patch_size", patch_size, layout.stack, PATCH_FRAMES),
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
+        noise=used,
+        strength=strength,
     )
-    if method == "classic" or settings.h == 0:
-        return replace(settings, method=method)
-    level = strength * sigma
-    first, second = (
-        GroupMeans(level, *groups, chroma_strength=chroma_strength)
-        for groups in (FIRST_GROUPS, SECOND_GROUPS)
-    )
-    return replace(settings, method=method, first=first, second=second)
 
 
-def _method(
-    method: Method | None, layout: Layout, shape: tuple[int, ...], classic_only: list[str]
-) -> Method:
-    """The method asked for, if it goes with the rest; else the one that does."""
-    flat = layout.stack is None
+def _given(h: float | None, patch_size: Size | None, search_size: Size | None) -> list[str]:
+    """The names of those that are."""
+    each = {"h": h, "patch_size": patch_size, "search_size": search_size}
+    return [name for name, value in each.items() if value is not None]
+
+
+def _with_method(
+    used: Settings,
+    image: Array,
+    layout: Layout,
+    method: Method | None,
+    classic_only: list[str],
+    chroma_strength: float,
+) -> Settings:
+    """The settings with the method asked for, if it goes with the rest; else the one that does."""
+    chroma_strength = check_number("chroma_strength", chroma_strength, low=0, above=True)
+    colours = layout.colours(image)
     if method is None:
-        sides = grid_shape(shape, layout.channel_axis)
-        return "ridge" if flat and not classic_only and min(sides) >= SMALLEST else "classic"
+        large = min(grid_shape(colours.shape, layout.channel_axis)) >= SMALLEST
+        white = used.noise.kind != "rician" and used.noise.extent == 1
+        fits = layout.stack is None and large and white and not classic_only
+        method = "ridge" if fits else "classic"
     check_choice("method", method, METHODS)
-    if method == "ridge" and not flat:
+    message = None
+    if method == "ridge" and layout.stack is not None:
         message = f"method 'ridge' takes images and pages, no {layout.stack}; use 'classic'"
-        raise ParameterError(message)
-    if method == "ridge" and classic_only:
+    elif method == "ridge" and used.noise.kind == "rician":
+        message = "method 'ridge' does not take Rician noise; use 'classic'"
+    elif method == "ridge" and classic_only:
         message = f"method 'ridge' takes no {classic_only[0]}; leave it out, or use 'classic'"
+    if message is not None:
         raise ParameterError(message)
-    return method
+    return replace(used, method=method, chroma_strength=chroma_strength)
+
+
+def _enlarged(side: int, extent: float) -> int:
+    """The odd side nearest to `extent` times this one: as many independent values are in it."""
+    return 2 * round((side * extent - 1) / 2) + 1
 
 
 def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
@@ -338,15 +389,3 @@ def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
         numbers = "one number, (height, width) or (depth, height, width)"
     message = f"{name} is {size}; a {stack} takes {numbers}"
     raise ParameterError(message)
-
-
-def _check_within_range(sigma: float, colours: Array) -> None:
-    """A sigma beyond the range is most likely meant in other units: 25 for an image in [0, 1]."""
-    if colours.dtype.kind == "f":
-        largest = max(abs(float(colours.min())), abs(float(colours.max())))
-        limit, of = 2 * largest, "twice the largest magnitude in the image"
-    else:
-        limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
-    if sigma > limit > 0:
-        message = f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
-        raise ParameterError(message)

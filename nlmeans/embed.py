@@ -7,11 +7,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import as_array
 from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
-PatchWeighting = Literal["uniform", "gaussian"]
-PATCH_WEIGHTINGS = ("uniform", "gaussian")  # of a distance; "none" is for learned matrices
+PatchWeighting = Literal["uniform", "gaussian", "off-centre"]
+# Of a distance; "none" is for learned matrices.
+PATCH_WEIGHTINGS = ("uniform", "gaussian", "off-centre")
 
 
 def mirror(grid: tuple[int, ...], margin: tuple[int, ...]) -> list[NDArray[np.intp]]:
@@ -37,6 +39,10 @@ class Identity:
     def radius(self, ndim: int) -> tuple[int, ...]:
         """How far beyond a position the embedding looks, per axis."""
         return (0,) * ndim
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        """Numbers a position, of an array of so many channels and axes of positions."""
+        return channels
 
     def __str__(self) -> str:
         return "x"
@@ -72,11 +78,12 @@ class Linear:
     def __init__(
         self, weight: ArrayLike, bias: ArrayLike | None = None, of: "Embedding | None" = None
     ) -> None:
-        matrix = np.array(weight, dtype=np.float64)
+        matrix = np.array(as_array("weight", weight), dtype=np.float64)
         if matrix.ndim != 2 or matrix.size == 0:
             message = f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
             raise ValueError(message)
-        vector = np.zeros(len(matrix)) if bias is None else np.array(bias, dtype=np.float64)
+        given = np.zeros(len(matrix)) if bias is None else as_array("bias", bias)
+        vector = np.array(given, dtype=np.float64)
         if vector.shape != (len(matrix),):
             message = f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)"
             raise ValueError(message)
@@ -90,6 +97,10 @@ class Linear:
         object.__setattr__(self, "of", Identity() if of is None else of)
 
     def __call__(self, x: Floats) -> Floats:
+        if isinstance(self.of, Patches) and self.of.weighting == "none":
+            pixels = prod(2 * r + 1 for r in self.of.radius(x.ndim - 1))
+            if len(self.weight) < x.shape[-1] and self.weight.shape[1] == x.shape[-1] * pixels:
+                return self._of_patches(x, pixels)
         inner = self.of(x)
         if inner.shape[-1] != self.weight.shape[1]:
             message = (
@@ -98,10 +109,33 @@ class Linear:
             )
             raise ValueError(message)
         weight, bias = (a.astype(inner.dtype, copy=False) for a in (self.weight, self.bias))
-        return inner @ weight.T + bias
+        y: Floats = inner @ weight.T
+        y += bias
+        return y
+
+    def _of_patches(self, x: Floats, pixels: int) -> Floats:
+        """Where there are fewer outputs than channels: multiplied, then shifted.
+
+        The patches of many channels would take many times the memory, and longer to be copied
+        than to be multiplied.
+        """
+        radius = self.of.radius(x.ndim - 1)
+        wide = widen(x, radius)
+        outputs, channels = len(self.weight), x.shape[-1]
+        weight = self.weight.astype(x.dtype, copy=False).reshape(outputs, channels, pixels)
+        terms = wide @ weight.transpose(1, 2, 0).reshape(channels, pixels * outputs)
+        y = np.zeros((*x.shape[:-1], outputs), x.dtype)
+        for k, corner in enumerate(np.ndindex(*(2 * r + 1 for r in radius))):
+            at = tuple(slice(c, c + n) for c, n in zip(corner, x.shape, strict=False))
+            y += terms[at][..., k * outputs : (k + 1) * outputs]
+        result: Floats = y + self.bias.astype(x.dtype, copy=False)
+        return result
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return self.of.radius(ndim)
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        return len(self.weight)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Linear):
@@ -130,8 +164,10 @@ class Patches:
     ----------
     size : odd int, or one per axis
         Full side in pixels.
-    weighting : {"uniform", "gaussian", "none"}
-        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre, or 1.
+    weighting : {"uniform", "gaussian", "off-centre", "none"}
+        G: equal, or a Gaussian of standard deviation (side - 1)/4 about the centre, or equal but
+        0 in the first row and column, so half a pixel off the centre (for the pictures of
+        programs that do so), or 1.
 
     Examples
     --------
@@ -166,15 +202,19 @@ class Patches:
         """G's factor along each axis, each summing to 1."""
         factors = []
         for r in self.radius(ndim):
-            if self.weighting == "uniform" or r == 0:
-                taps = np.ones(2 * r + 1)
-            else:
+            taps = np.ones(2 * r + 1)
+            if self.weighting == "gaussian" and r > 0:
                 taps = np.array([exp(-(k**2) / (2 * (r / 2) ** 2)) for k in range(-r, r + 1)])
+            elif self.weighting == "off-centre" and r > 0:
+                taps[0] = 0
             factors.append(taps / taps.sum())
         return factors
 
     def radius(self, ndim: int) -> tuple[int, ...]:
         return radii("patch_size", self.size, ndim)
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        return channels * prod(2 * r + 1 for r in self.radius(ndim))
 
     def __str__(self) -> str:
         shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size

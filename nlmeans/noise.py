@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, overload
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, grid_shape
 from nlmeans.layout import stack_axis
+from nlmeans.spectra import SIDE, clipping_levels, dct, grid_patches
 
 _MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
-_SIDE = 8  # of a patch
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
-_PATCHES = 1 << 16  # looked at; larger images are sub-sampled, four times as many gain nothing
-_CHUNK = 1 << 12  # patches in memory at once
 _FEWEST = 200  # flattest patches always used: these, or the share of all
 _FEWEST_SHARE = 0.005
-_CLIPPED_SHARE = 0.001  # of pixels on the lowest or highest value from which it is a clipping level
 _UNCLIPPED_SHARE = 0.1  # of patches kept however close they lie to a clipping level
 _GROWTH = 1.06**2  # of the variance over that of the flattest, lest texture admit more texture
 _ROUNDS = 20  # 3 to 8 are usual
 
 
-def _dct() -> NDArray[np.float64]:
-    """Orthonormal 2-D DCT-II of a flattened patch, a basis function in each row."""
-    n = np.arange(_SIDE)
-    rows = np.cos(math.pi * np.outer(n, 2 * n + 1) / (2 * _SIDE)) * math.sqrt(2 / _SIDE)
-    rows[0] /= math.sqrt(2)
-    return np.asarray(np.kron(rows, rows), dtype=np.float64)
-
-
-_ORDER = np.add.outer(np.arange(_SIDE), np.arange(_SIDE)).ravel()  # i + j
+_ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j
 # The mean and the 15 highest frequencies. A cut at i + j > 7 or 8 changes the error by a tenth;
 # the highest hold the least texture.
-_BASIS = _dct()[(_ORDER == 0) | (_ORDER > 9)].T
-_LOW_COUNT = _SIDE**2 - _BASIS.shape[1]
+_BASIS = dct()[(_ORDER == 0) | (_ORDER > 9)].T
+_LOW_COUNT = SIDE**2 - _BASIS.shape[1]
 _LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by Wilson and Hilferty
 
 
@@ -236,31 +223,10 @@ def _level(channel: NDArray[Any], low: float, high: float) -> float:
     # A power of two brings the values into [-1, 1] and is undone exactly.
     exponent = max(math.frexp(max(abs(low), abs(high)))[1], -1022)
     scale = math.ldexp(1.0, -exponent)
-    clipped = [v * scale for v in (low, high) if _share(channel, v) > _CLIPPED_SHARE]
-    parts = [_measure(patches, clipped) for patches in _patches(channel, scale)]
+    clipped = [v * scale for v in clipping_levels(channel, low, high)]
+    parts = [_measure(patches, clipped) for patches in grid_patches(channel, scale)]
     energy, spectrum, margin = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return math.ldexp(math.sqrt(_variance(energy, spectrum, margin)), exponent)
-
-
-def _share(channel: NDArray[Any], value: float) -> float:
-    """Share of the pixels with this value."""
-    rows = max(1, _PATCHES // channel.shape[1])
-    bands = (channel[top : top + rows] for top in range(0, channel.shape[0], rows))
-    return sum(np.count_nonzero(band == value) for band in bands) / channel.size
-
-
-def _patches(channel: NDArray[Any], scale: float) -> Iterator[NDArray[np.float64]]:
-    """Scaled and flattened patches on a regular grid, a chunk at a time."""
-    windows = sliding_window_view(channel, (_SIDE, _SIDE))
-    step = math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / _PATCHES))
-    if step > 2 and step % 2 == 0:
-        step += 1  # out of step with the 8x8 blocks of a codec
-    windows = windows[::step, ::step]
-    rows = max(1, _CHUNK // windows.shape[1])
-    for top in range(0, windows.shape[0], rows):
-        for left in range(0, windows.shape[1], _CHUNK):
-            chunk = windows[top : top + rows, left : left + _CHUNK]
-            yield np.multiply(chunk, scale, dtype=np.float64, order="C").reshape(-1, _SIDE**2)
+    return math.ldexp(math.sqrt(flat_variance(energy, spectrum, margin)), exponent)
 
 
 def _measure(patches: NDArray[np.float64], clipped: list[float]) -> tuple[NDArray[np.float64], ...]:
@@ -268,18 +234,18 @@ def _measure(patches: NDArray[np.float64], clipped: list[float]) -> tuple[NDArra
     first = patches[:, :1].copy()
     centred = patches - first  # a flat patch becomes exactly 0, whatever its value
     coefficients = centred @ _BASIS
-    mean = coefficients[:, 0] / _SIDE + first[:, 0]
+    mean = coefficients[:, 0] / SIDE + first[:, 0]
     squares = coefficients**2
     energy = np.einsum("ij,ij->i", centred, centred) - squares.sum(axis=1)
     margin = np.full(len(patches), np.inf)
     for level in clipped:
         np.minimum(margin, np.abs(mean - level), out=margin)
     if clipped:
-        margin[np.isin(patches, clipped).sum(axis=1) > _SIDE**2 // 2] = -np.inf
+        margin[np.isin(patches, clipped).sum(axis=1) > SIDE**2 // 2] = -np.inf
     return energy, squares[:, 1:], margin
 
 
-def _variance(
+def flat_variance(
     energy: NDArray[np.float64], spectrum: NDArray[np.float64], margin: NDArray[np.float64]
 ) -> float:
     """Fixed point of variance -> flat patches away from clipping levels -> variance."""

@@ -1,13 +1,16 @@
 """The operation as a value: y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.affinity import affinity
 from nlmeans.arrays import (
+    as_array,
+    as_planes,
     check_dtype,
     check_shape,
     checked_array,
@@ -15,7 +18,6 @@ from nlmeans.arrays import (
     from_planes,
     grid_shape,
     to_dtype,
-    to_planes,
     working_dtype,
 )
 from nlmeans.checks import ParameterError, check_threads
@@ -130,8 +132,8 @@ class Operation:
         if guide is not None:
             guide, guide_axis = _checked_guide(guide, axis, grid_shape(x.shape, axis))
             dtype = np.promote_types(dtype, working_dtype(guide.dtype))
-            features = to_planes(guide, guide_axis, dtype)
-        planes = to_planes(x, axis, dtype)
+            features = as_planes(guide, guide_axis, dtype)
+        planes = as_planes(x, axis, dtype)
         plan = self._plan(planes.shape, None if features is None else len(features), dtype)
         y = run(self, plan, planes, features, threads, progress)
         if axis is None and len(y) > 1:
@@ -167,6 +169,49 @@ class Operation:
         channels = 1 if axis is None else shape[axis]
         planes = (channels, *grid_shape(shape, axis))
         return self._plan(planes, guide_channels, working_dtype(np.dtype(dtype)))
+
+    def affinity(
+        self,
+        x: ArrayLike,
+        position: int | Sequence[int],
+        *,
+        guide: ArrayLike | None = None,
+        channel_axis: int | None = None,
+    ) -> NDArray[np.float64]:
+        """What one position gives to each other: f(x_i, x_j)/C(x), the weights of its average.
+
+        Parameters
+        ----------
+        x, guide, channel_axis
+            As in a call.
+        position : int, or one per axis of positions
+            i, counted from 0 along each axis besides channels.
+
+        Returns
+        -------
+        array of the grid of positions, float64
+            0 outside S(i). Where a window is mirrored at the border, a weight is added where the
+            mirror shows its key. Of sub-sampled keys it is the grid of keys, within regions that
+            of i's own region. With C = sum of f the weights sum to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an array or position that is not allowed, in one line.
+
+        Examples
+        --------
+        >>> import numpy as np, nlmeans
+        >>> op = nlmeans.nl_means(h=1, patch_size=1, search_size=3)
+        >>> op.affinity(np.array([5.0, 5.0, 5.0, 5.0]), 0).tolist()
+        [0.5, 0.5, 0.0, 0.0]
+        """
+        x = checked_array("x", x)
+        axis = checked_axis("x", x.ndim, channel_axis)
+        grid = grid_shape(x.shape, axis)
+        seen, seen_axis = (x, axis) if guide is None else _checked_guide(guide, axis, grid)
+        last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
+        return affinity(self.f, self.over, last, _checked_position(position, grid))
 
     def _plan(
         self, planes: tuple[int, ...], guide_channels: int | None, dtype: np.dtype[Any]
@@ -209,7 +254,7 @@ def each_of_batch(
         message = f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
         raise ValueError(message)
     assert batch is not None
-    each = {name: np.moveaxis(np.asarray(a), batch, 0) for name, a in others.items()}
+    each = {name: np.moveaxis(as_array(name, a), batch, 0) for name, a in others.items()}
     for name, arrays in each.items():
         if len(arrays) != x.shape[batch]:
             message = (
@@ -225,6 +270,17 @@ def each_of_batch(
         for k, one in enumerate(np.moveaxis(x, batch, 0))
     ]  # fmt: skip
     return np.stack(results, axis=batch)
+
+
+def _checked_position(position: int | Sequence[int], grid: tuple[int, ...]) -> tuple[int, ...]:
+    numbers = (position,) if isinstance(position, int | np.integer) else tuple(position)
+    if not all(isinstance(k, int | np.integer) for k in numbers) or len(numbers) != len(grid):
+        message = f"position is {position!r}; the array's positions are {grid}: a number per axis"
+        raise ValueError(message)
+    if not all(0 <= k < n for k, n in zip(numbers, grid, strict=True)):
+        message = f"position {position!r} is outside of the array's positions, {grid}, from 0"
+        raise ValueError(message)
+    return tuple(int(k) for k in numbers)
 
 
 def _checked_guide(

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import as_array
 from nlmeans.checks import (
     LARGEST_NUMBER,
     SMALLEST_NUMBER,
@@ -141,7 +142,8 @@ def gaussian(
     sigma : float, from 0
         Standard deviation of the noise, in the array's units.
     patch_size : odd int, or one per axis
-    patch_weighting : {"uniform", "gaussian"}
+    patch_weighting : {"uniform", "gaussian", "off-centre"}
+        See `Patches`.
     centre : {"one", "max", "zero"}
         A position's own weight: 1, the largest of the others (Buades), or 0. A position with no
         other candidate keeps its value. With "max" and "zero", pixels unlike all others are
@@ -264,7 +266,7 @@ def concatenation(
     >>> nlmeans.Operation(nlmeans.concatenation(w=[1, -1]))([1.0, 3.0]).tolist()
     [0.0, 1.0]
     """
-    vector = np.asarray(w, dtype=np.float64)
+    vector = np.asarray(as_array("w", w), dtype=np.float64)
     if vector.ndim != 1 or len(vector) == 0 or len(vector) % 2:
         message = f"w has shape {vector.shape}; a vector of even length (2 d,) is needed"
         raise ValueError(message)

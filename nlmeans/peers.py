@@ -3,18 +3,21 @@
 Each function takes a peer's own parameters, with its names and defaults, and gives the `Operation`
 that does what that call does. All of them weigh by exp(-max(MSD - b, 0)/h^2), MSD the mean squared
 difference of two patches; they differ in what they call h, in units, borders, the centre's weight,
-and in details that the Operation leaves out: `DIFFERENCES` says which, peer by peer.
+the weight below which they count none, and in details that the Operation leaves out: `DIFFERENCES`
+says which, peer by peer.
 
 Parameters keep the peer's units; `peak` is what its white is in the array's: 255 of an 8-bit peer
 is 65535 in a uint16 array and 1 in floats from 0 to 1.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Literal
 
-from nlmeans.checks import ParameterError, check_choice, check_number
+from nlmeans.checks import LARGEST_NUMBER, ParameterError, check_choice, check_number
 from nlmeans.classical import nl_means
+from nlmeans.embed import Patches
 from nlmeans.operation import Operation
 
 # "Non-Local Means Denoising", Buades, Coll, Morel, IPOL 2011: sigma up to (0 to 255), sides of
@@ -34,9 +37,9 @@ def from_opencv(
 ) -> Operation:
     """OpenCV's `fastNlMeansDenoising` of uint8 with NORM_L2, and `fastNlMeansDenoisingMulti`.
 
-    OpenCV quantises distances, and drops weights below 0.001, which the Operation keeps: where
-    nearly no patch is alike (h far below the noise) hundreds of them add up. NORM_L1 and the Lab
-    conversion of `fastNlMeansDenoisingColored` are other filters.
+    The two agree within 1 grey level: OpenCV rounds distances, weights and the result. Weights
+    below 0.001 are 0. NORM_L1 and the Lab conversion of `fastNlMeansDenoisingColored` are other
+    filters.
 
     Parameters
     ----------
@@ -69,9 +72,10 @@ def from_opencv(
     patch = _odd("templateWindowSize", templateWindowSize)
     search = _odd("searchWindowSize", searchWindowSize)
     if temporalWindowSize is None:
-        return nl_means(0, h, patch, search, border="mirror")
+        return nl_means(0, h, patch, search, border="mirror", cut=0.001)
     frames = _odd("temporalWindowSize", temporalWindowSize)
-    return nl_means(0, h, (1, patch, patch), (frames, search, search), border="mirror")
+    sizes = (1, patch, patch), (frames, search, search)
+    return nl_means(0, h, *sizes, border="mirror", cut=0.001)
 
 
 def from_skimage(
@@ -86,10 +90,12 @@ def from_skimage(
 ) -> Operation:
     """scikit-image's `denoise_nl_means`.
 
-    Both of its modes approximate exp within 4 % and drop weights below exp(-5). The fast mode
-    sums squared differences over a box of side s - 1, half a pixel off the centre, and divides
-    them by the whole patch, s pixels a side: its h is in effect h (s/(s - 1))^(axes/2). Here the
-    box is the whole patch and h the effective one. `nlmeans.compat` has the call itself.
+    Both of its modes approximate exp within 4 %, which the Operation does not, and drop weights
+    below exp(-5). The fast mode sums squared differences over a box of side s - 1, half a pixel off
+    the centre, and divides them by the whole patch, s pixels a side: its h is in effect
+    h (s/(s - 1))^(axes/2). The slow mode drops a weight where the patch's rows but the last exceed
+    5; here where the whole sum exceeds 5 and what the last row adds on average. Both take the
+    window's mean with patch_size 1, whatever h is. `nlmeans.compat` has the call itself.
 
     Parameters
     ----------
@@ -100,8 +106,8 @@ def from_skimage(
     h, sigma : float
         In scikit-image's units, which for integer images run from 0 to 1.
     fast_mode : bool
-        True: uniform patches, candidates mirrored at the border. False: Gaussian-weighted patches,
-        candidates inside the image.
+        True: patches half a pixel off their centre, candidates mirrored at the border. False:
+        Gaussian-weighted patches, candidates inside the image.
     axes : {2, 3}
         Of the image, besides channels.
     peak : float, above 0
@@ -110,8 +116,7 @@ def from_skimage(
     Raises
     ------
     ParameterError
-        If a number is out of range; for patch_size 1 in fast mode, whose box is empty, so that it
-        ignores h.
+        If a number is out of range.
 
     References
     ----------
@@ -127,13 +132,16 @@ def from_skimage(
     side = _odd("patch_size", patch_size)
     window = 2 * _count("patch_distance", patch_distance) + 1
     h, sigma = _number("h", h) * peak, check_number("sigma", sigma, low=0) * peak
-    if not fast_mode:
-        return nl_means(sigma, h, side, window, patch_weighting="gaussian")
     if side == 1:
-        message = "patch_size is 1, which in scikit-image's fast mode ignores h; allowed is from 2"
-        raise ParameterError(message)
+        return nl_means(0, LARGEST_NUMBER, 1, window, border="mirror" if fast_mode else "inside")
+    if not fast_mode:
+        last = Patches(side, "gaussian").taps(1)[0][-1]
+        cut = math.exp(-5 / (1 - last))
+        return nl_means(sigma, h, side, window, patch_weighting="gaussian", cut=cut)
     h *= (side / (side - 1)) ** (axes / 2)
-    return nl_means(sigma, h, side, window, border="mirror")
+    return nl_means(
+        sigma, h, side, window, patch_weighting="off-centre", border="mirror", cut=math.exp(-5)
+    )
 
 
 def from_ffmpeg(
@@ -148,8 +156,9 @@ def from_ffmpeg(
 ) -> Operation:
     """FFmpeg's video filter `nlmeans`, on one plane: it filters each plane alone.
 
-    FFmpeg weighs by exp(-SSD/(10 s)^2), SSD the sum over the patch, so that h is 10 s/p. It drops
-    weights below 1/255, and repeats the frame's edge pixels in patches, which are mirrored here.
+    FFmpeg weighs by exp(-SSD/(10 s)^2), SSD the sum over the patch, so that h is 10 s/p, and drops
+    weights below 1/255. It repeats the frame's edge pixels in patches, which are mirrored here;
+    farther inside the two agree within 2 grey levels.
 
     Parameters
     ----------
@@ -184,7 +193,8 @@ def from_ffmpeg(
     patch, window = _odd("p", p, 0, 99), _odd("r", r, 0, 99)
     if plane == "chroma":
         patch, window = _odd("pc", pc or p, 0, 99), _odd("rc", rc or r, 0, 99)
-    return nl_means(0, 10 * s / patch * _number("peak", peak) / 255, patch, window)
+    h = 10 * s / patch * _number("peak", peak) / 255
+    return nl_means(0, h, patch, window, cut=1 / 255)
 
 
 def from_dipy(
@@ -244,7 +254,8 @@ def from_ipol(sigma: float, *, channels: int = 1, peak: float = 255) -> Operatio
     """The parameters that IPOL's "Non-Local Means Denoising" (2011) takes for a noise level.
 
     IPOL's program averages whole patches, each pixel over all patches that hold it; the Operation
-    averages the patches' centres. Near the border IPOL's patches shrink.
+    averages the patches' centres. Near the border IPOL's patches shrink. Weights below exp(-29)
+    are 0.
 
     Parameters
     ----------
@@ -275,7 +286,7 @@ def from_ipol(sigma: float, *, channels: int = 1, peak: float = 255) -> Operatio
     table = IPOL_GREY if _count("channels", channels) == 1 else IPOL_COLOUR
     patch, window, ratio = next(row[1:] for row in table if sigma <= row[0])
     sigma *= _number("peak", peak) / 255
-    return nl_means(sigma, ratio * sigma, patch, window, centre="max")
+    return nl_means(sigma, ratio * sigma, patch, window, centre="max", cut=math.exp(-29))
 
 
 def from_knlmeans(
@@ -360,10 +371,9 @@ PEERS: dict[str, Callable[..., Operation]] = {
 
 # What the call does besides, in a line each.
 DIFFERENCES = {
-    "opencv": "OpenCV drops weights below 0.001 and quantises distances",
-    "skimage": "scikit-image drops weights below exp(-5) and approximates exp within 4 %; its fast "
-    "mode compares patches half a pixel off their centre",
-    "ffmpeg": "FFmpeg drops weights below 1/255, filters each plane alone and repeats edge pixels",
+    "opencv": "OpenCV rounds distances and weights",
+    "skimage": "scikit-image approximates exp within 4 %; its slow mode drops weights row by row",
+    "ffmpeg": "FFmpeg filters each plane alone and repeats edge pixels in patches",
     "dipy": "DIPY averages squares; with method='blockwise', blocks",
     "ipol": "IPOL's program averages whole patches, and shrinks them near the border",
     "knlmeans": "KNLMeansCL repeats edge pixels beyond the border",

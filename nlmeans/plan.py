@@ -6,16 +6,26 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlmeans.embed import Embedding, Identity, Linear, Patches
+from nlmeans.embed import Embedding, Identity, Patches
+from nlmeans.execute.neighbourhood_layout import (
+    neighbourhood_memory,
+    neighbourhood_operations,
+    neighbourhood_tile,
+)
 from nlmeans.execute.window_layout import (
     AXES,
     MOST_DIMENSIONS,
     window_layout,
     window_operations,
 )
+from nlmeans.kernels.blocks import lay_out, queries_at_once
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
-from nlmeans.support import Neighbours, Support, Window
+from nlmeans.support import Everywhere, Neighbours, Regions, Support, Window
+
+Kernel = Literal[
+    "window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Plan:
 
     Attributes
     ----------
-    kernel : {"window", "neighbours", "reference"}
+    kernel : {"window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"}
     reason : str
     positions : tuple of int
         The array's shape without channels.
@@ -36,10 +46,12 @@ class Plan:
     memory : int
         Bytes above input and output; for the window kernel, per thread.
     tile : tuple of int
-        The part, along each axis, that one thread works on at a time.
+        What one thread works on at a time: a part of the array, or so many positions of it.
+    tiles : int
+        How many of these there are.
     """
 
-    kernel: Literal["window", "neighbours", "reference"]
+    kernel: Kernel
     reason: str
     positions: tuple[int, ...]
     channels: int
@@ -47,10 +59,7 @@ class Plan:
     operations: int
     memory: int
     tile: tuple[int, ...]
-
-    @property
-    def tiles(self) -> int:
-        return prod(ceil(n / t) for n, t in zip(self.positions, self.tile, strict=True))
+    tiles: int
 
     def __str__(self) -> str:
         threads = " a thread" if self.kernel == "window" else ""
@@ -84,71 +93,64 @@ def make_plan(
         )
         raise ValueError(message)
     features = channels if guide_channels is None else guide_channels
-    pairs = over.pairs(grid)
-    missing = _window_kernel_lacks(f, g, over, grid)
-    if not missing:
-        _, tiles, buffers = window_layout(f, over, planes, guide_channels, dtype)
-        return Plan(
-            kernel="window",
-            reason="Gaussian f of patches, identity g, search window: one pass a shift",
-            positions=grid,
-            channels=channels,
-            pairs=pairs,
-            operations=window_operations(f, pairs, len(grid), channels, features),
-            memory=buffers.end * dtype.itemsize,
-            tile=tuple(tiles[k] for k in AXES[len(grid)]),
-        )
-    if isinstance(over, Neighbours):
-        return _neighbours_plan(f, g, grid, pairs, channels, features, dtype)
-    d = features * prod(2 * r + 1 for r in f.query.radius(len(grid)))
-    return Plan(
-        kernel="reference",
-        reason=f"no fast kernel has {missing}: the literal float64 loops run",
-        positions=grid,
-        channels=channels,
-        pairs=pairs,
-        operations=pairs * (3 * d + 2 * channels + 4),
-        memory=8 * prod(grid) * (2 * d + 2 * channels),
-        tile=grid,
-    )
+    pairs, positions = over.pairs(grid), prod(grid)
+    d, values = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
+    whole = isinstance(over, Everywhere | Regions)
+    tile, tiles = grid, 1
+    memory = positions * (2 * d + values) * dtype.itemsize  # queries, keys and values
+    lacking = _window_kernel_lacks(f, g, over)
+    kernel: Kernel
+    if lacking is None:
+        kernel = "window"
+        reason = "Gaussian f of patches, identity g, search window: one pass a shift"
+        operations = window_operations(f, pairs, len(grid), channels, features)
+        _, cut, buffers = window_layout(f, over, planes, guide_channels, dtype)
+        memory = buffers.end * dtype.itemsize
+        tile = tuple(cut[k] for k in AXES[len(grid)])
+        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
+    elif whole and f.score != "distance" and f.weight == "identity":
+        kernel = "linear"
+        reason = "a product of q, k and g, summed over keys: one matrix serves all queries"
+        operations = 4 * positions * d * values
+    elif whole and f.score == "sum" and f.weight == "relu":
+        kernel = "sorted"
+        reason = "max(q + k, 0) over all keys: q times a sum over the largest keys, and a sum"
+        operations = positions * (2 * positions.bit_length() + 6 * values)
+        memory += 8 * 8 * positions
+    elif whole and (f.weight, f.score) != ("relu", "distance") and f.weight != "identity":
+        kernel = "stream"
+        reason = "every query against all keys, in blocks: sums follow the largest score so far"
+        operations = pairs * ((3 if f.score == "distance" else 2) * d + 2 * values + 17)
+        tile = (queries_at_once(dtype.itemsize),)
+        sizes = over.sizes(grid)
+        tiles = sum(ceil(n / tile[0]) for n in sizes)
+        memory += lay_out(d, values, dtype.itemsize).end * dtype.itemsize
+    elif isinstance(over, Window):
+        kernel = "neighbourhood"
+        reason = f"a search window with {lacking}: pair by pair, 16 queries a vector"
+        operations = neighbourhood_operations(f, pairs, d, values)
+        memory = neighbourhood_memory(f, g, over, grid, d, values, dtype.itemsize)
+        tile = neighbourhood_tile(grid, dtype.itemsize)
+        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
+    elif isinstance(over, Neighbours) and not f.cut:
+        kernel = "neighbours"
+        reason = "lists of neighbours: one pass over each, for any f and g"
+        passes = 2 if f.normaliser == "query sum" else 1
+        operations = pairs * passes * (3 * d + 2 * values + 30)
+        rows = (d, values) if f.query == f.key else (d, d, values)
+        padded = VECTOR_BYTES * sum(ceil(n * dtype.itemsize / VECTOR_BYTES) for n in rows)
+        memory = passes * (8 * positions + 4 * pairs) + positions * (padded + 8 * values)
+        tile = (NEIGHBOUR_ROWS,)
+        tiles = ceil(positions / NEIGHBOUR_ROWS)
+    else:
+        kernel = "reference"
+        reason = f"no fast kernel has {lacking}: the literal float64 loops run"
+        operations = pairs * (3 * d + 2 * values + 4)
+        memory = 8 * positions * (2 * d + 2 * values)
+    return Plan(kernel, reason, grid, channels, pairs, operations, memory, tile, tiles)
 
 
-def _neighbours_plan(
-    f: Pairwise,
-    g: Embedding,
-    grid: tuple[int, ...],
-    pairs: int,
-    channels: int,
-    features: int,
-    dtype: np.dtype[Any],
-) -> Plan:
-    d, d_v = _outputs(f.query, features), _outputs(g, channels)
-    (count,) = grid
-    rows = (d, d_v) if f.query == f.key else (d, d, d_v)
-    padded = VECTOR_BYTES * sum(ceil(n * dtype.itemsize / VECTOR_BYTES) for n in rows)
-    passes = 2 if f.normaliser == "query sum" else 1
-    return Plan(
-        kernel="neighbours",
-        reason="lists of neighbours: one pass over each, for any f and g",
-        positions=grid,
-        channels=channels,
-        pairs=pairs,
-        operations=pairs * passes * (3 * d + 2 * d_v + 30),
-        memory=passes * (8 * count + 4 * pairs) + count * (padded + 8 * d_v),
-        tile=(NEIGHBOUR_ROWS,),
-    )
-
-
-def _outputs(embed: Embedding, channels: int) -> int:
-    """Numbers that an embedding of a sequence gives a position."""
-    if isinstance(embed, Linear):
-        return len(embed.weight)
-    return channels * (2 * embed.radius(1)[0] + 1)
-
-
-def _window_kernel_lacks(
-    f: Pairwise, g: Embedding, over: Support, grid: tuple[int, ...]
-) -> str | None:
+def _window_kernel_lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
     """The first trait that the window kernel does not have."""
     if (f.score, f.weight, f.normaliser) != ("distance", "exp", "sum"):
         return f"score {f.score!r} with weight {f.weight!r} and C = {f.normaliser} of f"

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans.arrays import as_array
 from nlmeans.checks import ParameterError, check_choice, check_number, check_size, radii
 from nlmeans.embed import Floats
 
@@ -121,6 +122,10 @@ class _Whole:
         """Parts that have nothing to do with each other, as indices into an array (*grid, C)."""
         yield (slice(None),) * len(grid)
 
+    def sizes(self, grid: tuple[int, ...]) -> list[int]:
+        """The number of positions of each part."""
+        return [prod(grid)]
+
     def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """How far outside the array positions can lie, per axis."""
         return (0,) * len(grid)
@@ -199,7 +204,7 @@ class Regions:
             raise ParameterError(message)
         array = None
         if labels is not None:
-            array = np.array(labels)
+            array = np.array(as_array("labels", labels))
             if array.dtype.kind not in "iub" or array.size == 0:
                 message = (
                     f"labels has dtype {array.dtype}, shape {array.shape}; whole numbers are needed"
@@ -246,9 +251,17 @@ class Regions:
         """The keys in S(i), both within a region of this shape."""
         return Everywhere(self.keys).positions(i, grid)
 
+    def sizes(self, grid: tuple[int, ...]) -> list[int]:
+        """The number of positions of each part."""
+        return [prod(shape) for shape in self._shapes(grid)]
+
     def pairs(self, grid: tuple[int, ...]) -> int:
         over = Everywhere(self.keys)
-        return sum(over.pairs(np.empty(grid, np.bool_)[part].shape) for part in self.parts(grid))
+        return sum(over.pairs(shape) for shape in self._shapes(grid))
+
+    def _shapes(self, grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        whole = np.broadcast_to(np.False_, grid)
+        return (whole[part].shape for part in self.parts(grid))
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Regions) else NotImplemented
@@ -365,7 +378,7 @@ class Neighbours(_Whole):
     def __init__(
         self, positions: ArrayLike, *, k: int | None = None, radius: float | None = None
     ) -> None:
-        points = np.array(positions, dtype=np.float64)
+        points = np.array(as_array("positions", positions), dtype=np.float64)
         if points.ndim != 2 or points.size == 0:
             message = f"positions has shape {points.shape}; (N, D) is needed: a row a point"
             raise ValueError(message)

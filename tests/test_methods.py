@@ -60,6 +60,16 @@ def test_small_images_and_stacks_are_classic(noisy):
     np.testing.assert_array_equal(pages[1], denoise(noisy, 20))
 
 
+def test_stabilised_noise_takes_ridge_and_rician_noise_classic(clean, noisy, rng):
+    photons = rng.poisson(clean / 4) * 4.0
+    found = denoise(photons, gain=4)
+    assert settings_for(photons, gain=4).method == "ridge"
+    assert psnr(clean, found) > psnr(clean, denoise(photons, gain=4, method="classic")) + 0.3
+    assert settings_for(noisy, 20, noise="rician").method == "classic"
+    with pytest.raises(ParameterError, match="Rician"):
+        denoise(noisy, 20, noise="rician", method="ridge")
+
+
 def test_an_unknown_method_is_refused(noisy):
     with pytest.raises(ParameterError, match="'ridge', 'classic'"):
         denoise(noisy, 20, method="best")
@@ -68,7 +78,7 @@ def test_an_unknown_method_is_refused(noisy):
 def test_strength_of_colour(rng, clean):
     colours = np.stack([clean, 0.5 * clean, 255 - clean], axis=-1)
     noisy = colours + rng.normal(0, 20, colours.shape)
-    first = settings_for(noisy, 20, strength=0.5, chroma_strength=3).first
+    first = settings_for(noisy, 20, strength=0.5, chroma_strength=3).operation().first
     assert (first.sigma, first.chroma_strength) == (10, 3)
     weak, strong = (nlmeans.denoise(noisy, 20, chroma_strength=strength) for strength in (0.3, 1))
     assert np.diff(weak - colours).std() > 1.2 * np.diff(strong - colours).std()

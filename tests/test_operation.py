@@ -68,9 +68,11 @@ def test_prints_the_equation_with_its_numbers():
         (nl_means(1, 1), (64, 64), "window", "one pass a shift"),
         (nl_means(1, 1), (64,), "window", "one pass a shift"),
         (nl_means(1, 1), (8, 8, 8), "window", "one pass a shift"),
-        (Operation(gaussian(1.0)), (8, 8), "reference", "everywhere"),
-        (Operation(dot_product(), over=Window(3)), (8, 8), "reference", "'dot'"),
-        (Operation(gaussian(1.0), Linear([[2.0]]), Window(3)), (8, 8), "reference", "g that"),
+        (Operation(gaussian(1.0)), (8, 8), "stream", "in blocks"),
+        (Operation(dot_product()), (8, 8), "linear", "one matrix"),
+        (Operation(concatenation([1, 1])), (8, 8), "sorted", "largest keys"),
+        (Operation(dot_product(), over=Window(3)), (8, 8), "neighbourhood", "'dot'"),
+        (Operation(gaussian(1.0), Linear([[2.0]]), Window(3)), (8, 8), "neighbourhood", "g that"),
     ],
 )
 def test_plan_names_kernel_and_reason(op, shape, kernel, reason):
@@ -225,3 +227,15 @@ def test_public_names_are_importable_and_documented():
             assert value.__doc__, name
             assert not value.__doc__.startswith(f"{name}("), "a dataclass's own docstring"
     assert Patches(3)(np.zeros((4, 4, 1))).shape == (4, 4, 9)
+
+
+@pytest.mark.parametrize("grid", [(9,), (6, 5), (4, 3, 5)])
+@pytest.mark.parametrize(("channels", "outputs"), [(4, 1), (4, 3), (1, 4)])
+def test_a_matrix_on_patches_is_the_matrix_times_the_patches(grid, channels, outputs, rng):
+    patches, size = Patches(3, "none"), channels * 3 ** len(grid)
+    weight, bias = rng.normal(size=(outputs, size)), rng.normal(size=outputs)
+    x = rng.normal(size=(*grid, channels))
+    expected = patches(x) @ weight.T + bias
+    np.testing.assert_allclose(Linear(weight, bias, of=patches)(x), expected, atol=1e-12)
+    with pytest.raises(ValueError, match="channels"):
+        Linear(weight, bias, of=patches)(np.concatenate([x, x], axis=-1))

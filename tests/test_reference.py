@@ -28,6 +28,7 @@ from nlmeans import (
     gaussian,
     nl_means,
 )
+from nlmeans.reference import reference
 
 GRIDS = [(7,), (4, 5), (3, 2, 4)]
 
@@ -340,17 +341,18 @@ def test_a_batch_is_filtered_array_by_array(rng, batch_axis):
 def test_a_large_array_is_announced_with_a_time(monkeypatch):
     monkeypatch.setattr(nlmeans.reference, "ANNOUNCE_SECONDS", 1e-6)
     with pytest.warns(nlmeans.ReferenceWarning, match=r"on 81 pairs, about \d+ s"):
-        Operation(dot_product())(np.zeros((9, 1)), channel_axis=-1)
+        by_reference(Operation(dot_product()), np.zeros((9, 1)), channel_axis=-1)
 
 
 def test_a_small_array_is_not_announced():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Operation(dot_product())(np.zeros((5, 1)), channel_axis=-1)
+        by_reference(Operation(dot_product()), np.zeros((5, 1)), channel_axis=-1)
 
 
 def test_progress_ends_at_one():
     seen = []
-    Operation(dot_product())(np.zeros((5, 1)), channel_axis=-1, progress=seen.append)
+    op = Operation(dot_product())
+    reference(op.f, op.g, op.over, np.zeros((5, 1)), progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0

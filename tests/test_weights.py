@@ -593,7 +593,9 @@ def block_of(f, over):
 
 MATRIX = [[0.1], [np.pi]]
 BLOCKS = {
-    "classical": nlmeans.Block(nlmeans.nl_means(20, 12, 5, 13, patch_weighting="gaussian")),
+    "classical": nlmeans.Block(
+        nlmeans.nl_means(20, 12, 5, 13, patch_weighting="gaussian", cut=0.01)
+    ),
     "patches": patch_block(),
     "chain": nlmeans.Chain((patch_block(), patch_block(1, 2))),
     "queries": block_of(

@@ -39,7 +39,7 @@ def test_sizes_from_patch_side_upward(rng, dtype, patch_size):
 @DTYPES
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (11, 7), (3, 17)])
 @pytest.mark.parametrize("border", ["inside", "mirror"])
-@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian"])
+@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian", "off-centre"])
 def test_options_against_the_reference(rng, dtype, shape, border, patch_weighting):
     x = rng.normal(3, 1, size=shape).astype(dtype)
     sizes = [(3, 5), (1, 3), ((3, 5), (7, 3)), (7, 9)]
@@ -53,13 +53,15 @@ def test_options_against_the_reference(rng, dtype, shape, border, patch_weightin
 @DTYPES
 @pytest.mark.parametrize("shape", [(1,), (3,), (50,), (1, 1, 1), (5, 7, 6), (2, 1, 9), (20, 3, 4)])
 @pytest.mark.parametrize("border", ["inside", "mirror"])
-@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian"])
+@pytest.mark.parametrize("patch_weighting", ["uniform", "gaussian", "off-centre"])
 def test_sequences_and_volumes(rng, dtype, shape, border, patch_weighting):
     x = rng.normal(size=shape).astype(dtype)
     for centre, h in itertools.product(["one", "max", "zero"], [0.02, 0.7]):
         options = {"centre": centre, "border": border, "patch_weighting": patch_weighting}
         assert_equals_reference(nl_means(0.3, h, 3, 5, **options), x)
     if len(shape) == 3:
+        whole = nl_means(0.3, 0.7, 5, 3, border=border, patch_weighting=patch_weighting)
+        assert_equals_reference(whole, x)
         op = nl_means(0.3, 0.7, (1, 5, 3), (3, 5, 7), border=border)
         assert_equals_reference(op, x)
         channels = rng.normal(size=(*shape, 2)).astype(dtype)
@@ -117,6 +119,7 @@ OPTIONS = pytest.mark.parametrize(
     [
         {},
         {"patch_weighting": "gaussian"},
+        {"patch_weighting": "off-centre"},
         {"centre": "max", "border": "mirror"},
         {"centre": "zero"},
         {"border": "mirror"},

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.execute.linear import run_linear
+from nlmeans.execute.sorted import run_sorted
 from nlmeans.progress import Progress
 from nlmeans.reference import reference
 
@@ -28,7 +30,7 @@ def run(
     Parameters
     ----------
     op, plan
-    planes : array (C, *grid), float32 or float64
+    planes : array (C, *grid), float32 or float64, maybe a view of the user's
     guide : array (C', *grid) of the same dtype, optional
         What f looks at in place of the planes.
     threads, progress
@@ -38,6 +40,16 @@ def run(
     -------
     array (outputs of g, *grid)
     """
+    if plan.kernel == "linear":
+        return run_linear(op, planes, guide, progress)
+    if plan.kernel == "sorted":
+        return run_sorted(op, planes, guide, progress)
+    if plan.kernel == "stream":
+        from nlmeans.execute.stream import run_stream
+
+        return run_stream(op, planes, guide, threads, progress)
+    planes = np.ascontiguousarray(planes)
+    guide = None if guide is None else np.ascontiguousarray(guide)
     if plan.kernel == "window":
         from nlmeans.execute.window import run_window
 
@@ -46,6 +58,10 @@ def run(
         from nlmeans.execute.neighbours import run_neighbours
 
         return run_neighbours(op, planes, guide, threads, progress)
+    if plan.kernel == "neighbourhood":
+        from nlmeans.execute.neighbourhood import run_neighbourhood
+
+        return run_neighbourhood(op, planes, guide, threads, progress)
     last = np.moveaxis(planes, 0, -1)
     guide_last = None if guide is None else np.moveaxis(guide, 0, -1)
     return np.moveaxis(reference(op.f, op.g, op.over, last, guide_last, progress), -1, 0)

@@ -41,22 +41,25 @@ def run_window(
     centre = CENTRE_CODES[op.f.centre]
     radii = (*(a.patch for a in axes), *(a.search for a in axes))
     candidates = (*(-a.margin for a in axes), *(a.size + a.margin for a in axes))
-    geometry = window.Geometry._make((*radii, *candidates, centre))
     values = _centred(image.reshape(-1, *grid))
     features = values if guide is None else _centred(guide.reshape(-1, *grid))
     factors = along_axes(op.f.query.taps(image.ndim - 1), np.ones(1))
-    taps = [(t * len(t)).astype(dtype) for t in factors]  # mean 1
-    taps_z = np.tile(taps[0], len(features.planes))  # one a plane of the patch
-    # The kernel pads a row of taps for its four rows or columns at once; none means uniform.
-    plain = op.f.query.weighting == "uniform" and min(len(t) for t in taps[1:]) >= 3
+    counts = [int(np.count_nonzero(t)) for t in factors]
+    taps = [(t * n).astype(dtype) for t, n in zip(factors, counts, strict=True)]  # mean 1
+    deep = np.flatnonzero(taps[0])
+    taps_z = np.tile(taps[0][deep], len(features.planes))  # one a plane of the patch
+    # The kernel pads a row of taps for its four rows or columns at once; none means equal ones.
+    plain = op.f.query.weighting != "gaussian" and min(counts[1:]) >= 3
     taps_y, taps_x = (np.pad(t, 3) if not plain else t[:0] for t in taps[1:])
-    elements = len(features.planes) * math.prod(2 * a.patch + 1 for a in axes)
+    skip = len(factors[1]) - counts[1] if plain else 0
+    geometry = window.Geometry._make((*radii, *candidates, centre, skip))
+    elements = len(features.planes) * math.prod(counts)
     scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, elements)
     scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
     integers = np.zeros((3, 20), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
         row[: len(numbers)] = numbers
-    deep, several = range(2 * axes[0].patch + 1), range(len(features.planes))
+    several = range(len(features.planes))
     planes = [c * at.source_c + z * at.source_z for c in several for z in deep]
     maps = mirror(grid, tuple(a.patch + a.search for a in axes))
     out = np.empty_like(values.planes)

@@ -51,7 +51,7 @@ def window_operations(f: Pairwise, pairs: int, ndim: int, channels: int, feature
     assert isinstance(f.query, Patches)
     side_z, side_y, side_x = along_axes([2 * r + 1 for r in f.query.radius(ndim)], 1)
     # Of four neighbouring windows each adds the end of a run to the start of the next.
-    if f.query.weighting == "uniform":
+    if f.query.weighting != "gaussian":
         distance = features * side_z * (3 * (side_y + 3) + 3) / 4 + (side_x + 5) / 4
     else:
         distance = features * side_z * (3 + 8) * (side_y + 3) / 4 + 2 * (side_x + 3)

@@ -41,7 +41,8 @@ def _lanes(scalar: types.Float) -> int:
     return VECTOR_BYTES * 8 // scalar.bitwidth
 
 
-def _pointer(context: Any, builder: Any, array: Any, vector: Vector, values: Any) -> Any:
+def vector_pointer(context: Any, builder: Any, array: Any, vector: Vector, values: Any) -> Any:
+    """Where array[index] begins; `values` are the array and the index."""
     data = cgutils.create_struct_proxy(array)(context, builder, value=values[0]).data
     address = builder.gep(data, [values[1]])
     return builder.bitcast(address, context.get_value_type(vector).as_pointer())
@@ -73,7 +74,7 @@ def _loading(array: Any, vectors: Any, align: int) -> Any:
     vector = Vector(array.dtype, vectors.literal_value * _lanes(array.dtype))
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(_pointer(context, builder, array, vector, values), align=align)
+        return builder.load(vector_pointer(context, builder, array, vector, values), align=align)
 
     return vector(array, types.intp, vectors), code
 
@@ -83,7 +84,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """Put a vector at array[index], aligned likewise."""
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, array, vector, values)
+        pointer = vector_pointer(context, builder, array, vector, values)
         builder.store(values[2], pointer, align=VECTOR_BYTES)
         return context.get_dummy_value()
 
@@ -98,7 +99,7 @@ def spread(typing: Any, array: Any, index: Any, vectors: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         data = cgutils.create_struct_proxy(array)(context, builder, value=values[0]).data
         number = builder.load(builder.gep(data, [values[1]]))
-        return _spread(builder, number, vector.count)
+        return spread_out(builder, number, vector.count)
 
     return vector(array, types.intp, vectors), code
 
@@ -133,7 +134,7 @@ def fill(typing: Any, number: Any, vectors: Any) -> Any:
     vector = Vector(number, vectors.literal_value * _lanes(number))
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _spread(builder, values[0], vector.count)
+        return spread_out(builder, values[0], vector.count)
 
     return vector(number, vectors), code
 
@@ -144,12 +145,13 @@ def like(typing: Any, vector: Any, number: Any) -> Any:
     number = vector.scalar
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _spread(builder, values[1], vector.count)
+        return spread_out(builder, values[1], vector.count)
 
     return vector(vector, number), code
 
 
-def _spread(builder: Any, number: Any, count: int) -> Any:
+def spread_out(builder: Any, number: Any, count: int) -> Any:
+    """The number in every place of a vector."""
     undefined = ir.Constant(ir.VectorType(number.type, count), ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), count), None)

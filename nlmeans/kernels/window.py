@@ -61,6 +61,7 @@ class Geometry(NamedTuple):
     end_y: int
     end_x: int
     centre: int  # CENTRE_ONE, CENTRE_MAX or CENTRE_ZERO
+    skip: int  # rows and columns at the start of uniform patches that do not count
 
 
 class Scales(NamedTuple):
@@ -197,7 +198,7 @@ def put_columns(M, to, row, shift, a, b, stride, side, planes):
     L = lanes(M)
     for column in range(0, COLUMNS * L, L):
         i, j = a + column, b + column
-        v0, v1, v2, v3 = four_rows(M, i, j, stride, side)
+        v0, v1, v2, v3 = four_rows(M, i + planes[0], j + planes[0], stride, side)
         for k in range(1, len(planes)):
             u0, u1, u2, u3 = four_rows(M, i + planes[k], j + planes[k], stride, side)
             v0, v1, v2, v3 = plus(v0, u0), plus(v1, u1), plus(v2, u2), plus(v3, u3)
@@ -341,7 +342,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
     row = t.ring * L
     shift = ROWS * row
     mask = row - 1
-    side_y, side_x = 2 * g.patch_y + 1, 2 * g.patch_x + 1
+    side_y, side_x = 2 * g.patch_y + 1 - g.skip, 2 * g.patch_x + 1 - g.skip
     uniform = len(taps_y) == 0
     corner = z * at.source_z + (y + g.search_y) * at.source_y + g.search_x * L
     centre = corner + g.patch_z * at.source_z + g.patch_y * at.source_y + g.patch_x * L
@@ -363,7 +364,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
             sums_away = dz * at.sums_z + first * at.sums_y + dx * L
             for i in range((end - low + COLUMNS - 1) // COLUMNS + ahead):
                 to = at.columns + (i * COLUMNS * L & mask)
-                a = at.source + corner + (low + i * COLUMNS) * L
+                a = at.source + corner + g.skip * at.source_y + (low + i * COLUMNS) * L
                 if uniform:
                     put_columns(M, to, row, shift, a, a + source_away, at.source_y, side_y, planes)
                 else:
@@ -372,7 +373,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                 if i < ahead:
                     continue
                 x = low + (i - ahead) * COLUMNS
-                start = (i - ahead) * COLUMNS * L
+                start = ((i - ahead) * COLUMNS + g.skip) * L
                 for r in range(rows):
                     for s in range(shifts):
                         v = at.columns + r * row + s * shift

@@ -9,9 +9,9 @@ Texts:
 
     format      nlmeans          version     1           blocks   how many, 1 by default
     score       dot, distance or sum         weight      exp, identity or relu
-    normaliser  sum, count or query sum      scale       a number; noise the same
+    normaliser  sum, count or query sum      scale       a number; noise, cut the same
     centre      as computed, one, max, zero  name        of f, to be shown
-    ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian)
+    ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian, off-centre)
     phi         theta, where they are one
     over        everywhere, window 21x21 inside (or mirror), regions 8x8
     pool        none, or such as 2x2 max after (or flat 2 max after)
@@ -178,6 +178,7 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
         f"{prefix}normaliser": f.normaliser,
         f"{prefix}scale": repr(float(f.scale)),
         f"{prefix}noise": repr(float(f.noise)),
+        f"{prefix}cut": repr(float(f.cut)),
         f"{prefix}centre": f.centre,
         f"{prefix}name": f.name,
         f"{prefix}over": _over(over),
@@ -341,6 +342,7 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
             texts.parsed(f"{prefix}noise", float, "0.0"),
             texts.text(f"{prefix}centre", "as computed"),  # type: ignore[arg-type]
             embedding("key_bias"),
+            texts.parsed(f"{prefix}cut", float, "0.0"),
         )
         over = texts.parsed(f"{prefix}over", _support, "everywhere")
         pool = texts.parsed(f"{prefix}pool", _parsed_pool, "none")

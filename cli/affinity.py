@@ -1,0 +1,200 @@
+"""nlmeans affinity: a picture of the weights that one position gives to the others."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.learned import block_options, loader
+from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
+from nlmeans.cli.stacks import taken_as
+
+if TYPE_CHECKING:
+    from nlmeans.images import Picture
+    from nlmeans.operation import Operation
+    from nlmeans.weights import LoadedWeights
+
+Point = tuple[int, int]
+
+
+class PointType(click.ParamType[Point]):
+    """X,Y: pixels from the left and from the top, from 0."""
+
+    name = "point"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "X,Y"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Point:
+        if isinstance(value, tuple):
+            return value
+        parts = value.split(",")
+        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+            self.fail(f"{value!r} is no position; give X,Y, whole numbers from 0, such as 120,80",
+                      param, ctx)  # fmt: skip
+        return int(parts[0]), int(parts[1])
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nlmeans affinity photo.png --at 120,80 -o map.png
+  nlmeans affinity photo.png --at 120,80 --at 40,200 -o map.png --search-size 41
+  nlmeans affinity photo.png --at 120,80 -o map.png --weights learned.safetensors"""
+)
+@inputs_argument(many=False)
+@click.option(
+    "--at",
+    "points",
+    type=PointType(),
+    multiple=True,
+    required=True,
+    help="The position whose weights are drawn: pixels from the left and from the top, from 0. "
+    "Can be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Write to this file, a .png.",
+)
+@filter_options
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    show_default="the classical filter",
+    help="Draw those of a learned block, of a chain the first. Takes the place of --sigma, --h, "
+    "sizes and --strength.",
+)
+@block_options
+@click.option(
+    "--overwrite", is_flag=True, default=False, show_default="refuse",
+    help="Replace the output if it is there.",
+)  # fmt: skip
+def affinity(
+    path: Path,
+    points: tuple[Point, ...],
+    output: Path,
+    sigma: Sigma,
+    h: float | None,
+    patch_size: Size | None,
+    search_size: Size | None,
+    strength: float,
+    weights: Path | None,
+    layout: str | None,
+    block: str | None,
+    settings: tuple[tuple[str, Any], ...],
+    overwrite: bool,
+) -> int:
+    """Draw the weights that a position gives to the others, over the picture.
+
+    The picture is grey; colours from violet to yellow are shares of the largest weight, on a scale
+    of square roots. The position and the window are outlined, and a small window is enlarged
+    beside the picture.
+    """
+    if output.suffix.lower() != ".png":
+        message = f"-o is {str(output)!r}; the map is written as a .png"
+        raise click.UsageError(message)
+    learned = loader(weights, layout, block, settings)
+
+    def work(path: Path) -> Report:
+        from nlmeans.denoising import settings_for
+        from nlmeans.drawing import Weights, draw_weights
+        from nlmeans.images import ImageWriteError, load
+        from nlmeans.ridge import Ridge
+
+        picture = load(path)
+        if output.exists() and output.samefile(path):
+            message = f"{shown(output)}: is the input; choose another name"
+            raise ImageWriteError(message)
+        taken = taken_as(picture, "auto")
+        if taken.stack is not None:
+            message = f"holds {picture.pages} pages; weights are drawn over a single picture"
+            raise ValueError(message)
+        axis = taken.layout["channel_axis"]
+        notes: tuple[str, ...] = ()
+        values = picture.colours
+        if learned is not None:
+            loaded, notes = learned()
+            operation, values = _of_learned(loaded, picture)
+        else:
+            used = settings_for(
+                picture.pixels, sigma.levels(picture), method="classic", h=h,
+                patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
+            )  # fmt: skip
+            found = used.operation()
+            if found is None:
+                message = "the picture holds no noise, so that nothing is averaged; give --sigma"
+                raise ValueError(message)
+            assert not isinstance(found, Ridge)  # "classic" is none
+            operation = found
+        maps = [
+            Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
+                                       values.shape[:2]))
+            for x, y in points
+        ]  # fmt: skip
+        grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
+        _save(output, draw_weights(grey, maps), overwrite)
+        each = "; ".join(
+            f"{x},{y}: {int((m > m.max() / 100).sum())} weights above 1 % of the largest, "
+            f"{m.max():.3g}"
+            for (y, x), m in maps
+        )
+        return Report(f"{shown(path)} -> {shown(output)}: {each}", {}, notes)
+
+    return each_file([path], work)
+
+
+def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation, Any]":
+    """The operation, and the picture in the units that it is made for."""
+    from nlmeans.arrays import whole_range
+    from nlmeans.block import Chain
+
+    block = loaded.block.blocks[0] if isinstance(loaded.block, Chain) else loaded.block
+    values = picture.colours
+    if values.dtype.kind != "f":
+        values = values * (loaded.input_range / whole_range(values.dtype))
+    return block.operation, values
+
+
+def _on_pixels(weights: Any, shape: tuple[int, ...]) -> Any:
+    """Weights of sub-sampled keys on all the pixels of their blocks."""
+    import numpy as np
+
+    if weights.shape == shape:
+        return weights
+    if weights.ndim != len(shape):
+        message = "the keys are pooled as one sequence: there is no map of them"
+        raise ValueError(message)
+    sides = [n // m for n, m in zip(shape, weights.shape, strict=True)]
+    spread = np.kron(weights, np.ones(sides))
+    result = np.zeros(shape)
+    result[: spread.shape[0], : spread.shape[1]] = spread
+    return result
+
+
+def _save(output: Path, pixels: Any, overwrite: bool) -> None:
+    from PIL import Image
+
+    from nlmeans.images import ImageWriteError
+    from nlmeans.images.atomic import put_in_place
+
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    try:
+        put_in_place(output, data.getvalue(), overwrite)
+    except FileExistsError as error:
+        message = (
+            f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"
+        )
+        raise ImageWriteError(message) from error
+    except OSError as error:
+        message = f"{shown(output)}: cannot be written ({error.strerror}); nothing was changed"
+        raise ImageWriteError(message) from error

@@ -1,0 +1,113 @@
+"""A dot product, reassociated: theta_i . phi_j times g_j, summed over j, is theta_i times a matrix.
+
+    y_i = (theta_i (sum_j phi_j g_j^T) + sum_j b_j g_j) / N
+
+N d d_v operations instead of N^2 (d + d_v). Where theta, phi, b and g are matrices that act on x,
+they need not even be computed: sum_j phi_j g_j^T is W_phi (sum_j x_j x_j^T) W_g^T, and what then
+maps x_i to y_i is one matrix. A score q_i + k_j is the dot product of (q_i, 1) and (1, k_j).
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.embed import Embedding, Identity, Linear
+from nlmeans.execute.parts import Array, parts_of
+from nlmeans.progress import Progress
+from nlmeans.support import Everywhere, pool_of
+
+if TYPE_CHECKING:
+    from nlmeans.operation import Operation
+
+Float64s = NDArray[np.float64]
+KEYS = 2048  # summed in the arrays' dtype; sums of so many are added in float64
+
+
+class Matrices(NamedTuple):
+    """Acting on (x_i, 1): theta, phi and b on what f looks at, g on the values."""
+
+    theta: Float64s
+    phi: Float64s
+    bias: Float64s
+    g: Float64s
+
+
+def run_linear(
+    op: "Operation", planes: Array, guide: Array | None, progress: Progress | None
+) -> Array:
+    """The operation on planes (C, *grid), float32 or float64; linear algebra is NumPy's."""
+    f, g = op.f, op.g
+    direct = pool_of(op.over) is None and all(map(_is_matrix, (f.query, f.key, f.key_bias, g)))
+    if direct:
+        # Of one position, for the errors where matrices do not fit.
+        first = (slice(None), *(slice(1) for _ in planes.shape[1:]))
+        parts_of(f, g, Everywhere(), planes[first], None if guide is None else guide[first])
+        seen = len(planes if guide is None else guide)
+        given = Matrices(
+            _matrix(f.query, seen), _matrix(f.key, seen), _matrix(f.key_bias, seen),
+            _matrix(g, len(planes)),
+        )  # fmt: skip
+        f, g = replace(f, query=Identity(), key=Identity(), key_bias=None), Identity()
+    of = parts_of(f, g, op.over, planes, guide)
+    if not direct:
+        d, channels = of.keys.shape[1], of.values.shape[1]
+        same, none = _matrix(Identity(), d), _matrix(None, d)
+        given = Matrices(same, same, none, _matrix(Identity(), channels))
+    if f.score == "sum":
+        one = np.zeros_like(given.theta)
+        one[0, -1] = 1
+        given = given._replace(theta=np.vstack([given.theta, one]), phi=np.vstack([one, given.phi]))
+    y = np.empty((len(of.queries), len(given.g)), dtype=planes.dtype)
+    for (query, key), (end_query, end_key) in pairwise(of.starts):
+        keys, bias, values = (a[key:end_key] for a in (of.keys, of.bias[:, None], of.values))
+        means = _with_ones(keys, values, given) / len(keys) @ given.g.T
+        matrix = f.scale * given.theta.T @ given.phi @ means
+        matrix[-1] += (given.bias @ means)[0]
+        if not direct and op.f.key_bias is not None:
+            matrix[-1] += (sums_of_products(bias, values) / len(keys))[0]
+        part = y[query:end_query]
+        np.matmul(of.queries[query:end_query], matrix[:-1].astype(y.dtype), out=part)
+        if matrix[-1].any():
+            part += matrix[-1].astype(y.dtype)
+        if progress is not None:
+            progress(float(end_query / len(of.queries)))
+    return of.to_planes(y)
+
+
+def _is_matrix(embed: Embedding | None) -> bool:
+    inner = embed.of if isinstance(embed, Linear) else embed
+    return inner is None or isinstance(inner, Identity)
+
+
+def _matrix(embed: Embedding | None, inputs: int) -> Float64s:
+    """What acts on an input and a 1 behind it."""
+    if embed is None:
+        return np.zeros((1, inputs + 1))
+    if isinstance(embed, Linear):
+        return np.hstack([embed.weight, embed.bias[:, None]])
+    return np.eye(inputs, inputs + 1)
+
+
+def _with_ones(keys: Array, values: Array, given: Matrices) -> Float64s:
+    """sum_j (k_j, 1) (v_j, 1)^T, as far as the matrices ask for the ones."""
+    sums = np.zeros((keys.shape[1] + 1, values.shape[1] + 1))
+    sums[:-1, :-1] = sums_of_products(keys, values)
+    sums[-1, -1] = len(keys)
+    one = np.ones((len(keys), 1), dtype=keys.dtype)
+    if given.phi[:, -1].any() or given.bias[:, -1].any():
+        sums[-1, :-1] = sums_of_products(one, values)[0]
+    if given.g[:, -1].any():
+        sums[:-1, -1] = sums_of_products(keys, one)[:, 0]
+    return sums
+
+
+def sums_of_products(a: Array, b: Array) -> Float64s:
+    """sum_j a_j b_j^T of the rows of two arrays."""
+    whole = len(a) // KEYS * KEYS
+    left, right = (x[:whole].reshape(-1, KEYS, x.shape[1]) for x in (a, b))
+    total: Float64s = (left.transpose(0, 2, 1) @ right).sum(axis=0, dtype=np.float64)
+    total += a[whole:].T @ b[whole:]
+    return total

@@ -1,0 +1,308 @@
+"""fit_weights: learn theta, phi, key bias, g and W of patches, from the classical filter on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.arrays import checked_array, checked_axis, to_planes
+from nlmeans.block import Block
+from nlmeans.checks import ParameterError, check_number, check_size
+from nlmeans.fitting.crops import Pair, level, sample
+from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
+from nlmeans.fitting.model import (
+    Example,
+    Geometry,
+    error_and_gradient,
+    squared_error,
+)
+
+# h of the classical start over sigma: the best on the training crops is taken.
+H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+
+
+class Step(NamedTuple):
+    """Mean squared errors in the images' units; without clean images the targets' noise in them."""
+
+    step: int  # 0 is the classical start
+    training: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was learned.
+
+    Attributes
+    ----------
+    block : Block
+        Best on the held-out part of the images.
+    start : Block
+        The classical filter that it began with.
+    steps : tuple of Step
+    sigma : float
+        The noise that it was fitted to, in the images' units.
+    """
+
+    block: Block
+    start: Block
+    steps: tuple[Step, ...]
+    sigma: float
+
+    def __str__(self) -> str:
+        best = min(self.steps, key=lambda step: step.held_out)
+        return "\n".join(
+            [f"fitted to noise of {self.sigma:.4g}; mean squared errors"]
+            + [
+                f"  step {each.step}: {each.training:.5g} in training, {each.held_out:.5g} held out"
+                for each in (self.steps[0], best)
+            ]
+        )
+
+
+def fit_weights(
+    clean: Sequence[ArrayLike] | None,
+    noisy: Sequence[ArrayLike],
+    *,
+    sigma: float | None = None,
+    patch_size: int = 7,
+    search_size: int = 15,
+    crops: int = 200,
+    crop_size: int = 26,
+    held_out: float = 0.2,
+    steps: int = 30,
+    patience: int = 4,
+    channel_axis: int | None = None,
+    seed: int = 0,
+    report: Callable[[Step], None] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Fit:
+    """Learn the matrices of a non-local block that denoises images, without a framework.
+
+    The block is y_i = sum over j in a window of softmax_j(-max(|theta P_i - phi P_j|^2 - noise, 0)
+    + b . P_j) g P_j, and z_i = W (the y around i), P_i the patch around i. It starts as patchwise
+    non-local means, which is of this form (theta = phi = sqrt(G)/h, g the patch, W the mean over
+    the overlaps), and goes where L-BFGS takes it.
+
+    Parameters
+    ----------
+    clean : sequence of images, or None
+        The truth; None learns from the noisy images alone, if their noise is Gaussian: from x + n/2
+        it predicts x - 2n, n being noise like that of x (Pang et al. 2021). That takes more pixels
+        than clean images do: several images are better than one.
+    noisy : sequence of images (H, W), or with channels along `channel_axis`
+        Of one noise level and unit.
+    sigma : float, above 0, optional
+        Standard deviation of their noise, in their units; estimated by default.
+    patch_size, search_size : odd int from 3
+        Sides of patches and window, in pixels.
+    crops, crop_size : int
+        So many squares of such a side are learned from, from one image after the other.
+    held_out : float, above 0, below 1
+        The share of crops, from images of their own where there are two or more, that tell when
+        to stop.
+    steps, patience : int, from 1
+        Of L-BFGS, at most; the steps without gain on the held-out crops that end it.
+    channel_axis : int, optional
+    seed : int
+        Chooses crops. The same seed gives the same weights on the same machine.
+    report : callable, optional
+        Called with every `Step`.
+    progress : callable, optional
+        Called with the fraction done, 0 to 1.
+
+    Returns
+    -------
+    Fit
+        Its `block` is for images in the units of these, with noise of this sigma, and commutes
+        with adding a constant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one line, if images or numbers are not allowed or do not fit each other.
+
+    Notes
+    -----
+    The products are many and small: with several BLAS threads they can take longer than with one
+    (OPENBLAS_NUM_THREADS=1 in the environment).
+
+    References
+    ----------
+    X. Wang, R. Girshick, A. Gupta, K. He, "Non-local Neural Networks", CVPR 2018, for the block;
+    T. Pang, H. Zheng, Y. Quan, H. Ji, "Recorrupted-to-Recorrupted: Unsupervised Deep Learning for
+    Image Denoising", CVPR 2021, for learning without clean images.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> rng = np.random.default_rng(0)
+    >>> clean = [100.0 * (np.indices((40, 40)).sum(0) // 10 % 2)]
+    >>> noisy = [image + rng.normal(0, 20, image.shape) for image in clean]
+    >>> fit = nlmeans.fit_weights(clean, noisy, patch_size=3, search_size=7, crops=8, steps=3)
+    >>> fit.steps[-1].training < fit.steps[0].training
+    True
+    """
+    patch, search = (_radius("patch_size", patch_size), _radius("search_size", search_size))
+    for name, number in (
+        ("crops", crops), ("crop_size", crop_size), ("steps", steps),
+        ("patience", patience),
+    ):  # fmt: skip
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            message = f"{name} is {number!r}; allowed are whole numbers from 1"
+            raise ParameterError(message)
+    check_number("held_out", held_out, low=0, high=0.9, above=True)
+    pairs = _pairs(clean, noisy, channel_axis)
+    sigma = _sigma(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
+    unit = level(pairs, sigma)
+    rng = np.random.default_rng(seed)
+    channels = pairs[0].noisy.shape[2]
+    margin = Geometry(patch, search, 0.0).margin
+    training, held = (
+        sample(some, count, crop_size, margin, sigma, rng)
+        for some, count in zip(*_split(pairs, crops, held_out), strict=True)
+    )
+
+    seen = training[:: max(len(training) // 40, 1)]
+    starts = [
+        (classical(2 * patch + 1, channels, h), Geometry(patch, search, 2 / h**2))
+        for h in H_OVER_SIGMA
+    ]
+    start, geometry = min(starts, key=lambda each: _error(each[0], each[1], seen))
+    taken: list[Step] = []
+
+    def told(step: int, by_training: float, by_held: float) -> None:
+        taken.append(Step(step, by_training * unit**2, by_held * unit**2))
+        if report is not None:
+            report(taken[-1])
+        if progress is not None:
+            progress(step / steps)
+
+    matrices = _descend(start, geometry, training, held, steps, patience, told)
+    if progress is not None and len(taken) <= steps:
+        progress(1.0)
+    learned, first = (
+        # In float32, in which they were fitted, files are half as large.
+        as_block(each.astype(np.float32), sigma, geometry.noise, search_size)
+        for each in (matrices, start)
+    )
+    return Fit(learned, first, tuple(taken), sigma)
+
+
+def _descend(
+    start: Matrices,
+    geometry: Geometry,
+    training: list[Example],
+    held: list[Example],
+    steps: int,
+    patience: int,
+    told: Callable[[int, float, float], None],
+) -> Matrices:
+    """The matrices that are best on the held-out crops on the way of L-BFGS."""
+    from scipy.optimize import OptimizeResult, minimize
+
+    count = sum(each.target.size for each in training)
+
+    def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        matrices = changed(start, free).astype(np.float32)
+        total, gradient = 0.0, np.zeros_like(free)
+        for example in training:
+            squares, by_matrices = error_and_gradient(matrices, geometry, example)
+            total += squares
+            gradient += by_matrices.flat()
+        return total / count, by_free(start.of_flat(gradient)) / count
+
+    best = _error(start, geometry, held), 0, np.zeros(start.flat().size)
+    told(0, _error(start, geometry, training), best[0])
+    step = 0
+
+    def watch(intermediate_result: OptimizeResult) -> None:
+        nonlocal best, step
+        step += 1
+        free = np.array(intermediate_result.x)
+        by_held = _error(changed(start, free), geometry, held)
+        told(step, float(intermediate_result.fun), by_held)
+        if by_held < best[0]:
+            best = by_held, step, free
+        elif step - best[1] >= patience:
+            raise StopIteration
+
+    minimize(
+        error, best[2], jac=True, method="L-BFGS-B", callback=watch,
+        options={"maxiter": steps, "maxcor": 20},
+    )  # fmt: skip
+    return changed(start, best[2])
+
+
+def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
+    """Mean square, in the unit of the examples."""
+    single = matrices.astype(np.float32)
+    count = sum(each.target.size for each in examples)
+    return sum(squared_error(single, geometry, each) for each in examples) / count
+
+
+def _radius(name: str, size: int) -> int:
+    side = check_size(name, size)
+    if not isinstance(side, int) or side < 3:
+        message = f"{name} is {size!r}; allowed are odd whole numbers from 3"
+        raise ParameterError(message)
+    return side // 2
+
+
+def _pairs(
+    clean: Sequence[ArrayLike] | None, noisy: Sequence[ArrayLike], channel_axis: int | None
+) -> list[Pair]:
+    if len(noisy) == 0 or (clean is not None and len(clean) != len(noisy)):
+        count = "none" if clean is None else len(clean)
+        message = f"there are {len(noisy)} noisy images and {count} clean; equally many are needed"
+        raise ValueError(message)
+
+    def image(name: str, given: ArrayLike) -> NDArray[Any]:
+        array = checked_array(name, given)
+        axis = checked_axis(name, array.ndim, channel_axis)
+        planes = to_planes(array, axis, np.dtype(np.float64))
+        if planes.ndim != 3:
+            message = (
+                f"{name} has shape {array.shape}; an image has two axes besides channels, which "
+                "channel_axis names"
+            )
+            raise ValueError(message)
+        return np.moveaxis(planes, 0, -1)
+
+    pairs = []
+    for k, given in enumerate(noisy):
+        pair = Pair(
+            image(f"noisy[{k}]", given), None if clean is None else image(f"clean[{k}]", clean[k])
+        )
+        if pair.clean is not None and pair.clean.shape != pair.noisy.shape:
+            shapes = f"noisy[{k}] has shape {np.shape(given)}, clean[{k}] {pair.clean.shape}"
+            message = f"{shapes}; a pair has to have one shape"
+            raise ValueError(message)
+        pairs.append(pair)
+        if (channels := pair.noisy.shape[2]) != (first := pairs[0].noisy.shape[2]):
+            message = f"noisy[{k}] has {channels} channels and noisy[0] {first}; all need as many"
+            raise ValueError(message)
+    return pairs
+
+
+def _sigma(pairs: list[Pair]) -> float:
+    """The median of the estimates."""
+    from nlmeans.noise import estimate_sigma, joint_sigma
+
+    levels = [joint_sigma(estimate_sigma(pair.noisy, channel_axis=-1)) for pair in pairs]
+    if (sigma := float(np.median(levels))) <= 0:
+        message = "the images hold no noise to be learned from; give sigma"
+        raise ValueError(message)
+    return sigma
+
+
+def _split(
+    pairs: list[Pair], crops: int, held_out: float
+) -> tuple[tuple[list[Pair], list[Pair]], tuple[int, int]]:
+    """Images for training and held out, and how many crops of each."""
+    apart = max(round(crops * held_out), 1)
+    images = max(round(len(pairs) * held_out), 1)
+    some = (pairs[images:], pairs[:images]) if len(pairs) > 1 else (pairs, pairs)
+    return some, (max(crops - apart, 1), apart)

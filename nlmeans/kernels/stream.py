@@ -1,0 +1,239 @@
+"""The stream kernel: each query against all keys of its part.
+
+    y_i = sum_j w_ij v_j / C,    w = 2^s or max(s, 0)
+    s_ij = scale * q_i . k_j + row_i + bias_j  or  min(noise - scale * |q_i - k_j|^2, 0) + bias_j
+
+Nothing of the size of all pairs is stored: a thread takes some queries and goes through the keys in
+blocks. For 2^s all weights are divided by 2^top, top the largest s so far, and sums of earlier
+blocks are brought to a new top (M. Milakov, N. Gimelshein, "Online normalizer calculation for
+softmax", arXiv:1805.02867).
+
+* Distances are sums of squared differences, not 2 q . k - |k|^2 - |q|^2: nothing cancels, and an
+  addition runs beside every multiplication.
+* Queries lie in lanes; keys and values are read row by row, each number spread over the lanes. No
+  array is packed or padded, and tops and sums of weights are kept apart by the lanes themselves.
+* Six keys, then six channels of the values, are summed at a time (rows.py), in 24 of 32 registers.
+* A block is summed by itself and then added: rounding errors grow with the root of its length and
+  of the number of blocks, not with the number of keys.
+
+Blocks depend on the sizes alone and each query is worked off by one thread in one order: the result
+has the same bits for any number of threads.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from nlmeans.kernels.blocks import KEYS, ROWS, VECTORS, Buffers
+from nlmeans.kernels.exp2 import exp2
+from nlmeans.kernels.lanes import (
+    FASTMATH,
+    fill,
+    lanes,
+    larger,
+    like,
+    load,
+    smaller,
+    spread,
+    store,
+    zero_below,
+)
+from nlmeans.kernels.rows import (
+    add_numbers,
+    add_products,
+    add_rows,
+    add_squares,
+    repeat,
+    store_rows,
+)
+
+compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
+inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
+
+EXP, RELU = 0, 1
+SUM, COUNT, ONE, TOTALS = 0, 1, 2, 3
+CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
+
+
+class Traits(NamedTuple):
+    """What is summed, and over what it is divided."""
+
+    d: int
+    channels: int
+    distance: int  # 1 where s is of a distance, else 0
+    weight: int  # EXP or RELU
+    normaliser: int  # SUM, COUNT, ONE; TOTALS where the sums of f are wanted, their log2 for EXP
+    centre: int
+
+
+class Scales(NamedTuple):
+    """In the kernel's float type."""
+
+    dot: Any  # of q . k
+    distance: Any  # of |q - k|^2
+    noise: Any
+    lowest: Any  # a score below all others
+    cut: Any  # distances' scores below this become the lowest
+
+
+def scores_of(count):
+    """The function that puts the scores of so many keys from j on, or their squared distances."""
+
+    @inlined
+    def put_scores(M, keys, bias, j, t, at, to, width):
+        k, q = j * t.d, at.queries
+        if t.distance:
+            s = repeat(fill(M.dtype.type(0), VECTORS), count)
+            for _ in range(t.d):
+                s = add_squares(s, load(M, q, VECTORS), keys, k, t.d)
+                q += width
+                k += 1
+            store_rows(M, to, s)
+        else:
+            s = add_numbers(repeat(load(M, at.rows, VECTORS), count), bias, j, 1)
+            for _ in range(t.d):
+                s = add_products(s, load(M, q, VECTORS), keys, k, t.d)
+                q += width
+                k += 1
+            store_rows(M, to, s)
+
+    return put_scores
+
+
+def sums_of(count):
+    """The function that sums n weights times so many channels, and adds that to earlier sums."""
+
+    @inlined
+    def add_sums(M, values, v, channels, n, at, to, width):
+        s = repeat(fill(M.dtype.type(0), VECTORS), count)
+        for w in range(at.weights, at.weights + n * width, width):
+            s = add_products(s, load(M, w, VECTORS), values, v, 1)
+            v += channels
+        add_rows(M, to, load(M, at.factors, VECTORS), s)
+
+    return add_sums
+
+
+put_six_scores, put_one_score = scores_of(ROWS), scores_of(1)
+add_six_sums, add_one_sum = sums_of(ROWS), sums_of(1)
+
+
+@inlined
+def turn_into_scores(M, bias, j, n, at, scales, width):
+    """Squared distances become scores."""
+    one = fill(M.dtype.type(1), VECTORS)
+    zero, factor, noise = like(one, 0), like(one, scales.distance), like(one, scales.noise)
+    lowest, cut = like(one, scales.lowest), like(one, scales.cut)
+    for i in range(at.weights, at.weights + n * width, width):
+        s = smaller(noise - load(M, i, VECTORS) * factor, zero) + spread(bias, j, VECTORS)
+        store(M, i, s + (one - zero_below(one, s, cut)) * lowest)
+        j += 1
+
+
+@inlined
+def turn_into_weights(M, n, at, t, width):
+    """The block's scores become weights; tops and totals follow, and factors for older sums."""
+    top = load(M, at.tops, VECTORS)
+    zero = total = like(top, 0)
+    if t.weight == EXP:
+        higher = top
+        for i in range(at.weights, at.weights + n * width, width):
+            higher = larger(higher, load(M, i, VECTORS))
+        for i in range(at.weights, at.weights + n * width, width):
+            w = exp2(load(M, i, VECTORS) - higher)
+            store(M, i, w)
+            total = total + w
+        factor = exp2(top - higher)
+        store(M, at.tops, higher)
+        store(M, at.factors, factor)
+        total = load(M, at.totals, VECTORS) * factor + total
+    else:
+        for i in range(at.weights, at.weights + n * width, width):
+            w = larger(load(M, i, VECTORS), zero)
+            store(M, i, w)
+            total = total + w
+        total = load(M, at.totals, VECTORS) + total
+    store(M, at.totals, total)
+
+
+@compiled
+def write_mean(M, out, values, i, lane, keys, lowest, at, t, width):
+    """One query's quotient of sums, with the weight of the centre."""
+    kind = M.dtype.type
+    top, total = M[at.tops + lane], M[at.totals + lane]
+    if t.normaliser == TOTALS:
+        out[0, i] = top + np.log2(total) if t.weight == EXP else total
+        return
+    others, own = kind(1), kind(0)
+    if t.centre != CENTRE_AS_COMPUTED and top <= lowest:  # nobody to average with
+        others, own = kind(0), kind(1)
+    elif t.centre == CENTRE_MAX:
+        own = kind(1)
+    elif t.centre == CENTRE_ONE:
+        others, own = np.exp2(min(top, kind(0))), np.exp2(-max(top, kind(0)))
+    if t.normaliser == SUM:
+        whole = total * others + own
+        if whole == 0:
+            whole = kind(1)
+        others, own = others / whole, own / whole
+    else:
+        others = np.exp2(top) if t.weight == EXP else others
+        others /= kind(keys if t.normaliser == COUNT else 1)
+    for c in range(t.channels):
+        y = M[at.sums + c * width + lane] * others
+        if own > 0:
+            y += values[i * t.channels + c] * own
+        out[c, i] = y
+
+
+@compiled
+def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, tasks, integers, out,
+                  done, cancel):  # fmt: skip
+    """Every task whose number is `worker` modulo `workers`, in buffers allocated once."""
+    t = Traits(*to_fixed_tuple(integers[0], 6))
+    at = Buffers(*to_fixed_tuple(integers[1], 8))
+    scales = Scales(*to_fixed_tuple(floats, 5))
+    kind = out.dtype.type
+    L = lanes(out)
+    width = VECTORS * L
+    buffer = np.zeros(at.end + L, out.dtype)
+    M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
+    zero, one = fill(M.dtype.type(0), VECTORS), fill(M.dtype.type(1), VECTORS)
+    for task in range(worker, len(done), workers):
+        first, end, first_key, end_key = tasks[task]
+        for lane in range(end - first):
+            for c in range(t.d):
+                x = queries[(first + lane) * t.d + c]
+                M[at.queries + c * width + lane] = x if t.distance else x * scales.dot
+            M[at.rows + lane] = rows[first + lane]
+        for i in range(at.sums, at.rows, width):
+            store(M, i, zero)
+        store(M, at.totals, zero)
+        store(M, at.factors, one)
+        store(M, at.tops, fill(scales.lowest, VECTORS) if t.weight == EXP else zero)
+        for j in range(first_key, end_key, KEYS):
+            if cancel[0] != 0:
+                return
+            n = min(KEYS, end_key - j)
+            whole = n // ROWS * ROWS
+            for i in range(0, whole, ROWS):
+                put_six_scores(M, keys, bias, j + i, t, at, at.weights + i * width, width)
+            for i in range(whole, n):
+                put_one_score(M, keys, bias, j + i, t, at, at.weights + i * width, width)
+            if t.distance:
+                turn_into_scores(M, bias, j, n, at, scales, width)
+            if t.centre != CENTRE_AS_COMPUTED:
+                for i in range(max(first, j), min(end, j + n)):
+                    M[at.weights + (i - j) * width + i - first] = scales.lowest
+            turn_into_weights(M, n, at, t, width)
+            whole, v = t.channels // ROWS * ROWS, j * t.channels
+            for c in range(0, whole, ROWS):
+                add_six_sums(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
+            for c in range(whole, t.channels):
+                add_one_sum(M, values, v + c, t.channels, n, at, at.sums + c * width, width)
+        for lane in range(end - first):
+            write_mean(M, out, values, first + lane, lane, end_key - first_key,
+                       scales.lowest * kind(0.5), at, t, width)  # fmt: skip
+        done[task] = 1

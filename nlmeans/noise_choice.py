@@ -1,0 +1,88 @@
+"""Which noise an image is taken to have: what the caller says of it, and estimates of the rest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.arrays import whole_range
+from nlmeans.checks import ParameterError, check_choice, check_number
+from nlmeans.layout import Auto, Layout
+from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
+from nlmeans.noise_fit import estimate_noise
+from nlmeans.rician import estimate_rician_sigma
+from nlmeans.stabilise import KINDS, Kind, Noise
+
+Array = NDArray[Any]
+Asked = Kind | Auto | Noise
+Levels = float | Sequence[float] | NDArray[np.floating[Any]]
+
+
+def noise_asked(
+    noise: Asked, sigma: Levels | None, gain: Levels | None, read_noise: Levels | None
+) -> Asked:
+    """The noise that the arguments name, or the kind that is to be estimated."""
+    if gain is None and read_noise is not None:
+        message = f"read_noise is {read_noise}, but gain is missing; give both or neither"
+        raise ParameterError(message)
+    if isinstance(noise, Noise):
+        if gain is not None:
+            message = "gain is given twice: as such and in noise; give it once"
+            raise ParameterError(message)
+    else:
+        check_choice("noise", noise, ("auto", *KINDS))
+    kind = noise.kind if isinstance(noise, Noise) else noise
+    if gain is not None and kind not in ("auto", "poisson-gaussian"):
+        message = f"gain is {gain}, but noise is {kind!r}; gain is of 'poisson-gaussian' noise"
+        raise ParameterError(message)
+    if sigma is not None and (gain is not None or kind == "poisson-gaussian"):
+        message = (
+            f"sigma is {sigma}, but the noise is Poisson-Gaussian, of no one level; give gain and "
+            "read_noise instead"
+        )
+        raise ParameterError(message)
+    if gain is not None:
+        read_noise = 0.0 if read_noise is None else read_noise
+        gains, levels = np.atleast_1d(gain).tolist(), np.atleast_1d(read_noise).tolist()
+        return Noise("poisson-gaussian", tuple(gains), tuple(levels))
+    if noise == "auto" and sigma is not None:
+        return "gaussian"
+    return noise
+
+
+def noise_of(
+    colours: Array, layout: Layout, sigma: Levels | None, asked: Asked
+) -> tuple[Noise, float]:
+    """The noise of an image and its sigma, given or estimated."""
+    axis, stack = layout.channel_axis, layout.stack is not None
+    if isinstance(asked, Noise) and asked.kind == "poisson-gaussian":
+        return asked, 1.0
+    if sigma is None and asked in ("auto", "poisson-gaussian"):
+        depends = asked == "poisson-gaussian"
+        found, levels = estimate_noise(
+            colours, channel_axis=axis, stack=stack, signal_dependent=depends
+        )
+        return found, joint_sigma(levels)
+    noise = asked if isinstance(asked, Noise) else Noise("gaussian" if asked == "auto" else asked)
+    if sigma is not None:
+        each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
+        level = joint_sigma(np.array(each))
+        _check_within_range(level, colours)
+        return noise, level
+    if noise.kind == "rician":
+        return noise, estimate_rician_sigma(colours, channel_axis=axis, stack=stack)
+    estimate = estimate_stack_sigma if stack else estimate_sigma
+    return noise, joint_sigma(estimate(colours, channel_axis=axis))
+
+
+def _check_within_range(sigma: float, colours: Array) -> None:
+    """A sigma beyond the range is most likely meant in other units: 25 for an image in [0, 1]."""
+    if colours.dtype.kind == "f":
+        largest = max(abs(float(colours.min())), abs(float(colours.max())))
+        limit, of = 2 * largest, "twice the largest magnitude in the image"
+    else:
+        limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
+    if sigma > limit > 0:
+        message = f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
+        raise ParameterError(message)

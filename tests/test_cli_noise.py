@@ -1,0 +1,79 @@
+"""--noise, --gain and --read-noise; what estimate says of noise that is not white and Gaussian."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from test_stabilise import magnitude, micrograph, poisson_gaussian
+
+import nlmeans
+from nlmeans.images import load
+
+
+@pytest.fixture
+def micrographs(tmp_path, rng):
+    """8 bits, of gain 6 and read noise 2."""
+    noisy = poisson_gaussian(micrograph(), 6.0, 2.0, rng).clip(0, 255).round().astype(np.uint8)
+    tifffile.imwrite(tmp_path / "in.tif", noisy)
+    return noisy
+
+
+def test_estimate_and_denoise_name_the_gain(cli, micrographs):
+    code, out, _ = cli("estimate", "in.tif")
+    assert code == 0
+    assert "poisson-gaussian noise, gain " in out
+    code, out, _ = cli("estimate", "--json", "in.tif")
+    found = json.loads(out)["noise"]
+    assert found["gain"] == pytest.approx([6], rel=0.2)
+    code, out, _ = cli("denoise", "in.tif", "-o", "out.tif")
+    assert code == 0
+    assert "poisson-gaussian noise, gain " in out
+    assert "(estimated)" in out
+    assert np.array_equal(load("out.tif").pixels, nlmeans.denoise(micrographs))
+
+
+def test_a_given_gain_is_used(cli, micrographs):
+    code, out, _ = cli("denoise", "in.tif", "-o", "out.tif", "--gain", 6, "--read-noise", 2)
+    assert code == 0
+    assert "poisson-gaussian noise, gain 6, read noise 2 (given)" in out
+    told = nlmeans.denoise(micrographs, gain=6, read_noise=2)
+    assert np.array_equal(load("out.tif").pixels, told)
+    code, out, _ = cli("plan", "in.tif", "--gain", 6, "--read-noise", 2)
+    assert code == 0
+    assert "gain 6, read noise 2 (given)" in out
+
+
+def test_noise_gaussian_is_as_without_the_model(cli, micrographs):
+    code, out, _ = cli("denoise", "in.tif", "-o", "out.tif", "--noise", "gaussian")
+    assert code == 0
+    assert "sigma" in out
+    gaussian = nlmeans.denoise(micrographs, noise="gaussian")
+    assert np.array_equal(load("out.tif").pixels, gaussian)
+
+
+def test_a_magnitude_volume(cli, tmp_path, rng):
+    clean = np.zeros((6, 40, 40))
+    clean[:, 10:30, 10:30] = 100
+    tifffile.imwrite(tmp_path / "in.tif", magnitude(clean, 8, rng).astype(np.float32))
+    arguments = ("denoise", "in.tif", "-o", "out.tif", "--stack", "volume", "--noise", "rician")
+    code, out, _ = cli(*arguments, "--sigma", 8)
+    assert code == 0
+    assert "rician noise, sigma 8 (given)" in out
+    assert load("out.tif").pixels[:, :5, :5].mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--gain", "0"), "'0' is not allowed; give a number above 0"),
+        (("--read-noise", "2"), "gain is missing"),
+        (("--gain", "2", "--sigma", "3"), "the noise is Poisson-Gaussian"),
+        (("--noise", "salt"), "'salt'"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(cli, micrographs, arguments, words, tmp_path):
+    code, _, err = cli("denoise", "in.tif", *arguments)
+    assert code == 2
+    assert words in err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]

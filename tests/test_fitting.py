@@ -1,0 +1,175 @@
+"""Learning matrices: the model is the block, its gradient is right, and learning gains."""
+
+import numpy as np
+import pytest
+from conftest import by_reference
+
+import nlmeans
+from nlmeans import Block, ParameterError
+from nlmeans.embed import widen
+from nlmeans.fitting.crops import Pair, sample
+from nlmeans.fitting.matrices import as_block, by_free, changed, classical
+from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
+
+# Until a fast kernel takes them, blocks on a busy machine are announced.
+pytestmark = pytest.mark.filterwarnings("ignore::nlmeans.ReferenceWarning")
+
+
+def some_matrices(rng, channels=2):
+    """Off the start in every way that learning can go."""
+    start = classical(3, channels, 0.8)
+    return start, rng.normal(size=start.flat().size) * 0.1
+
+
+def picture(rng, shape=(64, 64)):
+    """Stripes and blocks, on 0 to 255."""
+    y, x = np.indices(shape)
+    return 60.0 * ((x + y) // 9 % 2) + 70.0 * (y // 16 % 2) + 40 * np.sin(x / 9)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_gradient_is_that_of_finite_differences(noise, channels, rng):
+    start, free = some_matrices(rng, channels)
+    geometry = Geometry(1, 2, noise)
+    side = 2 * geometry.margin
+    of = Example(
+        rng.normal(size=(9 + side, 10 + side, channels)), rng.normal(size=(9, 10, channels))
+    )
+
+    def error(at):
+        return squared_error(changed(start, at), geometry, of)
+
+    total, gradient = error_and_gradient(changed(start, free), geometry, of)
+    assert total == pytest.approx(error(free))
+    by = by_free(gradient)
+    ends = np.cumsum([each.size for each in start])
+    for part in np.split(np.arange(free.size), ends[:-1]):  # no matrix hides behind the others
+        for _ in range(5):
+            step = np.zeros(free.size)
+            step[part] = rng.normal(size=len(part)) * 1e-6
+            found = error(free + step) - error(free - step)
+            size = np.linalg.norm(by[part]) * np.linalg.norm(step)
+            assert found == pytest.approx(2 * by @ step, abs=1e-5 * size)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_model_is_the_block(channels, rng):
+    start, free = some_matrices(rng, channels)
+    geometry, unit = Geometry(1, 2, 1.5), 20.0
+    matrices = changed(start, free)
+    block = as_block(matrices, unit, geometry.noise, search=5)
+    x = rng.normal(100, 30, (8, 7, channels))
+    wide = widen(x, (geometry.margin,) * 2)
+    found = block(x, channel_axis=-1)
+    np.testing.assert_allclose(found, unit * apply(matrices, geometry, wide / unit), rtol=1e-9)
+    # in the middle of an image, the border plays no part
+    np.testing.assert_allclose(block(wide, channel_axis=-1)[4:-4, 4:-4], found, rtol=1e-9)
+
+
+def test_a_block_commutes_with_adding_a_constant(rng):
+    start, free = some_matrices(rng)
+    block = as_block(changed(start, free), 20.0, 1.5, search=5)
+    x = rng.normal(100, 30, (8, 7, 2))
+    shifted = block(x + 50, channel_axis=-1)
+    np.testing.assert_allclose(shifted, block(x, channel_axis=-1) + 50, rtol=1e-9)
+
+
+def test_the_start_is_patchwise_non_local_means(rng):
+    """Every patch is averaged with the weights of its centre; then the overlaps are."""
+    sigma, h, x = 20.0, 14.0, rng.normal(100, 30, (9, 8))
+    start = as_block(classical(3, 1, h / sigma), sigma, 2 * (sigma / h) ** 2, 5)
+    wide = widen(x, (6, 6))
+    op = nlmeans.nl_means(sigma, h, 3, 5)
+    total = np.zeros(x.shape)
+    for dy, dx in np.ndindex(3, 3):
+        # the pixel at (dy, dx) of every patch, averaged with the weights of the patches
+        shifted = np.roll(wide, (1 - dy, 1 - dx), (0, 1))
+        estimate = by_reference(op, shifted, wide)
+        total += estimate[7 - dy : 16 - dy, 7 - dx : 15 - dx]
+    np.testing.assert_allclose(start(x), total / 9, rtol=1e-9)
+
+
+def test_learning_gains_on_other_images_and_starts_from_the_classical_filter(rng):
+    clean = [picture(rng), picture(rng).T[:50], picture(rng)[::-1]]
+    noisy = [image + rng.normal(0, 25, image.shape) for image in clean]
+    told, seen = [], []
+    fit = nlmeans.fit_weights(
+        clean, noisy, sigma=25, patch_size=3, search_size=7, crops=12, crop_size=16, steps=8,
+        report=told.append, progress=seen.append,
+    )  # fmt: skip
+    assert isinstance(fit.block, Block)
+    assert [*fit.steps] == told
+    assert [step.step for step in told] == list(range(len(told)))
+    assert told[-1].training < told[0].training
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    other = picture(rng).T[:24, 10:34]
+    test = other + rng.normal(0, 25, other.shape)
+    before, after = (((run(test) - other) ** 2).mean() for run in (fit.start, fit.block))
+    assert after < before
+    assert "step" in str(fit)
+
+
+def test_learns_from_noisy_images_alone(rng):
+    clean = [picture(rng, (96, 96)), picture(rng, (96, 96)).T]
+    noisy = [image + rng.normal(0, 25, image.shape) for image in clean]
+    fit = nlmeans.fit_weights(
+        None, noisy, patch_size=3, search_size=5, crops=60, crop_size=26, steps=6
+    )
+    assert fit.sigma == pytest.approx(25, rel=0.2)
+    assert fit.steps[-1].training < fit.steps[0].training
+    x, truth = (each[0][:32, :32] for each in (noisy, clean))
+    before, after = (((run(x) - truth) ** 2).mean() for run in (fit.start, fit.block))
+    assert after < 0.95 * before
+
+
+def test_what_is_learned_from_without_clean_images_has_independent_errors(rng):
+    """Else the block would learn to keep noise."""
+    noise = rng.normal(0, 3, (300, 300, 1))
+    (of,) = sample([Pair(noise, None)], 1, 290, 5, 3.0, np.random.default_rng(1))
+    inside = of.x[5:-5, 5:-5]
+    assert inside.std() == pytest.approx(1, rel=0.02)
+    assert abs(np.mean(inside * of.target)) < 0.03
+
+
+def test_one_seed_gives_one_result(rng):
+    clean = [picture(rng, (40, 40))]
+    noisy = [clean[0] + rng.normal(0, 25, (40, 40))]
+    options = {"sigma": 25, "patch_size": 3, "search_size": 5, "crops": 6, "crop_size": 10}
+    a, b, c = (
+        nlmeans.fit_weights(clean, noisy, steps=2, seed=seed, **options) for seed in (3, 3, 4)
+    )
+    assert a == b
+    assert a.block != c.block
+
+
+def test_colour(rng):
+    clean = np.stack([picture(rng, (40, 40))] * 3)
+    noisy = clean + rng.normal(0, 25, clean.shape)
+    fit = nlmeans.fit_weights(
+        [clean], [noisy], sigma=25, patch_size=3, search_size=5, crops=6, crop_size=10, steps=2,
+        channel_axis=0,
+    )  # fmt: skip
+    assert fit.block(noisy[:, :9, :9], channel_axis=0).shape == (3, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("clean", "noisy", "options", "message"),
+    [
+        ([], [], {}, "0 noisy images"),
+        ([np.zeros((9, 9))], [np.zeros((9, 9))] * 2, {}, "2 noisy images and 1 clean"),
+        ([np.zeros((9, 8))], [np.zeros((9, 9))], {}, "one shape"),
+        (None, [np.zeros(9)], {}, r"noisy\[0\] has shape \(9,\)"),
+        (None, [np.zeros((9, 9))], {"patch_size": 4}, "patch_size"),
+        (None, [np.zeros((9, 9))], {"search_size": 1}, "from 3"),
+        (None, [np.zeros((9, 9))], {"crops": 0}, "crops is 0"),
+        (None, [np.zeros((9, 9))], {"held_out": 1}, "held_out"),
+        (None, [np.zeros((9, 9))], {"sigma": 0}, "sigma"),
+        (None, [np.zeros((20, 20))], {}, "no noise"),
+        (None, [np.full((9, 9), np.nan)], {"sigma": 1}, "NaN"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(clean, noisy, options, message):
+    with pytest.raises((ParameterError, ValueError), match=message):
+        nlmeans.fit_weights(clean, noisy, **options)
