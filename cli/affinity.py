@@ -110,6 +110,7 @@ def affinity(
         from nlmeans.denoising import settings_for
         from nlmeans.drawing import Weights, draw_weights
         from nlmeans.images import ImageWriteError, load
+        from nlmeans.ridge import Ridge
 
         picture = load(path)
         if target.exists() and target.samefile(path):
@@ -127,7 +128,7 @@ def affinity(
             operation, values = _of_learned(loaded, picture)
         else:
             used = settings_for(
-                picture.pixels, sigma.levels(picture), noise="gaussian", h=h,
+                picture.pixels, sigma.levels(picture), method="classic", noise="gaussian", h=h,
                 patch_size=patch_size, search_size=search_size, strength=strength,
                 **taken.layout,
             )  # fmt: skip
@@ -135,6 +136,7 @@ def affinity(
             if found is None:
                 message = "the picture holds no noise, so that nothing is averaged; give --sigma"
                 raise ValueError(message)
+            assert not isinstance(found, Ridge)  # "classic" is none
             operation = found
         maps = [
             Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),

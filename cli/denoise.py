@@ -22,6 +22,7 @@ from nlmeans.cli.options import (
     filter_options,
     inputs_argument,
     json_option,
+    method_options,
     noise_options,
     stack_option,
 )
@@ -30,7 +31,7 @@ from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans.denoising import Settings
+    from nlmeans.denoising import Method, Settings
     from nlmeans.noise_choice import Asked
 
 SUFFIX = "_denoised"
@@ -84,6 +85,7 @@ Examples:
     show_default=f"{SUFFIX}, none with -O",
     help="Put this text between the input's name and its extension.",
 )
+@method_options
 @filter_options
 @noise_options
 @click.option(
@@ -147,6 +149,7 @@ def denoise(
     output: Path | None,
     output_folder: Path | None,
     suffix: str | None,
+    method: "Method | None",
     sigma: Sigma,
     noise: "Asked",
     gain: float | None,
@@ -155,6 +158,7 @@ def denoise(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    chroma_strength: float,
     weights: Path | None,
     layout: str | None,
     block: str | None,
@@ -183,7 +187,7 @@ def denoise(
         message = "use just one of --weights and --like"
         raise click.UsageError(message)
     if like is not None:
-        like = with_numbers(like, h, sigma, patch_size, search_size)
+        like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
         from nlmeans.checks import ParameterError
@@ -203,9 +207,10 @@ def denoise(
                 raise ParameterError(message)
             check_no_noise(noise, gain, "a video, filtered as having gaussian noise,")
             return denoise_video(
-                path, target, sigma=sigma, h=h, patch_size=patch_size, search_size=search_size,
-                strength=strength, amount=amount, quality=quality, keep_partial=keep_partial,
-                threads=threads, overwrite=overwrite, silent=quiet or as_json,
+                path, target, method=method, sigma=sigma, h=h, patch_size=patch_size,
+                search_size=search_size, strength=strength, amount=amount, quality=quality,
+                keep_partial=keep_partial, threads=threads, overwrite=overwrite,
+                silent=quiet or as_json,
             )  # fmt: skip
         picture = load(path)
         check_output(target, picture, overwrite=overwrite, quality=quality, source=path)
@@ -223,13 +228,14 @@ def denoise(
         start = time.perf_counter()
         chosen = [liked.settings] * len(taken.parts) if liked else taken.map(
             lambda _, part: settings_for(
-                picture.pixels[part], level, noise=noise, gain=gain, read_noise=read_noise, h=h,
-                patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
+                picture.pixels[part], level, noise=noise, gain=gain, read_noise=read_noise,
+                method=method, h=h, patch_size=patch_size, search_size=search_size,
+                strength=strength, chroma_strength=chroma_strength, **taken.layout,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if any(used.h for used in chosen):
-            _load_kernel(picture.pixels.dtype, silent=quiet or as_json)
+            _load_kernel(chosen, picture.pixels.dtype, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
             pixels = _filtered(taken, chosen, liked, amount, threads, progress)
@@ -295,11 +301,12 @@ def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
     return each[0] if len(each) == 1 else {"parts": each}
 
 
-def _load_kernel(dtype: Any, *, silent: bool) -> None:
-    """Compile or load the kernel on one pixel, so that the time reported is that of filtering."""
+def _load_kernel(settings: list["Settings"], dtype: Any, *, silent: bool) -> None:
+    """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
     from nlmeans.classical import nl_means
+    from nlmeans.groups import GroupMeans
 
     patience = threading.Timer(
         3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
@@ -308,6 +315,8 @@ def _load_kernel(dtype: Any, *, silent: bool) -> None:
         patience.start()
     try:
         nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
+        if any(used.method == "ridge" for used in settings):
+            GroupMeans(1)(np.zeros((1, 1), dtype))
     finally:
         patience.cancel()
 
@@ -406,6 +415,8 @@ def _summary(
         if any(each.h for each in used)
         else "no noise: copied"
     )
+    if any(each.h and each.method == "ridge" for each in used):
+        did = f"ridge, {did}"
     megapixels = taken.picture.megapixels
     return (
         f"{shown(path)} -> {shown(target)}: {taken}"

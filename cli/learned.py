@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 SETTINGS = (
     "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "input_range",
 )  # fmt: skip
-CLASSICAL = ("sigma", "h", "patch_size", "search_size", "strength")
+CLASSICAL = (
+    "method", "sigma", "h", "patch_size", "search_size", "strength", "chroma_strength",
+)  # fmt: skip
 OF_WEIGHTS = ("layout", "block", "settings")
 
 

@@ -154,11 +154,19 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def with_numbers(
-    like: Like, h: float | None, sigma: Sigma, patch_size: Size | None, search_size: Size | None
+    like: Like,
+    method: str | None,
+    h: float | None,
+    sigma: Sigma,
+    patch_size: Size | None,
+    search_size: Size | None,
 ) -> Like:
     """The same with --h and --sigma; sizes have each peer's own names and meaning."""
     from nlmeans.peers import PEERS
 
+    if method is not None:
+        message = "use just one of --like and --method"
+        raise click.UsageError(message)
     for option, size in (("--patch-size", patch_size), ("--search-size", search_size)):
         if size is not None:
             message = (

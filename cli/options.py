@@ -153,7 +153,29 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--strength", type=NumberType(0, math.inf, above=True), default=1.0,
             show_default=True,
-            help="Multiplies h, a number above 0: 0.8 keeps more detail, 1.2 removes more noise.",
+            help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise. Multiplies h, "
+            "and what --method ridge takes the noise for.",
+        ),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--method and --chroma-strength."""
+    for option in reversed((
+        click.option(
+            "--method", type=click.Choice(["ridge", "classic"]), default=None,
+            show_default="ridge; classic for volumes, clips, rician or correlated noise, and with "
+            "--h or a size",
+            help="classic is pixelwise non-local means; ridge goes on to average groups of like "
+            "patches with the weights of least expected error: about a decibel better, in some "
+            "twenty times the time.",
+        ),
+        click.option(
+            "--chroma-strength", type=NumberType(0, math.inf, above=True), default=1.0,
+            show_default=True,
+            help="With --method ridge, a further strength for the differences between colours.",
         ),
     ))  # fmt: skip
 

@@ -12,12 +12,14 @@ from nlmeans.cli.options import (
     check_no_noise,
     filter_options,
     inputs_argument,
+    method_options,
     noise_options,
     stack_option,
 )
 from nlmeans.cli.stacks import noise_found, taken_as
 
 if TYPE_CHECKING:
+    from nlmeans.denoising import Method
     from nlmeans.noise_choice import Asked
 
 
@@ -28,12 +30,14 @@ Examples:
   nlmeans plan photo.jpg --sigma 25 --search-size 35"""
 )
 @inputs_argument(many=False)
+@method_options
 @filter_options
 @noise_options
 @like_option
 @stack_option
 def plan(
     path: Path,
+    method: "Method | None",
     sigma: Sigma,
     noise: "Asked",
     gain: float | None,
@@ -42,6 +46,7 @@ def plan(
     patch_size: Size | None,
     search_size: Size | None,
     strength: float,
+    chroma_strength: float,
     like: Like | None,
     stack: str,
 ) -> int:
@@ -51,11 +56,12 @@ def plan(
     the operations and memory it takes; of several pages or volumes taken alone for the first.
     """
     if like is not None:
-        like = with_numbers(like, h, sigma, patch_size, search_size)
+        like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
         from nlmeans.images import load
+        from nlmeans.ridge import Ridge
 
         picture = load(path)
         taken = taken_as(picture, stack)
@@ -65,8 +71,9 @@ def plan(
         liked = None if like is None else like.on(taken, strength)
         settings = liked.settings if liked else settings_for(
             picture.pixels[first], sigma.levels(picture), noise=noise, gain=gain,
-            read_noise=read_noise, h=h, patch_size=patch_size, search_size=search_size,
-            strength=strength, **taken.layout,
+            read_noise=read_noise, method=method, h=h, patch_size=patch_size,
+            search_size=search_size, strength=strength, chroma_strength=chroma_strength,
+            **taken.layout,
         )  # fmt: skip
         estimated = sigma.value is None and gain is None and not liked
         found = "estimated" if estimated else "given"
@@ -83,7 +90,8 @@ def plan(
             return Report(text, {}, notes)
         colours = picture.colours[first]
         axis = taken.layout["channel_axis"]
-        plan = operation.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
+        classic = operation.classic if isinstance(operation, Ridge) else operation
+        plan = classic.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
         return Report(f"{heading}\n\n{operation}\n\n{plan}", {}, notes)
 
     return each_file([path], work)

@@ -26,6 +26,7 @@ def denoise_video(
     path: Path,
     target: Path,
     *,
+    method: str | None,
     sigma: Sigma,
     h: float | None,
     patch_size: Size | None,
@@ -40,6 +41,7 @@ def denoise_video(
 ) -> Report:
     """Denoise one video file; parameters as in `nlmeans denoise`."""
     from nlmeans.images import ImageReadError
+    from nlmeans.ridge import Ridge
     from nlmeans.stream import denoise_frames
 
     try:
@@ -55,8 +57,9 @@ def denoise_video(
 
     with open_clip(path, keep_partial=keep_partial) as clip:
         start = time.perf_counter()
-        settings = _settings(clip, sigma, h, patch_size, search_size, strength)
+        settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)
         operation = settings.operation()
+        assert not isinstance(operation, Ridge)  # `_settings` asks for none
         with _progress(path, clip.expected, hidden=silent) as progress:
             frames = clip.frames()
             if operation is not None:
@@ -94,6 +97,7 @@ def denoise_video(
 
 def _settings(
     clip: "Clip",
+    method: str | None,
     sigma: Sigma,
     h: float | None,
     patch_size: Size | None,
@@ -104,10 +108,14 @@ def _settings(
     import statistics
     from dataclasses import replace
 
+    from nlmeans.checks import ParameterError
     from nlmeans.denoising import settings_for
     from nlmeans.images import Picture
     from nlmeans.noise import estimate_sigma, joint_sigma
 
+    if method == "ridge":
+        message = "method is 'ridge'; video takes 'classic'"
+        raise ParameterError(message)
     frames = clip.head(FIRST_FRAMES)
     axis: Any = 2 if frames[0].ndim == 3 else None
     level = sigma.levels(Picture(frames[0], alpha=False, format="video"))
@@ -116,7 +124,7 @@ def _settings(
             joint_sigma(estimate_sigma(frame, channel_axis=axis)) for frame in frames[::STEP]
         )
     settings = settings_for(
-        frames[0], level, h=h, patch_size=patch_size, search_size=search_size,
+        frames[0], level, method="classic", h=h, patch_size=patch_size, search_size=search_size,
         strength=strength, channel_axis=axis, alpha=False,
     )  # fmt: skip
     return replace(

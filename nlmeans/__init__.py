@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "classical": ["nl_means"],
         "denoising": ["Settings", "denoise", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
+        "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
         "noise_fit": ["estimate_noise"],
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plan": ["Plan"],
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
+        "ridge": ["Ridge"],
         "stabilise": ["Noise"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from nlmeans.fitting import Fit as Fit
     from nlmeans.fitting import Step as Step
     from nlmeans.fitting import fit_weights as fit_weights
+    from nlmeans.groups import GroupMeans as GroupMeans
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma
     from nlmeans.noise_fit import estimate_noise as estimate_noise
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
+    from nlmeans.ridge import Ridge as Ridge
     from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours

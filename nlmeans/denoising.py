@@ -1,30 +1,48 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
-from nlmeans.checks import ParameterError, check_number, check_size, check_threads
+from nlmeans.arrays import blended, checked_array, grid_shape, to_dtype, working_dtype
+from nlmeans.checks import (
+    ParameterError,
+    check_choice,
+    check_number,
+    check_size,
+    check_threads,
+)
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
+from nlmeans.groups import GroupMeans
 from nlmeans.layout import Auto, Layout, Stack, layout_of
 from nlmeans.noise import spread_slices
 from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
 from nlmeans.operation import Operation
-from nlmeans.parameters import PATCH_FRAMES, SEARCH_FRAMES, table_row
+from nlmeans.parameters import (
+    FIRST_GROUPS,
+    PATCH_FRAMES,
+    SEARCH_FRAMES,
+    SECOND_GROUPS,
+    table_row,
+)
 from nlmeans.progress import part_of
 from nlmeans.rician import unbiased_average
+from nlmeans.ridge import Ridge
 from nlmeans.stabilise import Noise
 from nlmeans.support import Border
 
 Array = NDArray[Any]
 Size = int | tuple[int, ...]
+Method = Literal["ridge", "classic"]
+METHODS = ("ridge", "classic")
 WHITE = Noise()
+PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0}
+SMALLEST = 16  # side of an image that holds enough patches to choose from
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class Settings:
 
     sigma and h are in the image's units, for Poisson-Gaussian noise in those of the stabilised
     image, where sigma is 1; h is 0 where there is nothing to remove. The sizes of a volume or clip
-    are (depth, height, width).
+    are (depth, height, width). h and the sizes are of the classical filter, which "ridge" starts
+    with; the strength is in h, and multiplies the sigma of its groups.
     """
 
     sigma: float
@@ -41,22 +60,37 @@ class Settings:
     patch_size: Size
     search_size: Size
     noise: Noise = WHITE
+    method: Method = "classic"
+    strength: float = 1.0
+    chroma_strength: float = 1.0
 
-    def operation(self, **options: Any) -> Operation | None:
-        """The classical filter with these settings; None where there is nothing to remove."""
+    def operation(self, **options: Any) -> Operation | Ridge | None:
+        """The filter with these settings; None where there is nothing to remove."""
         h = self.h or 1.0  # the options are checked even where they are not used
         operation = nl_means(self.sigma, h, self.patch_size, self.search_size, **options)
-        return operation if self.h else None
+        if not self.h:
+            return None
+        if self.method == "classic":
+            return operation
+        level = self.strength * self.sigma
+        first, second = (
+            GroupMeans(level, *groups, chroma_strength=self.chroma_strength)
+            for groups in (FIRST_GROUPS, SECOND_GROUPS)
+        )
+        return Ridge(operation, first, second)
 
     def arguments(self) -> dict[str, Any]:
         """What `denoise` takes to do with these settings."""
-        return {
+        own: dict[str, Any] = {
             "sigma": None if self.noise.kind == "poisson-gaussian" else self.sigma,
-            "h": self.h or None,
-            "patch_size": self.patch_size,
-            "search_size": self.search_size,
             "noise": self.noise,
+            "method": self.method,
         }
+        if self.method == "ridge":
+            strengths = {"strength": self.strength, "chroma_strength": self.chroma_strength}
+            return own | strengths
+        sizes = {"patch_size": self.patch_size, "search_size": self.search_size}
+        return own | sizes | {"h": self.h or None}
 
 
 def denoise(
@@ -66,10 +100,12 @@ def denoise(
     noise: Asked = "auto",
     gain: Levels | None = None,
     read_noise: Levels | None = None,
+    method: Method | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
     strength: float = 1.0,
+    chroma_strength: float = 1.0,
     amount: float = 1.0,
     channel_axis: int | Auto | None = "auto",
     alpha: bool | Auto = "auto",
@@ -81,7 +117,7 @@ def denoise(
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
-    """Denoise an image or a stack of images with classical non-local means.
+    """Denoise an image or a stack of images with non-local means.
 
     Parameters
     ----------
@@ -104,6 +140,13 @@ def denoise(
     gain, read_noise : float, above 0 and from 0, or one a channel, optional
         Of Poisson-Gaussian noise, in the image's own units; both are estimated where gain is not
         given. Without read_noise a given gain is all there is.
+    method : {"ridge", "classic"}, optional
+        "classic": pixelwise non-local means, as in `nl_means`. "ridge": its result and groups of
+        like patches, averaged with the weights of least expected error, as in `Ridge`; about a
+        decibel better, for twenty times the time. By default "ridge" for images and pages of at
+        least 16x16 with noise that is white, and "classic" for the rest: volumes, clips, Rician
+        and correlated noise, and where one of h, patch_size, search_size, patch_weighting, centre,
+        border and cut is given, which "ridge" does not have.
     h : float, above 0, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
         in `nlmeans.parameters`. With Poisson-Gaussian noise in units of its standard deviation.
@@ -112,7 +155,9 @@ def denoise(
         along all three axes. In a clip one int, or two (height, width), are of the frames: patches
         are then 1 frame deep and the window 5. Three are (depth, height, width) as they stand.
     strength : float, above 0
-        Multiplies h.
+        Multiplies h; with "ridge" also the sigma of its groups.
+    chroma_strength : float, above 0
+        With "ridge", further multiplies the sigma of the differences between channels.
     amount : float, 0 to 1
         Blend: 1 is the denoised image, 0 the original.
     channel_axis : int, None or "auto"
@@ -145,8 +190,8 @@ def denoise(
 
     Notes
     -----
-    y_i = 1/C sum_j exp(-max(MSD_ij - 2 sigma^2, 0)/h^2) x_j over the search window, MSD the mean
-    squared difference of the patches around i and j over their pixels and channels.
+    "classic" is y_i = 1/C sum_j exp(-max(MSD_ij - 2 sigma^2, 0)/h^2) x_j over the search window,
+    MSD the mean squared difference of the patches around i and j over their pixels and channels.
 
     Examples
     --------
@@ -168,10 +213,13 @@ def denoise(
 
     # All that can be refused is, before any image is filtered.
     options = {"patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut}
-    operations: list[tuple[Settings, Operation | None]] = []
+    special = _given(h, patch_size, search_size)
+    special += [name for name, value in options.items() if value != PLAIN[name]]
+    operations: list[tuple[Settings, Operation | Ridge | None]] = []
     for page in pages:
         asked = noise_asked(noise, sigma, gain, read_noise)
         used = _settings(page, within, sigma, asked, h, patch_size, search_size, strength)
+        used = _with_method(used, page, within, method, special, chroma_strength)
         operations.append((used, used.operation(**options)))
     run = partial(_filtered, layout=within, amount=amount, threads=threads)
     if layout.stack != "pages":
@@ -186,7 +234,7 @@ def denoise(
 def _filtered(
     image: Array,
     used: Settings,
-    operation: Operation | None,
+    operation: Operation | Ridge | None,
     *,
     layout: Layout,
     amount: float,
@@ -202,6 +250,7 @@ def _filtered(
         "channel_axis": layout.channel_axis, "threads": threads, "progress": progress,
     }  # fmt: skip
     if used.noise.kind == "rician":
+        assert isinstance(operation, Operation)  # `_with_method` sees to it
         filtered = unbiased_average(operation, values, used.sigma, **options)
     else:
         axis = layout.channel_axis
@@ -218,10 +267,12 @@ def settings_for(
     noise: Asked = "auto",
     gain: Levels | None = None,
     read_noise: Levels | None = None,
+    method: Method | None = None,
     h: float | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
     strength: float = 1.0,
+    chroma_strength: float = 1.0,
     channel_axis: int | Auto | None = "auto",
     alpha: bool | Auto = "auto",
     stack: Stack | Auto = "auto",
@@ -245,7 +296,9 @@ def settings_for(
         message = "stack is 'pages', each with its own settings; ask for every page without stack"
         raise ValueError(message)
     asked = noise_asked(noise, sigma, gain, read_noise)
-    return _settings(array, layout, sigma, asked, h, patch_size, search_size, strength)
+    used = _settings(array, layout, sigma, asked, h, patch_size, search_size, strength)
+    given = _given(h, patch_size, search_size)
+    return _with_method(used, array, layout, method, given, chroma_strength)
 
 
 def _settings(
@@ -278,7 +331,43 @@ def _settings(
         patch_size=_sides("patch_size", patch_size, layout.stack, PATCH_FRAMES),
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
         noise=used,
+        strength=strength,
     )
+
+
+def _given(h: float | None, patch_size: Size | None, search_size: Size | None) -> list[str]:
+    """The names of those that are."""
+    each = {"h": h, "patch_size": patch_size, "search_size": search_size}
+    return [name for name, value in each.items() if value is not None]
+
+
+def _with_method(
+    used: Settings,
+    image: Array,
+    layout: Layout,
+    method: Method | None,
+    classic_only: list[str],
+    chroma_strength: float,
+) -> Settings:
+    """The settings with the method asked for, if it goes with the rest; else the one that does."""
+    chroma_strength = check_number("chroma_strength", chroma_strength, low=0, above=True)
+    colours = layout.colours(image)
+    if method is None:
+        large = min(grid_shape(colours.shape, layout.channel_axis)) >= SMALLEST
+        white = used.noise.kind != "rician" and used.noise.extent == 1
+        fits = layout.stack is None and large and white and not classic_only
+        method = "ridge" if fits else "classic"
+    check_choice("method", method, METHODS)
+    message = None
+    if method == "ridge" and layout.stack is not None:
+        message = f"method 'ridge' takes images and pages, no {layout.stack}; use 'classic'"
+    elif method == "ridge" and used.noise.kind == "rician":
+        message = "method 'ridge' does not take Rician noise; use 'classic'"
+    elif method == "ridge" and classic_only:
+        message = f"method 'ridge' takes no {classic_only[0]}; leave it out, or use 'classic'"
+    if message is not None:
+        raise ParameterError(message)
+    return replace(used, method=method, chroma_strength=chroma_strength)
 
 
 def _enlarged(side: int, extent: float) -> int:

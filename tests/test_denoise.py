@@ -69,9 +69,9 @@ def test_integers_are_rounded_and_clipped(rng, dtype):
     result = denoise(image, sigma=3, h=4)
     np.testing.assert_array_equal(result, image)
     noisy = rng.integers(60, 90, (20, 20)).astype(dtype)
-    operation = settings_for(noisy, sigma=8).operation()
+    operation = settings_for(noisy, sigma=8, method="classic").operation()
     exact = by_reference(operation, noisy)
-    result = denoise(noisy, sigma=8)
+    result = denoise(noisy, sigma=8, method="classic")
     assert np.abs(result - exact).max() <= 0.5 + 1e-3
 
 
@@ -80,7 +80,8 @@ def test_the_same_picture_in_any_units(camera):
     as_bytes = denoise(noisy.astype(np.uint8))
     for factor, dtype in ((257, np.uint16), (1, np.float64), (1 / 255, np.float64)):
         result = denoise((noisy * factor).astype(dtype))
-        assert np.abs(result / factor - as_bytes).max() <= 0.501
+        # Rounding decides which of two patches equally far away joins a group.
+        assert (np.abs(result / factor - as_bytes) > 0.501).mean() < 0.01
 
 
 @pytest.mark.parametrize("value", [0, 7, 255])
@@ -225,7 +226,8 @@ def test_bad_parameters(rng):
     bad(ParameterError, "centre is 'none'", image, 10, centre="none")
     bad(ParameterError, "centre is 'none'", image, 0, centre="none")
     bad(ParameterError, "border is 'none'", np.zeros((20, 20)), border="none")
-    bad(ParameterError, "h is", image, 10, strength=1e200)
+    bad(ParameterError, "h is", image, 10, strength=1e200, method="classic")
+    bad(ParameterError, "sigma is", image, 10, strength=1e200)
 
 
 def test_the_package_imports_without_numba():

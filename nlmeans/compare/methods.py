@@ -6,7 +6,7 @@ from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,8 @@ def noisy(x: Image, sigma: float, threads: int) -> Image:
     return x
 
 
-def classic(x: Image, sigma: float, threads: int) -> Image:
-    return nlmeans.denoise(x, sigma, threads=threads)
+def ours(x: Image, sigma: float, threads: int, *, method: Literal["classic", "ridge"]) -> Image:
+    return nlmeans.denoise(x, sigma, method=method, threads=threads)
 
 
 def skimage(x: Image, sigma: float, threads: int, *, fast: bool) -> Image:
@@ -86,7 +86,14 @@ def bm3d(x: Image, sigma: float, threads: int) -> Image:
 
 METHODS: dict[str, Method] = {
     "noisy": Method(noisy, "nlmeans", "the input", timed=False),
-    "classic": Method(classic, "nlmeans", "pixelwise non-local means, parameters by the table"),
+    "classic": Method(
+        partial(ours, method="classic"), "nlmeans",
+        "pixelwise non-local means, parameters by the table",
+    ),
+    "ridge": Method(
+        partial(ours, method="ridge"), "nlmeans",
+        "classic, then groups of like patches with the weights of least expected error",
+    ),
     "skimage": Method(
         partial(skimage, fast=True), "skimage",
         "denoise_nl_means, fast mode, patch 5, distance 6, h 0.8 sigma, sigma given, 1 thread",

@@ -61,12 +61,20 @@ def lanes(typing: Any, array: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, index: Any, vectors: Any) -> Any:
     """So many times 64 bytes from array[index], which has to lie on a multiple of 64 bytes."""
+    return _loading(array, vectors, VECTOR_BYTES)
+
+
+@intrinsic(prefer_literal=True)
+def load_anywhere(typing: Any, array: Any, index: Any, vectors: Any) -> Any:
+    """So many times 64 bytes from array[index], wherever that lies."""
+    return _loading(array, vectors, array.dtype.bitwidth // 8)
+
+
+def _loading(array: Any, vectors: Any, align: int) -> Any:
     vector = Vector(array.dtype, vectors.literal_value * _lanes(array.dtype))
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(
-            vector_pointer(context, builder, array, vector, values), align=VECTOR_BYTES
-        )
+        return builder.load(vector_pointer(context, builder, array, vector, values), align=align)
 
     return vector(array, types.intp, vectors), code
 
@@ -94,6 +102,29 @@ def spread(typing: Any, array: Any, index: Any, vectors: Any) -> Any:
         return spread_out(builder, number, vector.count)
 
     return vector(array, types.intp, vectors), code
+
+
+@intrinsic
+def get(typing: Any, array: Any, index: Any) -> Any:
+    """array[index] of a flat array, without the test for a negative index."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = cgutils.create_struct_proxy(array)(context, builder, value=values[0]).data
+        return builder.load(builder.gep(data, [values[1]]))
+
+    return array.dtype(array, types.intp), code
+
+
+@intrinsic
+def put(typing: Any, array: Any, index: Any, number: Any) -> Any:
+    """array[index] = number, without the test for a negative index."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = cgutils.create_struct_proxy(array)(context, builder, value=values[0]).data
+        builder.store(values[2], builder.gep(data, [values[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), code
 
 
 @intrinsic(prefer_literal=True)
@@ -231,3 +262,47 @@ def total(typing: Any, vector: Any) -> Any:
         return builder.extract_element(sums, ir.Constant(ir.IntType(32), 0))
 
     return vector.scalar(vector), code
+
+
+@intrinsic
+def bits_at_most(typing: Any, vector: Any, limit: Any) -> Any:
+    """An integer with a bit set for each place, at most 64, that is not above the limit's."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        found = builder.fcmp_ordered("<=", *values, flags=FASTMATH)
+        bits = builder.bitcast(found, ir.IntType(vector.count))
+        return bits if vector.count == 64 else builder.zext(bits, ir.IntType(64))
+
+    return (types.int64(vector, limit), code) if vector == limit else None
+
+
+@intrinsic
+def count_bits(typing: Any, bits: Any) -> Any:
+    """How many bits of an int64 are set."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.ctpop(values[0])
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def lowest_bit(typing: Any, bits: Any) -> Any:
+    """The place of the lowest bit set in an int64 that is not 0."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def number_of(typing: Any, array: Any, bits: Any) -> Any:
+    """The number, of the array's type, that these bits are: in the order of the bits from 0 on."""
+    integer = ir.IntType(array.dtype.bitwidth)
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        small = builder.trunc(values[1], integer) if integer.width < 64 else values[1]
+        return builder.bitcast(small, context.get_value_type(array.dtype))
+
+    return array.dtype(array, types.int64), code

@@ -1,0 +1,141 @@
+"""Groups of like patches, against the formulas as they are written, in float64."""
+
+import numpy as np
+import pytest
+
+from nlmeans import GroupMeans, ParameterError
+from nlmeans.groups import CAUTION, cosines
+
+
+def literal(x, pilot, op):
+    """`GroupMeans` of an array (C, H, W), one group after the other."""
+    basis = cosines(len(x))
+    x = np.tensordot(basis, np.asarray(x, float), 1)
+    seen = x if pilot is None else np.tensordot(basis, np.asarray(pilot, float), 1)
+    p, reach = op.patch_size, op.search_size // 2
+    sums, counts = np.zeros_like(x), np.zeros_like(x)
+    ends = [n - p for n in x.shape[1:]]
+    grid = [sorted({*range(0, end, op.step), end}) for end in ends]
+
+    def patch(image, y, x):
+        return image[..., y : y + p, x : x + p]
+
+    for at in [(y, x) for y in grid[0] for x in grid[1]]:
+        near = [
+            range(max(0, a - reach), min(e, a + reach) + 1) for a, e in zip(at, ends, strict=True)
+        ]
+        candidates = [(y, x) for y in near[0] for x in near[1]]
+        far = [((patch(seen, *c) - patch(seen, *at)) ** 2).sum() for c in candidates]
+        group = [candidates[i] for i in np.argsort(far, kind="stable")[: op.group_size]]
+        for planes, strength in ([0], 1), (list(range(1, len(x))), op.chroma_strength):
+            if not planes:
+                continue
+            y, pixels = (
+                np.stack([patch(image[planes], *c).ravel() for c in group], axis=1)
+                for image in (x, seen)
+            )
+            mean = y.mean(axis=1, keepdims=True)
+            y, pixels = y - mean, pixels - pixels.mean(axis=1, keepdims=True)
+            noise = len(y) * (op.sigma * strength) ** 2
+            gram = pixels.T @ pixels
+            one, same = np.full_like(gram, 1 / len(group)), np.eye(len(group))
+            if pilot is None:
+                noise = min(noise, 2 * (y**2).sum() / max(len(group) - 1, 1))
+                shrunk = np.linalg.inv(gram / noise + CAUTION * same + one)
+                theta = one + same - (1 + CAUTION) * shrunk
+            else:
+                theta = one + gram @ np.linalg.inv(gram + noise * same)
+            np.testing.assert_allclose(theta.sum(axis=0), 1, atol=1e-6)
+            result, counted = mean + y @ theta, 1 / (theta**2).sum(axis=0)
+            for j, (a, b) in enumerate(group):
+                here = (planes, slice(a, a + p), slice(b, b + p))
+                sums[here] += counted[j] * result[:, j].reshape(-1, p, p)
+                counts[here] += counted[j]
+    return np.tensordot(basis.T, sums / counts, 1)
+
+
+def noisy(rng, *shape):
+    waves = np.add.outer(np.sin(np.arange(shape[-2]) / 3), np.cos(np.arange(shape[-1]) / 4))
+    return 100 + 30 * waves + rng.normal(0, 10, shape)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "op"),
+    [
+        ((1, 31, 24), GroupMeans(10, 7, 16, 15, 5)),
+        ((1, 24, 30), GroupMeans(10, 5, 40, 9, 4)),  # 40 of a multiple of 16
+        ((1, 9, 40), GroupMeans(10, 7, 64, 31, 7)),  # groups smaller than asked for
+        ((3, 20, 22), GroupMeans(10, 3, 20, 11, 3, chroma_strength=1.5)),
+        ((2, 18, 17), GroupMeans(10, 5, 8, 7, 5)),
+    ],
+)
+def test_equals_the_formulas(rng, shape, op, dtype):
+    x = noisy(rng, *shape).astype(dtype)
+    tolerance = 2e-3 if dtype == "float32" else 1e-9
+    first = op(x, channel_axis=0)
+    assert first.dtype == dtype
+    np.testing.assert_allclose(first, literal(x, None, op), atol=tolerance)
+    second = op(x, pilot=first, channel_axis=0)
+    np.testing.assert_allclose(second, literal(x, first, op), atol=tolerance)
+
+
+def test_the_same_bits_for_any_number_of_threads(rng):
+    x = noisy(rng, 130, 90).astype(np.float32)
+    op = GroupMeans(10, group_size=16)
+    one = op(x, threads=1)
+    np.testing.assert_array_equal(op(x, threads=2), one)
+    np.testing.assert_array_equal(op(x[:, ::-1][:, ::-1], threads=3), one)
+
+
+def test_a_constant_and_units_change_nothing(rng):
+    x = noisy(rng, 40, 36)
+    op = GroupMeans(10, group_size=16)
+    y = op(x)
+    np.testing.assert_allclose(op(x + 1e6), y + 1e6, atol=1e-6)
+    scaled = GroupMeans(10e-6, group_size=16)(x * 1e-6)
+    np.testing.assert_allclose(scaled * 1e6, y, atol=1e-6)
+    np.testing.assert_array_equal(op(np.full((20, 21), 7.0)), np.full((20, 21), 7.0))
+
+
+def test_channels_can_change_places(rng):
+    x = noisy(rng, 3, 40, 36)
+    y = GroupMeans(10)(x, pilot=x, channel_axis=0)
+    swapped = GroupMeans(10)(x[[2, 0, 1]], pilot=x[[2, 0, 1]], channel_axis=0)
+    np.testing.assert_allclose(swapped, y[[2, 0, 1]], atol=1e-8)
+
+
+@pytest.mark.parametrize("level", [0.001, 0.1, 1])
+def test_areas_with_less_than_the_noise_stay_calm(rng, level):
+    """Clipping takes noise away: weights must not blow up what is left."""
+    x = rng.normal(100, level * 10, (40, 40))
+    assert GroupMeans(10, group_size=16)(x).std() <= 0.75 * x.std()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (7, 7), (8, 6)])
+def test_small_images(rng, shape):
+    x = noisy(rng, *shape)
+    assert GroupMeans(10)(x).shape == shape
+    assert np.isfinite(GroupMeans(10)(x, pilot=x)).all()
+
+
+def test_faint_noise_takes_float64(rng):
+    x = noisy(rng, 30, 30).astype(np.float32)
+    op = GroupMeans(0.01, group_size=16)
+    np.testing.assert_allclose(op(x)[None], literal(x[None], None, op), atol=1e-4)
+
+
+def test_what_is_refused(rng):
+    x = noisy(rng, 30, 30)
+    for options in ({"sigma": 0}, {"step": 8}, {"group_size": 1}, {"patch_size": 4}):
+        with pytest.raises(ParameterError, match=next(iter(options))):
+            GroupMeans(**{"sigma": 1, **options})
+    with pytest.raises(ValueError, match="2 axes"):
+        GroupMeans(1)(x[0])
+    with pytest.raises(ValueError, match="pilot has shape"):
+        GroupMeans(1)(x, pilot=x[1:])
+
+
+def test_printed():
+    assert "64 patches of side 7" in str(GroupMeans(3))
+    assert "2 times" in str(GroupMeans(3, chroma_strength=2))
