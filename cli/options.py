@@ -156,14 +156,12 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise. Multiplies h, "
             "and what --method ridge takes the noise for.",
         ),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+    ))  # fmt: skip
 
 
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--method and --chroma-strength."""
-    for option in reversed((
+    return _with(command, (
         click.option(
             "--method", type=click.Choice(["ridge", "classic"]), default=None,
             show_default="ridge; classic for volumes, clips, rician or correlated noise, and with "
