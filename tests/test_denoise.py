@@ -227,7 +227,7 @@ def test_bad_parameters(rng):
     bad(ParameterError, "centre is 'none'", image, 0, centre="none")
     bad(ParameterError, "border is 'none'", np.zeros((20, 20)), border="none")
     bad(ParameterError, "h is", image, 10, strength=1e200, method="classic")
-    bad(ParameterError, "sigma is", image, 10, strength=1e200)
+    bad(ParameterError, "h is", image, 10, strength=1e200)
 
 
 def test_the_package_imports_without_numba():
