@@ -14,9 +14,6 @@ from nlmeans.fitting.crops import Pair, sample
 from nlmeans.fitting.matrices import as_block, by_free, changed, classical
 from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
 
-# Until a fast kernel takes them, blocks on a busy machine are announced.
-pytestmark = pytest.mark.filterwarnings("ignore::nlmeans.ReferenceWarning")
-
 
 def some_matrices(rng, channels=2):
     """Off the start in every way that learning can go."""
