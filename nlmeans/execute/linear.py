@@ -60,7 +60,9 @@ def run_linear(
         one = np.zeros_like(given.theta)
         one[0, -1] = 1
         given = given._replace(theta=np.vstack([given.theta, one]), phi=np.vstack([one, given.phi]))
-    y = np.empty((len(of.queries), len(given.g)), dtype=planes.dtype)
+    lying = of.queries.flags.f_contiguous  # plane by plane, as the result then is
+    shape = (len(of.queries), len(given.g))
+    y = np.empty(shape, dtype=planes.dtype, order="F" if lying else "C")
     for (query, key), (end_query, end_key) in pairwise(of.starts):
         keys, bias, values = (a[key:end_key] for a in (of.keys, of.bias[:, None], of.values))
         means = _with_ones(keys, values, given) / len(keys) @ given.g.T
@@ -69,7 +71,11 @@ def run_linear(
         if not direct and op.f.key_bias is not None:
             matrix[-1] += (sums_of_products(bias, values) / len(keys))[0]
         part = y[query:end_query]
-        np.matmul(of.queries[query:end_query], matrix[:-1].astype(y.dtype), out=part)
+        q, m = of.queries[query:end_query], matrix[:-1].astype(y.dtype)
+        if lying:
+            np.matmul(m.T, q.T, out=part.T)
+        else:
+            np.matmul(q, m, out=part)
         if matrix[-1].any():
             part += matrix[-1].astype(y.dtype)
         if progress is not None:
