@@ -234,7 +234,9 @@ def _line(planes: list[Array], scale: float) -> _Line:
     line = np.maximum(slope * mean + constant, 0.1 * variance.min())
     misfit = np.abs(np.log(variance / line)).sum()
     depends = ends[1] > _GROWTH * max(ends[0], 0.0) and misfit < _MISFIT * flat
-    depends = depends and _flat_share(spectra, slope, constant) >= _LEAST_FLAT
+    if depends and _flat_share(spectra, slope, constant) < _LEAST_FLAT:
+        # Correlated noise holds more at low frequencies than at the high ones measured.
+        depends = _correlation([planes], scale) is not None
     return _Line(slope, constant, low, high, bool(depends))
 
 
