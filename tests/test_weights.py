@@ -328,6 +328,24 @@ def test_matlab_bombs(tmp_path):
     assert "-v7" in refusal(written(tmp_path, "d.mat", b"MATLAB 7.3 MAT-file" + bytes(200)))
 
 
+def test_the_stride_of_a_side_of_one_is_never_taken(tmp_path):
+    storage = files.Storage("0", "float32", 12, False)
+    tree = {"theta": files.tensor(storage, (1, 3), (2**62, 1), 0)}
+    path = with_storage(tmp_path, files.torch_zip({}, wrap=lambda _: tree), bytes(48))
+    assert read_tensors(path).arrays["theta"].shape == (1, 3)
+
+
+@pytest.mark.parametrize("sigma", ["nan", "-1", "loud"])
+def test_a_native_file_with_a_sigma_that_is_none(tmp_path, sigma):
+    path = tmp_path / "a.npz"
+    nlmeans.save_weights(path, next(iter(BLOCKS.values())), sigma=25)
+    arrays = dict(np.load(path))
+    (key,) = (name for name, value in arrays.items() if str(value) == "25.0")
+    np.savez(path, **{**arrays, key: np.array(sigma)})
+    with pytest.raises(WeightsError, match="sigma"):
+        nlmeans.load_weights(path)
+
+
 @pytest.mark.parametrize(("shape", "strides", "offset"), [
     ((3, 4), (4, 1), 1),  # one beyond
     ((1000, 1000), (0, 0), 0),  # grown from nothing

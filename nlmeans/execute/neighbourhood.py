@@ -12,12 +12,12 @@ from nlmeans.kernels import driver, neighbourhood
 from nlmeans.kernels.neighbourhood import Numbers
 from nlmeans.kernels.strips import (
     DIMENSIONS,
-    VECTOR_BYTES,
     Sizes,
     row_step,
     scratch,
     tiles_of,
 )
+from nlmeans.kernels.tiles import VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
 from nlmeans.progress import Progress, between
 from nlmeans.support import Window

@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-VECTOR_BYTES = 64
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 # No reassoc: it would undo the rounding trick of exp2 and change bits with the machine. nnan and
 # ninf hold because the input is checked and scaled.

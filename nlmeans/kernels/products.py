@@ -15,8 +15,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, Vector
+from nlmeans.kernels.lanes import FASTMATH, Vector, spread_out
 from nlmeans.kernels.strips import ROWS, SHIFTS
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 Pointer = Any
 
@@ -74,13 +75,6 @@ def _loop(builder: Any, count: Any, sums: list[Any], step: Any) -> list[Any]:
     return results
 
 
-def _spread(builder: Any, vector: Any, number: Any) -> Any:
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
-    return builder.shuffle_vector(first, undefined, zeros)
-
-
 @intrinsic(prefer_literal=True)
 def put_products(
     typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
@@ -119,7 +113,9 @@ def put_distances(
         scores = _Scores(context, builder, (M, R, places), values, several)
         vector = scores.memory.vector
         zero = ir.Constant(vector, None)
-        by, most, lowest, beyond = (_spread(builder, vector, values[k]) for k in range(8, 12))
+        by, most, lowest, beyond = (
+            spread_out(builder, values[k], vector.count) for k in range(8, 12)
+        )
         sums = scores.summed([zero] * (SHIFTS * several), squared=True)
         results: list[Any] = []
         for k, distance in enumerate(sums):

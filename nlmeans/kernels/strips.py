@@ -8,7 +8,8 @@ then each of the values, `step` numbers apart.
 from math import ceil
 from typing import NamedTuple
 
-VECTOR_BYTES = 64
+from nlmeans.kernels.tiles import VECTOR_BYTES
+
 DIMENSIONS = 3
 ROWS = 4  # of queries that share the loads of keys
 SHIFTS = 6  # keys that share the loads of queries

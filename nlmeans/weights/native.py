@@ -252,7 +252,9 @@ def read_native(
     else:
         made = _block(tensors, texts, "", used)
     by_file = texts.parsed("input_range", float) if "input_range" in tensors.metadata else None
-    sigma = texts.parsed("sigma", float) if "sigma" in tensors.metadata else None
+    sigma = None
+    if "sigma" in tensors.metadata:
+        sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
     notes = tensors.notes
     if "origin" in tensors.metadata:
         notes += (f"made from {texts.text('origin', '')}",)

@@ -68,7 +68,11 @@ class Tensor:
         view = np.lib.stride_tricks.as_strided(
             np.frombuffer(content, item)[self.offset :],
             self.shape,
-            tuple(s * item.itemsize for s in self.strides),
+            # The stride of a side of length 1 is never taken, and can be any number.
+            tuple(
+                s * item.itemsize if n > 1 else 0
+                for n, s in zip(self.shape, self.strides, strict=True)
+            ),
             writeable=False,
         )
         values = widened(view) if self.storage.dtype == "bfloat16" else view
