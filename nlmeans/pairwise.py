@@ -61,7 +61,7 @@ class Pairwise:
         Added to the scaled score of every pair with this key.
     cut : float, 0 to 1
         Weights "exp" below this are 0, as several programs have it. Where all of a position's
-        others are, it keeps its value.
+        others are, it keeps its value; the centre is therefore not "as computed".
     """
 
     name: str
@@ -94,6 +94,12 @@ class Pairwise:
         check_number("cut", self.cut, low=0, high=1)
         if self.cut and (self.score, self.weight, self.normaliser) != ("distance", "exp", "sum"):
             message = f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"
+            raise ParameterError(message)
+        if self.cut and self.centre == "as computed":
+            message = (
+                f"cut is {self.cut!r} and centre 'as computed': where all weights are below it "
+                "nothing is left to average; use centre 'one', 'max' or 'zero'"
+            )
             raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
             message = (

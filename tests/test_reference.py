@@ -233,6 +233,15 @@ def test_subsampled_keys_by_hand(rng, kind, order):
     np.testing.assert_allclose(y.reshape(-1, 2), flat @ keys.T @ values / 4, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["phi is another matrix", "phi is theta"])
+def test_a_cut_that_could_leave_no_weight_is_refused(name):
+    """Only the rules for the centre say what a position is that is like no other."""
+    matrices = (Identity(), Linear([[2.0]]) if "another" in name else Identity())
+    with pytest.raises(nlmeans.ParameterError, match="use centre 'one', 'max' or 'zero'") as caught:
+        Pairwise("any", "distance", "exp", "sum", *matrices, cut=0.1)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_flat_pool_takes_the_flattened_index(rng):
     x = rng.normal(size=(3, 5, 1))
     y = Operation(embedded_gaussian(), over=Everywhere(Pool(2, flat=True)))(x, channel_axis=-1)
