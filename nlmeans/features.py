@@ -45,7 +45,7 @@ def features(
     margin, pool = over.margin(grid), pool_of(over)
     queries = _embedded(f.query, guide, (0,) * len(grid))
     pooled_first = pool is not None and pool.order == "before"
-    phi, w = _around_pool(f.key) if pool is not None else (f.key, Identity())
+    phi, w = _around_pool(f) if pool is not None else (f.key, Identity())
     if not pooled_first:
         keyed = (_embedded(phi, guide, margin), _biases(f, guide, margin),
                  _embedded(g, x, margin))  # fmt: skip
@@ -68,11 +68,11 @@ def features(
         yield part, Features(queries[part], keys, bias[..., 0], values, margin)
 
 
-def _around_pool(key: Embedding) -> tuple[Embedding, Embedding]:
+def _around_pool(f: Pairwise) -> tuple[Embedding, Embedding]:
     """phi, and what acts on it once it is pooled: a concatenation's w, which is no part of phi."""
-    if isinstance(key, Linear) and isinstance(key.of, Linear):
-        return key.of, Linear(key.weight, key.bias)
-    return key, Identity()
+    if f.score == "sum" and isinstance(f.key, Linear):
+        return f.key.of, Linear(f.key.weight, f.key.bias)
+    return f.key, Identity()
 
 
 def _embedded(embed: Embedding, x: Floats, margin: tuple[int, ...]) -> Floats:

@@ -33,6 +33,7 @@ class Pool:
         Of a block the largest value, the mean, or the first position alone.
     order : {"before", "after"}
         "before": the array is pooled, then embedded by phi and g; "after": phi and g are pooled.
+        For score "sum" the key's outer matrix is w, which meets the pooled phi.
     flat : bool
         The positions are pooled as one sequence, in C order: size is then one number.
 

@@ -242,6 +242,34 @@ def test_a_cut_that_could_leave_no_weight_is_refused(name):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("kind", ["max", "mean", "stride"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_keys_pooled_do_not_depend_on_how_phi_is_spelled(rng, kind, order):
+    """A concatenation's w is no part of phi; any other matrix is, also one upon another."""
+    x = rng.normal(size=(5, 7, 1))
+    patch, middle = Patches(3, "none"), np.eye(9)
+    minus = Linear([[-1]], of=Linear([[1]]))
+    for one, other in (
+        (concatenation([1, -1]), concatenation([1, -1], [[1]], [[1]])),
+        (concatenation([1.0, -1.0] * 9, patch, patch),
+         concatenation([1.0, -1.0] * 9, Linear(middle, of=patch), Linear(middle, of=patch))),
+        (dot_product(phi=minus), dot_product(phi=[[-1]])),
+        (embedded_gaussian(phi=minus), embedded_gaussian(phi=[[-1]])),
+    ):  # fmt: skip
+        over = Everywhere(Pool((2, 3), kind, order))
+        y, again = (Operation(f, over=over)(x, channel_axis=-1) for f in (one, other))
+        np.testing.assert_allclose(y, again, atol=1e-12)
+
+
+def test_w_of_a_concatenation_meets_the_pooled_keys(rng):
+    x = rng.normal(size=(6, 1))
+    over = Everywhere(Pool(2, "max", "after"))
+    y = Operation(concatenation([1, -1]), over=over)(x, channel_axis=-1)
+    keys = x.reshape(3, 2).max(axis=1)
+    expected = np.maximum(x - keys, 0) @ keys / 3
+    np.testing.assert_allclose(y[:, 0], expected, atol=1e-12)
+
+
 def test_a_flat_pool_takes_the_flattened_index(rng):
     x = rng.normal(size=(3, 5, 1))
     y = Operation(embedded_gaussian(), over=Everywhere(Pool(2, flat=True)))(x, channel_axis=-1)
