@@ -25,8 +25,8 @@ class Block:
     operation : Operation
     out : embedding, optional
         W_z, with batch norm and gain folded into its matrix and bias; y itself by default. A
-        `Linear` of `Patches` looks at the neighbourhood of y_i. Beyond the border that is the
-        result on x mirrored there, over a window; over other supports y itself is mirrored.
+        `Linear` of `Patches` looks at the neighbourhood of y_i. Beyond the border y is mirrored;
+        over a window with border "mirror" it is the result on x mirrored there.
     residual : bool
         Whether x is added.
 
@@ -107,8 +107,10 @@ class Block:
     def _margin(self, ndim: int) -> tuple[int, ...]:
         """How far beyond x's border lies what z depends on, where y is asked for there."""
         over, f = self.operation.over, self.operation.f
-        if self.out is None or not any(self.out.radius(ndim)) or not isinstance(over, Window):
+        if self.out is None or not any(self.out.radius(ndim)):
             return (0,) * ndim
+        if not isinstance(over, Window) or over.border != "mirror":
+            return (0,) * ndim  # no candidate lies beyond the border; `out` mirrors y itself
         embeds = [each for each in (f.query, f.key, f.key_bias, self.operation.g) if each]
         patch = map(max, *(embed.radius(ndim) for embed in embeds))
         each_axis = zip(self.out.radius(ndim), over.radius(ndim), patch, strict=True)

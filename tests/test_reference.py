@@ -350,6 +350,25 @@ def test_a_block_adds_the_projected_result_to_its_input(rng):
         Block(op)(x, channel_axis=-1)
 
 
+@pytest.mark.parametrize("over", [Window(3), Window(3, "mirror"), Everywhere(), Regions((3, 2))])
+def test_an_out_that_only_takes_the_middle_of_a_patch_changes_nothing(rng, over):
+    x = rng.normal(size=(6, 7))
+    op = Operation(gaussian(1, 1), over=over)  # over a window as nl_means(1, 1, 1, 3)
+    middle = Linear(np.eye(9)[4:5], of=Patches(3, "none"))
+    np.testing.assert_allclose(Block(op, middle, residual=False)(x), op(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("over", [Window(3), Everywhere(), Regions(4)])
+def test_beyond_the_border_out_sees_the_result_mirrored(rng, over):
+    x = rng.normal(size=8)
+    op = Operation(gaussian(1), over=over)
+    w = rng.normal(size=(1, 3))
+    y = np.pad(op(x), 1, mode="reflect")
+    expected = np.convolve(y, w[0, ::-1], mode="valid")
+    z = Block(op, Linear(w, of=Patches(3, "none")), residual=False)(x)
+    np.testing.assert_allclose(z, expected, atol=1e-12)
+
+
 def test_the_second_block_of_a_chain_sees_the_input_and_the_first_result(rng):
     x = rng.normal(size=(4, 3, 2))
     one = Block(Operation(embedded_gaussian()))

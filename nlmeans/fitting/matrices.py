@@ -92,7 +92,7 @@ def as_block(m: Matrices, unit: float, noise: float, search: int) -> Block:
         key_bias=Linear(m.bias[None] / unit, of=patches) if m.bias.any() else None,
     )  # fmt: skip
     return Block(
-        Operation(f, Linear(m.g, of=patches), Window(search)),
+        Operation(f, Linear(m.g, of=patches), Window(search, "mirror")),
         out=Linear(m.out.reshape(len(m.out), -1), of=patches),
         residual=False,
     )
