@@ -50,6 +50,16 @@ class Block:
     out: Embedding | None = None
     residual: bool = True
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.operation, Operation):
+            kind = type(self.operation).__name__
+            message = f"operation is of type {kind}; it has to be an Operation"
+            raise TypeError(message)
+        if self.out is not None and not isinstance(self.out, Embedding):
+            kind = type(self.out).__name__
+            message = f"out is of type {kind}; give None or an embedding, such as Linear(matrix)"
+            raise TypeError(message)
+
     def __call__(
         self,
         x: ArrayLike,
@@ -144,6 +154,10 @@ class Chain:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
+        for number, block in enumerate(self.blocks):
+            if not isinstance(block, Block):
+                message = f"block {number} is of type {type(block).__name__}; it has to be a Block"
+                raise TypeError(message)
         if not self.blocks:
             message = "a chain has no blocks; it needs at least one"
             raise ValueError(message)

@@ -350,6 +350,20 @@ def test_a_block_adds_the_projected_result_to_its_input(rng):
         Block(op)(x, channel_axis=-1)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda op: Block(op, out=np.eye(2)), "out is of type ndarray"),
+        (lambda op: Block(op.f), "operation is of type Pairwise"),
+        (lambda op: Chain((Block(op), op)), "block 1 is of type Operation"),
+    ],
+)
+def test_parts_of_another_kind_are_refused_in_one_line(make, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        make(nl_means(1, 1))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("over", [Window(3), Window(3, "mirror"), Everywhere(), Regions((3, 2))])
 def test_an_out_that_only_takes_the_middle_of_a_patch_changes_nothing(rng, over):
     x = rng.normal(size=(6, 7))
