@@ -620,6 +620,10 @@ BLOCKS = {
         nlmeans.embedded_gaussian(MATRIX, MATRIX[::-1], softmax="queries"),
         nlmeans.Everywhere(nlmeans.Pool((1, 2), "mean", "after")),
     ),
+    "identities": nlmeans.Block(
+        nlmeans.Operation(nlmeans.embedded_gaussian(key_bias=nlmeans.Identity())),
+        nlmeans.Identity(),
+    ),
     "dot": block_of(nlmeans.dot_product(MATRIX), nlmeans.Regions((4, 0))),
     "concatenation": block_of(
         nlmeans.concatenation([1, 2, 3, 4], MATRIX, MATRIX, bias=0.5),
@@ -671,6 +675,9 @@ def test_native_files_are_checked_text_by_text(tmp_path):
     assert "search_size is 4" in said(over=np.array("window 4 inside"))
     assert "theta.patch is '3'" in said(**{"theta.patch": np.array("3")})
     assert "has 'w.weight', which is no part" in said(**{"w.weight": np.ones((2, 2))})
+    assert "key_bias is 'x'; allowed are 'identity'" in said(
+        **{"key_bias": np.array("x"), "key_bias.patch": None, "key_bias.weight": None}
+    )
     assert "has 'colour', which is no part" in said(colour=np.array("red"))
     assert "g.weight holds 1 NaN" in said(**{"g.weight": nan_at(given["g.weight"])})
     assert "g.weight: bias has shape" in said(**{"g.bias": np.ones(9)})

@@ -2,7 +2,8 @@
 
 Arrays, for every role of theta, phi, key_bias, g, out: `ROLE.weight` (outputs, inputs) and
 `ROLE.bias` (outputs,) if it is not 0; `ROLE.1.weight` is a matrix after it, as a concatenation's
-w. A role without a matrix is the identity. A matrix on patches acts on P_i flattened in the order
+w. Without a matrix theta, phi and g are the identity, and key_bias and out only if a text says so,
+or else there is none. A matrix on patches acts on P_i flattened in the order
 (channel, *patch), C order.
 
 Texts:
@@ -13,6 +14,7 @@ Texts:
     centre      as computed, one, max, zero  name        of f, to be shown
     ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian, off-centre)
     phi         theta, where they are one
+    ROLE        identity, of key_bias and out
     over        everywhere, window 21x21 inside (or mirror), regions 8x8
     pool        none, or such as 2x2 max after (or flat 2 max after)
     residual    true or false
@@ -167,6 +169,8 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
             embedding = embedding.of
         if isinstance(embedding, Patches):
             texts[f"{prefix}{role}.patch"] = f"{_sides(embedding.size)} {embedding.weighting}"
+        elif embedding is not None and not matrices and role in ("key_bias", "out"):
+            texts[f"{prefix}{role}"] = "identity"  # else there would be none
         for number, matrix in enumerate(matrices):
             name = f"{prefix}{role}" + (f".{number}" if number else "")
             arrays[f"{name}.weight"] = _smallest(matrix.weight)
@@ -364,6 +368,8 @@ def _embedding(tensors: Tensors, texts: _Texts, role: str, used: set[str]) -> Em
     made: Embedding | None = None
     if f"{role}.patch" in texts.metadata:
         made = texts.parsed(f"{role}.patch", _patches)
+    elif role in texts.metadata:
+        made = texts.allowed(role, {"identity": Identity()})
     number = 0
     while (key := f"{role}.{number}.weight" if number else f"{role}.weight") in tensors.arrays:
         bias = f"{key.removesuffix('weight')}bias"
