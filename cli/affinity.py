@@ -13,6 +13,7 @@ from nlmeans.cli.stacks import taken_as
 if TYPE_CHECKING:
     from nlmeans.images import Picture
     from nlmeans.operation import Operation
+    from nlmeans.support import Support
     from nlmeans.weights import LoadedWeights
 
 Point = tuple[int, int]
@@ -140,7 +141,7 @@ def affinity(
             operation = found
         maps = [
             Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
-                                       values.shape[:2]))
+                                       operation.over, values.shape[:2]))
             for x, y in points or [(values.shape[1] // 2, values.shape[0] // 2)]
         ]  # fmt: skip
         grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
@@ -167,18 +168,21 @@ def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation
     return block.operation, values
 
 
-def _on_pixels(weights: Any, shape: tuple[int, ...]) -> Any:
+def _on_pixels(weights: Any, over: "Support", shape: tuple[int, ...]) -> Any:
     """Weights of sub-sampled keys on all the pixels of their blocks."""
     import numpy as np
 
-    if weights.shape == shape:
+    from nlmeans.support import Regions, pool_of
+
+    pool = pool_of(over)
+    if pool is None:
         return weights
-    if weights.ndim != len(shape):
-        message = "the keys are pooled as one sequence: there is no map of them"
+    if pool.flat or isinstance(over, Regions):
+        which = "as one sequence" if pool.flat else "region by region"
+        message = f"the keys are pooled {which}: there is no map of them"
         raise ValueError(message)
-    sides = [n // m for n, m in zip(shape, weights.shape, strict=True)]
-    spread = np.kron(weights, np.ones(sides))
-    result = np.zeros(shape)
+    spread = np.kron(weights, np.ones(pool.sides(shape)))
+    result = np.zeros(shape)  # what fills no block at an axis' end is no key
     result[: spread.shape[0], : spread.shape[1]] = spread
     return result
 

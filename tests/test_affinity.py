@@ -6,6 +6,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from nlmeans.cli.affinity import _on_pixels
 
 from nlmeans import (
     Everywhere,
@@ -215,6 +216,32 @@ def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
     code, out, err = cli("affinity", SAMPLE, *points, "-o", "two.png", "--weights", "w.safetensors")
     assert (code, err) == (0, "")
     assert "0,255: " in out
+
+
+def test_weights_of_pooled_keys_lie_on_their_blocks(rng):
+    x = rng.normal(size=(9, 11))
+    over = Everywhere(Pool((2, 4), "mean"))
+    weights = Operation(embedded_gaussian(), over=over).affinity(x, (3, 5))
+    shown = _on_pixels(weights, over, x.shape)
+    expected = np.zeros(x.shape)
+    for y, column in np.ndindex(8, 8):  # the last row and three columns fill no block
+        expected[y, column] = weights[y // 2, column // 4]
+    np.testing.assert_array_equal(shown, expected)
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        (Everywhere(Pool(4, flat=True)), "pooled as one sequence"),
+        (Regions((4, 4), keys=Pool(2)), "pooled region by region"),
+        (Regions((4, 4), keys=Pool(1)), "pooled region by region"),
+    ],
+)
+def test_no_map_of_keys_that_lie_elsewhere(over, message, rng):
+    x = rng.normal(size=(8, 11))
+    weights = Operation(embedded_gaussian(), over=over).affinity(x, (3, 5))
+    with pytest.raises(ValueError, match=message):
+        _on_pixels(weights, over, x.shape)
 
 
 @pytest.mark.parametrize(
