@@ -18,7 +18,7 @@ from nlmeans.cli.options import (
     NumberType,
     Sigma,
     Size,
-    check_no_noise,
+    check_plain,
     filter_options,
     inputs_argument,
     json_option,
@@ -95,7 +95,7 @@ Examples:
     metavar="FILE",
     show_default="the classical filter",
     help="Denoise with a learned block: the picture's channels are its features. Takes the place "
-    "of --sigma, --h, sizes and --strength.",
+    "of --method, --sigma, --h, sizes, strengths and the options of the noise.",
 )
 @block_options
 @like_option
@@ -205,7 +205,8 @@ def denoise(
             if like is not None:
                 message = "--like is for images; give a video the numbers that it becomes on one"
                 raise ParameterError(message)
-            check_no_noise(noise, gain, "a video, filtered as having gaussian noise,")
+            video = "a video, filtered as having gaussian noise,"
+            check_plain(noise, gain, read_noise, chroma_strength, video)
             return denoise_video(
                 path, target, method=method, sigma=sigma, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, amount=amount, quality=quality,
@@ -223,7 +224,7 @@ def denoise(
                 )  # fmt: skip
         level, estimated = sigma.levels(picture), sigma.value is None and gain is None
         if like is not None:
-            check_no_noise(noise, gain, "--like")
+            check_plain(noise, gain, read_noise, chroma_strength, "--like")
         liked = None if like is None else like.on(taken, strength)
         start = time.perf_counter()
         chosen = [liked.settings] * len(taken.parts) if liked else taken.map(

@@ -18,7 +18,8 @@ SETTINGS = (
     "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "input_range",
 )  # fmt: skip
 CLASSICAL = (
-    "method", "sigma", "h", "patch_size", "search_size", "strength", "chroma_strength",
+    "method", "sigma", "noise", "gain", "read_noise", "h", "patch_size", "search_size", "strength",
+    "chroma_strength",
 )  # fmt: skip
 OF_WEIGHTS = ("layout", "block", "settings")
 

@@ -222,11 +222,19 @@ json_option = click.option(
 )  # fmt: skip
 
 
-def check_no_noise(noise: "Asked", gain: float | None, of: str) -> None:
+def check_plain(
+    noise: "Asked", gain: float | None, read_noise: float | None, chroma_strength: float, of: str
+) -> None:
     """Refuse options that have no meaning there."""
     from nlmeans.checks import ParameterError
 
-    if noise not in ("auto", "gaussian") or gain is not None:
-        option = f"--noise {noise}" if gain is None else f"--gain {gain:g}"
+    given = {
+        f"--gain {gain}": gain is not None,
+        f"--read-noise {read_noise}": read_noise is not None,
+        f"--noise {noise}": noise not in ("auto", "gaussian"),
+        f"--chroma-strength {chroma_strength}": chroma_strength != 1,
+    }
+    option = next((option for option, is_given in given.items() if is_given), None)
+    if option is not None:
         message = f"{option} does not go with {of}; leave one of them out"
         raise ParameterError(message)

@@ -781,8 +781,12 @@ def test_denoise_with_an_imported_block(cli, tmp_path):
 def test_denoise_refuses_what_does_not_go_together(cli, tmp_path):
     picture("a.png", (6, 7, 3))
     nlmeans.save_weights("w.npz", BLOCKS["patches"])
-    code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--sigma", "3")
-    assert (code, "use just one of --weights and --sigma" in err) == (2, True)
+    for option, value in (
+        ("--sigma", 3), ("--noise", "rician"), ("--gain", 2), ("--read-noise", 1),
+        ("--method", "classic"), ("--chroma-strength", 2),
+    ):  # fmt: skip
+        code, _, err = cli("denoise", "a.png", "--weights", "w.npz", option, value)
+        assert (code, f"use just one of --weights and {option}" in err) == (2, True)
     code, _, err = cli("denoise", "a.png", "--layout", "timm")
     assert (code, "--layout is for --weights" in err) == (2, True)
     code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "colour=red")
