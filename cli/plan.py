@@ -9,7 +9,7 @@ from nlmeans.cli.like import Like, like_option, with_numbers
 from nlmeans.cli.options import (
     Sigma,
     Size,
-    check_no_noise,
+    check_plain,
     filter_options,
     inputs_argument,
     method_options,
@@ -53,7 +53,8 @@ def plan(
     """Show what `nlmeans denoise` would run on a file, without running it.
 
     Prints the noise level, the equation with its numbers, the kernel with the reason for it, and
-    the operations and memory it takes; of several pages or volumes taken alone for the first.
+    the operations and memory it takes; of several pages or volumes taken alone for the first. With
+    --method ridge these are of its classical step alone; its groups take about ten times as long.
     """
     if like is not None:
         like = with_numbers(like, method, h, sigma, patch_size, search_size)
@@ -61,13 +62,13 @@ def plan(
     def work(path: Path) -> Report:
         from nlmeans.denoising import settings_for
         from nlmeans.images import load
-        from nlmeans.ridge import Ridge
+        from nlmeans.ridge import PILOT_DONE, Ridge
 
         picture = load(path)
         taken = taken_as(picture, stack)
         first = taken.parts[0]
         if like is not None:
-            check_no_noise(noise, gain, "--like")
+            check_plain(noise, gain, read_noise, chroma_strength, "--like")
         liked = None if like is None else like.on(taken, strength)
         settings = liked.settings if liked else settings_for(
             picture.pixels[first], sigma.levels(picture), noise=noise, gain=gain,
@@ -90,8 +91,14 @@ def plan(
             return Report(text, {}, notes)
         colours = picture.colours[first]
         axis = taken.layout["channel_axis"]
-        classic = operation.classic if isinstance(operation, Ridge) else operation
+        classic, of = operation, ""
+        if isinstance(operation, Ridge):
+            classic = operation.classic
+            of = (
+                f"the classical step alone; the groups take about {1 / PILOT_DONE:.0f} times as "
+                "long:\n"
+            )
         plan = classic.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
-        return Report(f"{heading}\n\n{operation}\n\n{plan}", {}, notes)
+        return Report(f"{heading}\n\n{operation}\n\n{of}{plan}", {}, notes)
 
     return each_file([path], work)

@@ -77,3 +77,26 @@ def test_what_does_not_go_together_is_a_usage_error(cli, micrographs, arguments,
     assert code == 2
     assert words in err
     assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--read-noise", 3), ("--chroma-strength", 2), ("--gain", 2), ("--noise", "rician")],
+)
+def test_like_and_videos_refuse_what_they_do_not_have(cli, micrographs, option, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    for arguments, words in (
+        (("denoise", "in.tif", "--like", "opencv"), "--like"),
+        (("plan", "in.tif", "--like", "opencv"), "--like"),
+        (("denoise", "clip.mp4"), "a video"),
+    ):
+        code, _, err = cli(*arguments, *option)
+        assert code == 2
+        assert f"{option[0]} {option[1]} does not go with {words}" in err.replace(".0 ", " ")
+        assert len(err.splitlines()) == 1
+
+
+def test_plan_says_that_it_is_of_the_classical_step(cli, micrographs):
+    words = "the classical step alone; the groups take about 10 times as long"
+    assert words in cli("plan", "in.tif", "--sigma", 9, "--method", "ridge")[1]
+    assert words not in cli("plan", "in.tif", "--sigma", 9, "--method", "classic")[1]
