@@ -61,6 +61,8 @@ def test_one_seed_gives_one_result_and_units_do_not_matter(noisy):
     [
         (np.zeros((20, 20)), {}, "no noise"),
         (np.zeros((20, 20)), {"sigma": -1}, "sigma"),
+        (np.eye(20), {"sigma": 0}, "sigma is 0; allowed"),
+        (np.eye(20), {"sigma": 1, "patch_size": 1}, "patch_size is 1, .* one channel"),
         (np.zeros((20, 20)), {"sigma": 1, "components": 50}, "1 to 49"),
         (np.zeros((20, 20)), {"sigma": 1, "components": 2.5}, "components is 2.5"),
         (np.zeros((20, 20)), {"sigma": 1, "h": 0}, "h is 0"),
