@@ -1,6 +1,7 @@
 """nlmeans affinity: a picture of the weights that one position gives to the others."""
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,7 @@ def _save(output: Path, pixels: Any, overwrite: bool) -> None:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     try:
-        put_in_place(output, data.getvalue(), overwrite)
+        put_in_place(Path(os.path.realpath(output)), data.getvalue(), overwrite)
     except FileExistsError as error:
         message = (
             f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"

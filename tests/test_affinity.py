@@ -244,6 +244,14 @@ def test_no_map_of_keys_that_lie_elsewhere(over, message, rng):
         _on_pixels(weights, over, x.shape)
 
 
+def test_a_link_stays_one(cli, tmp_path):
+    (tmp_path / "link.png").symlink_to("map.png")
+    for _ in range(2):
+        assert cli("affinity", SAMPLE, "--sigma", 20, "-o", "link.png", "--overwrite")[0] == 0
+        assert (tmp_path / "link.png").is_symlink()
+        assert iio.imread("map.png").ndim == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
