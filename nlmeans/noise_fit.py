@@ -58,9 +58,9 @@ def estimate_noise(
     is fitted, robustly and relative to v. One image does not tell read_noise from offset: a
     negative constant is taken as an offset without read noise, another as read noise without
     offset. Groups with many pixels on the lowest or highest value are left out if others remain.
-    The noise counts as Gaussian, of one level, unless v grows by 1.6 over the means and a line
-    leaves less than 0.45 of the misfit, and
-    half of the groups have 1 % of patches without more than noise of that line.
+    The noise counts as Gaussian, of one level, unless v grows by 1.6 over the means, a line leaves
+    less than 0.45 of the misfit, and half of the groups have 1 % of patches without more than noise
+    of that line.
 
     The spectrum of the noise is that of the flattest 2 % of the patches of a group, once
     stabilised, in the group at a quarter of all by variance. The noise is correlated if the

@@ -100,7 +100,7 @@ def fit_weights(
         Sides of patches and window, in pixels.
     crops, crop_size : int
         So many squares of such a side are learned from, from one image after the other.
-    held_out : float, above 0, below 1
+    held_out : float, above 0, up to 0.9
         The share of crops, from images of their own where there are two or more, that tell when
         to stop.
     steps, patience : int, from 1
