@@ -11,7 +11,7 @@ from nlmeans.checks import ParameterError, check_choice, check_number
 from nlmeans.layout import Auto, Layout
 from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
 from nlmeans.noise_fit import estimate_noise
-from nlmeans.rician import estimate_rician_sigma
+from nlmeans.rician import check_magnitudes, estimate_rician_sigma
 from nlmeans.stabilise import KINDS, Kind, Noise
 
 Array = NDArray[Any]
@@ -65,6 +65,8 @@ def noise_of(
         )
         return found, joint_sigma(levels)
     noise = asked if isinstance(asked, Noise) else Noise("gaussian" if asked == "auto" else asked)
+    if noise.kind == "rician":
+        check_magnitudes(colours)
     if sigma is not None:
         each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
         level = joint_sigma(np.array(each))

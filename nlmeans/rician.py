@@ -10,10 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.checks import ParameterError
 from nlmeans.noise_fit import channel_images, level_groups
 from nlmeans.operation import Operation
 
 Array = NDArray[Any]
+
+
+def check_magnitudes(image: Array) -> None:
+    low = image.min()
+    if low < 0:
+        message = (
+            f"the image holds values down to {low:g}, and noise is 'rician'; magnitudes are from "
+            "0: take another noise, or the magnitude of the signal"
+        )
+        raise ParameterError(message)
 
 
 def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool) -> float:
@@ -29,12 +40,19 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
        from noisy magnitude MR signals", Journal of Magnetic Resonance 179(2), 2006.
     """
     found = []
+    exponent = _exponent(image)
+    scale = math.ldexp(1.0, -exponent)
     for images in channel_images(image, channel_axis, stack):
-        mean, variance = level_groups(images)[:, :2].T
+        mean, variance = level_groups(images, scale)[:, :2].T
         seen = variance > 0
         if seen.any():
             found.append(np.median(_gaussian_variance(mean[seen], variance[seen])))
-    return math.sqrt(float(np.mean(found))) if found else 0.0
+    return math.ldexp(math.sqrt(float(np.mean(found))), exponent) if found else 0.0
+
+
+def _exponent(image: Array) -> int:
+    """Of the power of two that values are divided by, exactly: the squares are then finite."""
+    return max(math.frexp(float(image.max()))[1], -1022)
 
 
 def _gaussian_variance(mean: Array, variance: Array) -> Array:
@@ -65,6 +83,7 @@ def unbiased_average(operation: Operation, values: Array, sigma: float, **option
     .. [2] N. Wiest-Daessle, S. Prima, P. Coupe, S. P. Morrissey, C. Barillot, "Rician noise
        removal by non-local means filtering for low signal-to-noise ratio MRI", MICCAI 2008.
     """
-    squares = operation(np.square(values), guide=values, **options)
-    squares -= values.dtype.type(2 * sigma**2)
-    return np.asarray(np.sqrt(np.maximum(squares, 0, out=squares)))
+    exponent = _exponent(values)
+    squares = operation(np.square(np.ldexp(values, -exponent)), guide=values, **options)
+    squares -= values.dtype.type(2 * math.ldexp(sigma, -exponent) ** 2)
+    return np.asarray(np.ldexp(np.sqrt(np.maximum(squares, 0, out=squares)), exponent))

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.arrays import working_dtype
-from nlmeans.checks import ParameterError, check_choice, check_number
+from nlmeans.checks import (
+    LARGEST_NUMBER,
+    SMALLEST_NUMBER,
+    ParameterError,
+    check_choice,
+    check_number,
+)
 
 Array = NDArray[Any]
 Kind = Literal["gaussian", "poisson-gaussian", "rician"]
@@ -57,9 +63,11 @@ class Noise:
                 raise ParameterError(message)
             return
         for gain in self.gain:
-            check_number("gain", gain, low=0, above=True)
+            check_number("gain", gain, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
         for level in self.read_noise:
-            check_number("read_noise", level, low=0)
+            check_number("read_noise", level, low=0, high=LARGEST_NUMBER)
+        for offset in self.offset:
+            check_number("offset", offset, low=-LARGEST_NUMBER, high=LARGEST_NUMBER)
         if not self.gain or not self.read_noise:
             message = "poisson-gaussian noise takes a gain and a read_noise, one or one a channel"
             raise ParameterError(message)
@@ -84,8 +92,25 @@ class Noise:
         """
         if self.kind != "poisson-gaussian":
             return values
+        self._check_photons(values)
         gain, spread, offset = self._parameters(values, axis)
         return np.asarray(2 * np.sqrt(np.maximum((values - offset) / gain + 3 / 8 + spread, 0)))
+
+    def _check_photons(self, values: Array) -> None:
+        """Refuse parameters so far from the values that their dtype does not hold the photons."""
+        dtype = working_dtype(values.dtype)
+        most = float(np.finfo(dtype).max)
+        gain, read_noise = min(self.gain), max(self.read_noise)
+        offset = max(map(abs, self.offset))
+        largest = offset + max(abs(float(values.min())), abs(float(values.max())))
+        photons = largest / gain + (read_noise / gain) ** 2
+        # The transform back takes the third power of the root of so many.
+        if photons > math.sqrt(most) or max(*self.gain, read_noise, largest) > most / 8:
+            message = (
+                f"gain is {gain:g}, read_noise {read_noise:g} and offset {offset:g}, too far from "
+                f"values up to {largest - offset:g} for {dtype}; give them in the image's own units"
+            )
+            raise ParameterError(message)
 
     def restore(self, stabilised: Array, axis: int | None) -> Array:
         """The exact unbiased inverse: the mean of values whose transforms have this mean.

@@ -167,11 +167,13 @@ def test_rician_level_is_found(rng):
     ("options", "words"),
     [
         ({"noise": "salt"}, "noise is 'salt'; allowed are 'auto', 'gaussian'"),
-        ({"gain": 0}, "gain is 0; allowed are finite numbers above 0"),
+        ({"gain": 0}, "gain is 0; allowed are finite numbers from 1e-150"),
         ({"gain": 2, "read_noise": -1}, "read_noise is -1; allowed are finite numbers from 0"),
         ({"read_noise": 3}, "read_noise is 3, but gain is missing"),
         ({"gain": 2, "sigma": 3}, "sigma is 3, but the noise is Poisson-Gaussian"),
         ({"gain": 2, "noise": "rician"}, "gain is 2, but noise is 'rician'"),
+        ({"gain": 1e-160}, "gain is 1e-160; allowed are"),
+        ({"gain": 1, "read_noise": 1e200}, "read_noise is 1e.200; allowed are"),
         ({"gain": (1, 2)}, "gain has 2 numbers, the image 1 channel;"),
     ],
 )
@@ -179,6 +181,40 @@ def test_what_does_not_go_together_is_refused(options, words, rng):
     with pytest.raises(ParameterError, match=words.replace("(", r"\(")) as error:
         denoise(rng.normal(100, 5, (32, 32)), **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("gain", "read_noise", "offset"),
+    [(1e-50, 0, 0), (1, 1e30, 0), (1e50, 0, 0), (1, 0, 1e30), (1, 0, 1e40)],
+)
+def test_gains_far_from_the_image_are_refused(gain, read_noise, offset):
+    noise = Noise("poisson-gaussian", (gain,), (read_noise,), (offset,))
+    with pytest.raises(ParameterError, match=r"gain is .* in the image's own units"):
+        denoise(np.eye(32, dtype=np.uint8) * 99, noise=noise)
+
+
+def test_an_offset_is_finite():
+    with pytest.raises(ParameterError, match="offset is inf"):
+        Noise("poisson-gaussian", (1.0,), (1.0,), (np.inf,))
+
+
+@pytest.mark.parametrize("exponent", [-80, 70])
+@pytest.mark.parametrize("given", [True, False])
+def test_rician_noise_in_any_units(exponent, given, rng):
+    noisy = magnitude(micrograph((40, 40)), 10, rng).astype(np.float32)
+    unit = 2.0**exponent
+    sigma = 10.0 if given else None
+    plain = denoise(noisy, sigma, noise="rician")
+    scaled = denoise(np.ldexp(noisy, exponent), sigma and sigma * unit, noise="rician")
+    np.testing.assert_allclose(np.ldexp(scaled, -exponent), plain, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("sigma", [2, None])
+def test_negative_magnitudes_are_refused(sigma):
+    image = np.eye(32) * 9
+    image[3, 4] = -1
+    with pytest.raises(ParameterError, match=r"down to -1, .* magnitudes are from 0"):
+        denoise(image, sigma, noise="rician")
 
 
 def test_texture_that_is_brighter_is_not_taken_for_noise(rng):
