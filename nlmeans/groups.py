@@ -26,6 +26,10 @@ Array = NDArray[Any]
 CAUTION = 0.25
 # Of the noise, as a part of the image's range, below which float32 does not hold the weights.
 FINEST_FLOAT32 = 2.0**-9
+# Of the noise, as a part of that range, and of the range: float32 holds what is computed of them.
+COARSEST_FLOAT32, LARGEST_EXPONENT = 2.0**40, 100
+# Noise beyond these parts of the range counts as they do: with less, float64 finds no weights.
+LEAST_NOISE, MOST_NOISE = 2.0**-24, 2.0**100
 
 
 @dataclass(frozen=True)
@@ -166,9 +170,15 @@ class GroupMeans:
         offset = (low / 2 + high / 2)[:, None, None]
         half = float(np.max(high / 2 - low / 2))
         # A power of two brings the values into [-1, 1] and is undone exactly.
-        scale = math.ldexp(1.0, min(max(-math.frexp(half)[1], -1000), 1000)) if half else 1.0
-        noise = self.sigma * scale
-        dtype = np.dtype(np.float64) if noise < FINEST_FLOAT32 else planes.dtype
+        exponent = min(max(-math.frexp(half)[1], -1000), 1000) if half else 0
+        scale = math.ldexp(1.0, exponent)
+        noise, chroma_noise = (
+            min(max(self.sigma * scale * strength, LEAST_NOISE), MOST_NOISE)
+            for strength in (1.0, self.chroma_strength)
+        )
+        fits = noise >= FINEST_FLOAT32 and max(noise, chroma_noise) <= COARSEST_FLOAT32
+        fits = fits and abs(exponent) <= LARGEST_EXPONENT
+        dtype = planes.dtype if fits else np.dtype(np.float64)
         sizes, parts = lay_out(
             channels, (grid[0], grid[1]), self.patch_size, self.group_size, self.search_size,
             self.step, dtype.itemsize,
@@ -192,7 +202,7 @@ class GroupMeans:
         sums = np.zeros((channels, sizes.height, sizes.stride), dtype)
         counts = np.zeros((1 + (channels > 1), sizes.height, sizes.stride), dtype)
         caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
-        levels = noise**2, (noise * self.chroma_strength) ** 2
+        levels = noise**2, chroma_noise**2
         integers = np.zeros((2, 20), dtype=np.intp)
         for row, numbers in zip(integers, (sizes, parts), strict=True):
             row[: len(numbers)] = numbers

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlmeans import GroupMeans, ParameterError
+from nlmeans import GroupMeans, ParameterError, denoise
 from nlmeans.groups import CAUTION, cosines
 
 
@@ -123,6 +123,32 @@ def test_faint_noise_takes_float64(rng):
     x = noisy(rng, 30, 30).astype(np.float32)
     op = GroupMeans(0.01, group_size=16)
     np.testing.assert_allclose(op(x)[None], literal(x[None], None, op), atol=1e-4)
+
+
+@pytest.mark.parametrize("largest", [1e-40, 1e-35, 1, 1e35, 1e38])
+@pytest.mark.parametrize("sigma", [1e-150, 1e-40, 1, 1e19, 1e31, 1e150])
+def test_extreme_values_and_noise_stay_in_the_range(largest, sigma):
+    x = np.zeros((32, 32), np.float32)
+    x[3] = largest
+    for pilot in (None, x):
+        for chroma in (1e-6, 1e6):
+            result = GroupMeans(sigma, chroma_strength=chroma)(x, pilot=pilot)
+            assert np.isfinite(result).all()
+            assert np.abs(result).max() <= 3 * x.max()  # weights can be negative
+
+
+def test_units_far_from_one_change_nothing(rng):
+    x = noisy(rng, 30, 30).astype(np.float32)
+    plain = GroupMeans(10)(x)
+    for exponent in (-120, 115):
+        scaled = GroupMeans(10 * 2.0**exponent)(np.ldexp(x, exponent))
+        np.testing.assert_allclose(np.ldexp(scaled, -exponent), plain, rtol=1e-3)
+
+
+def test_any_strength_of_ridge(rng):
+    x = noisy(rng, 32, 32).astype(np.uint8)
+    result = denoise(x, sigma=10, strength=1e30, method="ridge")
+    assert result.std() < x.std()
 
 
 def test_what_is_refused(rng):
