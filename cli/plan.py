@@ -91,9 +91,9 @@ def plan(
             return Report(text, {}, notes)
         colours = picture.colours[first]
         axis = taken.layout["channel_axis"]
-        classic, of = operation, ""
-        if isinstance(operation, Ridge):
-            classic = operation.classic
+        of = ""
+        classic = operation.classic if isinstance(operation, Ridge) else operation
+        if classic is not operation:
             of = (
                 f"the classical step alone; the groups take about {1 / PILOT_DONE:.0f} times as "
                 "long:\n"

@@ -51,12 +51,14 @@ class Block:
     residual: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.operation, Operation):
-            kind = type(self.operation).__name__
+        operation: object = self.operation
+        out: object = self.out
+        if not isinstance(operation, Operation):
+            kind = type(operation).__name__
             message = f"operation is of type {kind}; it has to be an Operation"
             raise TypeError(message)
-        if self.out is not None and not isinstance(self.out, Embedding):
-            kind = type(self.out).__name__
+        if out is not None and not isinstance(out, Embedding):
+            kind = type(out).__name__
             message = f"out is of type {kind}; give None or an embedding, such as Linear(matrix)"
             raise TypeError(message)
 
@@ -154,6 +156,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
+        block: object
         for number, block in enumerate(self.blocks):
             if not isinstance(block, Block):
                 message = f"block {number} is of type {type(block).__name__}; it has to be a Block"
