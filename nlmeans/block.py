@@ -155,13 +155,13 @@ class Chain:
     blocks: tuple[Block, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        block: object
-        for number, block in enumerate(self.blocks):
+        blocks: tuple[object, ...] = tuple(self.blocks)
+        object.__setattr__(self, "blocks", blocks)
+        for number, block in enumerate(blocks):
             if not isinstance(block, Block):
                 message = f"block {number} is of type {type(block).__name__}; it has to be a Block"
                 raise TypeError(message)
-        if not self.blocks:
+        if not blocks:
             message = "a chain has no blocks; it needs at least one"
             raise ValueError(message)
 
