@@ -122,6 +122,11 @@ def affinity(
         if taken.stack is not None:
             message = f"holds {picture.pages} pages; weights are drawn over a single picture"
             raise ValueError(message)
+        height, width = picture.colours.shape[:2]
+        for x, y in points:
+            if x >= width or y >= height:
+                message = f"--at {x},{y} lies outside of a picture of {width}x{height} pixels"
+                raise ValueError(message)
         axis = taken.layout["channel_axis"]
         notes: tuple[str, ...] = ()
         values = picture.colours

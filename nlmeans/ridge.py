@@ -12,7 +12,7 @@ from nlmeans.operation import Operation
 from nlmeans.progress import between
 
 # Of the time, in which the classical filter and the first groups are done.
-PILOT_DONE, FIRST_DONE = 0.1, 0.4
+PILOT_DONE, FIRST_DONE = 0.05, 0.4
 
 
 @dataclass(frozen=True)

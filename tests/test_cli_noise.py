@@ -97,6 +97,6 @@ def test_like_and_videos_refuse_what_they_do_not_have(cli, micrographs, option, 
 
 
 def test_plan_says_that_it_is_of_the_classical_step(cli, micrographs):
-    words = "the classical step alone; the groups take about 10 times as long"
+    words = "the classical step alone; the groups take about 20 times as long"
     assert words in cli("plan", "in.tif", "--sigma", 9, "--method", "ridge")[1]
     assert words not in cli("plan", "in.tif", "--sigma", 9, "--method", "classic")[1]
