@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nlmeans.features import Features, features
 from nlmeans.kernels import driver, neighbourhood
+from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.neighbourhood import Numbers
 from nlmeans.kernels.strips import (
     DIMENSIONS,
@@ -35,12 +36,6 @@ NORMALISERS = {
     "sum": neighbourhood.BY_SUM,
     "count": neighbourhood.BY_COUNT,
     "query sum": neighbourhood.BY_ONE,
-}
-CENTRES = {
-    "as computed": neighbourhood.CENTRE_AS_COMPUTED,
-    "one": neighbourhood.CENTRE_ONE,
-    "max": neighbourhood.CENTRE_MAX,
-    "zero": neighbourhood.CENTRE_ZERO,
 }
 # Of scores and values: far enough from the largest float for sums of them.
 LIMITS = {"float32": 2.0**100, "float64": 2.0**960}

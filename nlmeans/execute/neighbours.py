@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nlmeans.features import features
 from nlmeans.kernels import driver
 from nlmeans.kernels import neighbours as kernel
+from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.progress import between
 from nlmeans.support import Lists, Neighbours
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 Rows = NDArray[Any]  # (N, d)
 LARGEST = 1e300  # of factors: far beyond where weights are 0, 1 or infinite
 WEIGHTS = {"exp": kernel.EXP, "identity": kernel.IDENTITY, "relu": kernel.RELU}
-CENTRES = {
-    "as computed": kernel.CENTRE_AS_COMPUTED,
-    "one": kernel.CENTRE_ONE,
-    "max": kernel.CENTRE_MAX,
-    "zero": kernel.CENTRE_ZERO,
-}
 
 
 def run_neighbours(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nlmeans.execute.parts import Parts, parts_of
 from nlmeans.kernels import blocks, driver, stream
+from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
 from nlmeans.progress import Progress, between
 from nlmeans.support import pool_of
 
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 # A dot product so large is rounded by 1e-4 in float32, and its weight likewise: float64 takes over.
 LARGEST_EXPONENT = 2048.0
-CENTRES = {
-    "as computed": stream.CENTRE_AS_COMPUTED,
-    "one": stream.CENTRE_ONE,
-    "max": stream.CENTRE_MAX,
-    "zero": stream.CENTRE_ZERO,
-}
 NORMALISERS = {"sum": stream.SUM, "count": stream.COUNT, "query sum": stream.ONE}
 
 
@@ -109,7 +104,7 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
     return _Scores(
         queries, keys, row, bias, scale, noise, f.cut, distance=f.score == "distance",
         weight=stream.EXP if f.weight == "exp" else stream.RELU,
-        centre=stream.CENTRE_AS_COMPUTED if pooled else CENTRES[f.centre],
+        centre=CENTRE_AS_COMPUTED if pooled else CENTRES[f.centre],
         exact=in_range and largest <= (LARGEST_EXPONENT if f.weight == "exp" else limit),
     )  # fmt: skip
 

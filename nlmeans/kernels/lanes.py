@@ -170,20 +170,6 @@ def join(typing: Any, a: Any, b: Any) -> Any:
     return (whole(a, b), code) if a == b else None
 
 
-@intrinsic(prefer_literal=True)
-def part(typing: Any, whole: Any, number: Any) -> Any:
-    """The 64 bytes of that number."""
-    vector = Vector(whole.scalar, _lanes(whole.scalar))
-    first = number.literal_value * vector.count
-
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        places = [*range(first, first + vector.count)]
-        order = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), places)
-        return builder.shuffle_vector(values[0], values[0], order)
-
-    return vector(whole, number), code
-
-
 def _elementwise(symbol: Callable[..., Any], instruction: str) -> None:
     @type_callable(symbol)
     def typer(context: Any) -> Any:

@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
 from nlmeans.kernels.products import (
@@ -41,7 +42,6 @@ WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
 # C: the sum of f; the number of keys; 1; or, in place of y, the sum of f is the result, for exp as
 # the logarithm to base 2.
 BY_SUM, BY_COUNT, BY_ONE, THE_SUM = 0, 1, 2, 3
-CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
 
 # Rows of the table of strides: of one number to the next, along z, y and x, and how many numbers.
 QUERIES, OWN, BIAS, KEYS, VALUES = 0, 1, 2, 3, 4

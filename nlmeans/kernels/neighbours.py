@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE, CENTRE_ZERO
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS
@@ -27,7 +28,6 @@ EXP, IDENTITY, RELU = range(3)
 # C: the sum of f, the number of neighbours, or 1; TOTAL gives C itself in place of y: the sum of f,
 # of EXP its logarithm.
 SUM, COUNT, ONE, TOTAL = range(4)
-CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = range(4)
 LOG2_E = 1.4426950408889634
 HIGHEST = 1e300  # of scores, which thus stay finite, as vectors have to
 

@@ -27,6 +27,7 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, Buffers
+from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
     FASTMATH,
@@ -54,7 +55,6 @@ inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinl
 
 EXP, RELU = 0, 1
 SUM, COUNT, ONE, TOTALS = 0, 1, 2, 3
-CENTRE_AS_COMPUTED, CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2, 3
 
 
 class Traits(NamedTuple):
