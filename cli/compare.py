@@ -79,7 +79,7 @@ Examples:
 @click.option(
     "--published", "published_set", default=None, metavar="SET", show_default="none",
     help="Add the rows that others published for this set: Set12, BSD68, Urban100, CBSD68, "
-    "Kodak24 or McMaster.",
+    "Kodak24, McMaster or FMD (real noise).",
 )  # fmt: skip
 @click.option(
     "--pictures", type=click.IntRange(0), default=4, show_default=True,

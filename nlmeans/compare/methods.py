@@ -49,6 +49,10 @@ def ours(x: Image, sigma: float, threads: int, *, method: Literal["classic", "ri
     return nlmeans.denoise(x, sigma, method=method, threads=threads)
 
 
+def auto(x: Image, sigma: float, threads: int) -> Image:
+    return nlmeans.denoise(x, threads=threads)
+
+
 def skimage(x: Image, sigma: float, threads: int, *, fast: bool) -> Image:
     from skimage.restoration import denoise_nl_means
 
@@ -93,6 +97,9 @@ METHODS: dict[str, Method] = {
     "ridge": Method(
         partial(ours, method="ridge"), "nlmeans",
         "classic, then groups of like patches with the weights of least expected error",
+    ),
+    "auto": Method(
+        auto, "nlmeans", "told nothing: finds the kind and level of the noise and the method",
     ),
     "skimage": Method(
         partial(skimage, fast=True), "skimage",

@@ -16,6 +16,7 @@ from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM
 from nlmeans.compare.work import FREE
 
 NOTHING = "-"
+REAL = "real"  # noise whose level is not known
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ def published(name: str, levels: Sequence[float | None]) -> list[Row]:
     found = []
     for entry in published_entries():
         if entry["set"] == name:
-            numbers = {float(k): float(v) for k, v in entry.items() if k.isdigit() and v}
+            numbers: dict[float | None, float] = {
+                float(k): float(v) for k, v in entry.items() if k.isdigit() and v
+            }
+            if entry[REAL]:
+                numbers[None] = float(entry[REAL])
             found += [
                 Row(
                     sigma,
@@ -136,7 +141,7 @@ def cell(row: Row, attribute: str, form: str) -> str:
     if attribute == "method" and row.published:
         return f"{value} (published)"
     if value is None:
-        return "real" if attribute == "sigma" else NOTHING
+        return REAL if attribute == "sigma" else NOTHING
     if attribute == "images" and value == 0:
         return NOTHING
     return str(value) if form == "" else format(value, form)
@@ -227,7 +232,7 @@ def _wide(found: Sequence[Row]) -> list[list[str]]:
     levels = list(dict.fromkeys(row.sigma for row in found))
     # A published row may have the name of a method that ran here.
     by_place = {(row.method, row.published, row.sigma): row for row in found}
-    lines = [["method", *("real" if s is None else f"{s:g}" for s in levels)]]
+    lines = [["method", *(REAL if s is None else f"{s:g}" for s in levels)]]
     for name, is_published in dict.fromkeys((row.method, row.published) for row in found):
         some = [by_place.get((name, is_published, s)) for s in levels]
         label = f"{name} (published)" if is_published else name
