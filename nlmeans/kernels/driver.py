@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from nlmeans.kernels.compiling import compile_for
 from nlmeans.kernels.cpus import usable_threads
-from nlmeans.kernels.parallel import address_of, call_workers
+from nlmeans.kernels.parallel import address_of, call_in_turn, call_workers
 
 THREAD_NAME = "nlmeans-kernel"
 POLL_SECONDS = 0.05
@@ -93,15 +93,14 @@ def run(
     def call(cancel: NDArray[np.uint8]) -> None:
         numba.set_num_threads(workers)
         given = (*arguments, done, cancel)
-        # A plain function where NUMBA_DISABLE_JIT is set
-        if _forked_from_openmp or not isinstance(kernel, Dispatcher):
-            compile_for(kernel, (0, workers, *given))
+        if not isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
             for worker in range(workers):
                 kernel(worker, workers, *given)
             return
         address = address_of(kernel, compile_for(kernel, (0, workers, *given)))
-        compile_for(call_workers, (address, workers, given))
-        call_workers(address, workers, given)
+        caller = call_in_turn if _forked_from_openmp else call_workers
+        compile_for(caller, (address, workers, given))
+        caller(address, workers, given)
 
     job = _Job(call)
     try:

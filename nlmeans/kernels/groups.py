@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.group_sizes import PAIR, ROWS, Parts, Sizes
 from nlmeans.kernels.lanes import (
     FASTMATH,
@@ -36,8 +37,8 @@ from nlmeans.kernels.lanes import (
     store,
 )  # fmt: skip
 
-compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
-inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
+compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
+inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
 
 
 @inlined

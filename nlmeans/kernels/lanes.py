@@ -216,21 +216,6 @@ def zero_below(typing: Any, vector: Any, t: Any, limit: Any) -> Any:
 
 
 @intrinsic
-def times_power_of_two(typing: Any, vector: Any, bits: Any) -> Any:
-    """The vector with the integers in the low bits of `bits` added to its exponents."""
-    mantissa = {32: 23, 64: 52}[vector.scalar.bitwidth]
-
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        integers = ir.VectorType(ir.IntType(vector.scalar.bitwidth), vector.count)
-        shift = ir.Constant(integers, [mantissa] * vector.count)
-        power = builder.shl(builder.bitcast(values[1], integers), shift)
-        sum_ = builder.add(builder.bitcast(values[0], integers), power)
-        return builder.bitcast(sum_, context.get_value_type(vector))
-
-    return vector(vector, bits), code
-
-
-@intrinsic
 def total(typing: Any, vector: Any) -> Any:
     """The sum of all places, halves added to halves: one order on every machine."""
 

@@ -22,6 +22,7 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
+from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
 from nlmeans.kernels.products import (
@@ -36,7 +37,7 @@ from nlmeans.kernels.products import (
 )
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
 
-compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
+compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 
 WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
 # C: the sum of f; the number of keys; 1; or, in place of y, the sum of f is the result, for exp as

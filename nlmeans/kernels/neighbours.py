@@ -19,6 +19,7 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE, CENTRE_ZERO
+from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS
@@ -31,7 +32,7 @@ SUM, COUNT, ONE, TOTAL = range(4)
 LOG2_E = 1.4426950408889634
 HIGHEST = 1e300  # of scores, which thus stay finite, as vectors have to
 
-compiled = njit(nogil=True, error_model="numpy")
+compiled = njit(**FUNCTION)
 
 
 class Kind(NamedTuple):

@@ -28,6 +28,13 @@ def call_workers(address, workers, arguments):
         _call(address, np.int64(worker), workers, arguments)
 
 
+@njit(nogil=True)
+def call_in_turn(address, workers, arguments):
+    """The same, one worker after the other."""
+    for worker in range(workers):
+        _call(address, np.int64(worker), workers, arguments)
+
+
 @intrinsic
 def _call(typing: Any, address: Any, worker: Any, workers: Any, arguments: Any) -> Any:
     """Call the function there, whose arguments are of these very types and which returns None."""

@@ -28,6 +28,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, Buffers
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
+from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
     FASTMATH,
@@ -50,8 +51,8 @@ from nlmeans.kernels.rows import (
     store_rows,
 )
 
-compiled = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
-inlined = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy", forceinline=True)
+compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
+inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
 
 EXP, RELU = 0, 1
 SUM, COUNT, ONE, TOTALS = 0, 1, 2, 3
