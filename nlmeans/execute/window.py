@@ -48,7 +48,7 @@ def run_window(
     taps = [(t * n).astype(dtype) for t, n in zip(factors, counts, strict=True)]  # mean 1
     deep = np.flatnonzero(taps[0])
     taps_z = np.tile(taps[0][deep], len(features.planes))  # one a plane of the patch
-    # The kernel takes a row of taps padded for its four rows or columns at once; none for equal ones.
+    # The kernel takes a row of taps padded for its four rows or columns at once; none if equal.
     plain = op.f.query.weighting != "gaussian" and min(counts[1:]) >= 3
     taps_y, taps_x = (None if plain else np.pad(t, 3) for t in taps[1:])
     skip = len(factors[1]) - counts[1] if plain else 0

@@ -15,8 +15,8 @@ from numba.core.dispatcher import Dispatcher
 
 from nlmeans.kernels.cache import keep_compiled
 
-# Of functions that compiled code calls, by name or by address. What Numba would wrap around each, for
-# calls from Python and from C, takes 0.8 of 8 s for the window kernel.
+# Of functions that compiled code calls, by name or by address. What Numba would wrap around each,
+# for calls from Python and from C, takes 0.8 of 8 s for the window kernel.
 FUNCTION: dict[str, Any] = {
     "nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
 }  # fmt: skip
