@@ -150,7 +150,7 @@ def to_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "b":
         return rounded >= 1
     limits = np.iinfo(dtype)
-    return np.clip(rounded, limits.min, limits.max).astype(dtype)
+    return np.clip(rounded, limits.min, limits.max, out=rounded).astype(dtype)
 
 
 def blended(original: Array, filtered: Array, amount: float) -> Array:

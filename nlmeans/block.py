@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.blas import blas_at_most
 from nlmeans.embed import Embedding, widen
 from nlmeans.operation import Operation, each_of_batch
 from nlmeans.progress import part_of
@@ -101,7 +102,8 @@ class Block:
             seen = np.moveaxis(widen(np.moveaxis(planes, 0, -1), margin), -1, 0)
         y = self.operation(seen, channel_axis=0, threads=threads, progress=progress)
         if self.out is not None:
-            y = np.moveaxis(self.out(np.moveaxis(y, 0, -1)), -1, 0)
+            with blas_at_most(threads):
+                y = np.moveaxis(self.out(np.moveaxis(y, 0, -1)), -1, 0)
         inside = (slice(m, n - m) for m, n in zip(margin, y.shape[1:], strict=True))
         y = y[:, *inside]
         if self.residual:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.blas import blas_at_most
 from nlmeans.checks import (
     LARGEST_NUMBER,
     SMALLEST_NUMBER,
@@ -187,7 +188,9 @@ class GroupMeans:
 
         def prepared(image: Array) -> Array:
             image = (image - offset).astype(dtype) * dtype.type(scale)
-            image = np.tensordot(transform, image, axes=1) if channels > 1 else image
+            if channels > 1:
+                with blas_at_most(threads):
+                    image = np.tensordot(transform, image, axes=1)
             missing = [(0, n - m) for n, m in zip(sizes[:2], grid, strict=True)]
             image = np.pad(image, [(0, 0), *missing], mode="reflect")
             room = sizes.stride - sizes.width
@@ -226,7 +229,8 @@ class GroupMeans:
         sums, counts = sums[within], counts[within]
         sums[:1] /= counts[:1]
         sums[1:] /= counts[1:]
-        result = np.tensordot(transform.T, sums, axes=1) if channels > 1 else sums
+        with blas_at_most(threads):
+            result = np.tensordot(transform.T, sums, axes=1) if channels > 1 else sums
         return np.asarray(result / dtype.type(scale) + offset)
 
 

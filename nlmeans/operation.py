@@ -26,7 +26,7 @@ from nlmeans.execute import run
 from nlmeans.pairwise import Pairwise
 from nlmeans.plan import Plan, make_plan
 from nlmeans.progress import part_of
-from nlmeans.support import Everywhere, Support, pool_of
+from nlmeans.support import Everywhere, Neighbours, Support, pool_of
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,8 @@ class Operation:
             dtype = np.promote_types(dtype, working_dtype(guide.dtype))
             features = as_planes(guide, guide_axis, dtype)
         planes = as_planes(x, axis, dtype)
+        if isinstance(self.over, Neighbours):
+            self.over.find(threads)  # which the plan would on all
         plan = self._plan(planes.shape, None if features is None else len(features), dtype)
         y = run(self, plan, planes, features, threads, progress)
         if axis is None and len(y) > 1:

@@ -402,7 +402,15 @@ class Neighbours(_Whole):
 
     @cached_property
     def lists(self) -> "Lists":
-        """Everybody's neighbours, found in parallel."""
+        """Everybody's neighbours."""
+        return self._found(-1)
+
+    def find(self, threads: int | None) -> None:
+        """Have the lists ready, found by at most so many threads; None for all."""
+        if "lists" not in self.__dict__:
+            self.__dict__["lists"] = self._found(threads or -1)
+
+    def _found(self, workers: int) -> "Lists":
         from scipy.spatial import cKDTree
 
         tree = cKDTree(self.points)
@@ -413,13 +421,15 @@ class Neighbours(_Whole):
         for first in range(0, len(order), AT_ONCE):  # what SciPy finds takes four times the memory
             members = order[first : first + AT_ONCE]
             if self.k is not None:
-                nearest = tree.query(self.points[members], k=[*range(1, self.k + 1)], workers=-1)[1]
+                ranks = [*range(1, self.k + 1)]
+                nearest = tree.query(self.points[members], k=ranks, workers=workers)[1]
                 lost = ~(nearest == members[:, None]).any(axis=1)  # among equal positions others
                 nearest[lost, -1] = members[lost]  # can come first
                 lengths.append(np.full(len(members), self.k))
                 found.append(np.sort(rank[nearest].astype(np.int32), axis=1).reshape(-1))
             else:
-                for each in tree.query_ball_point(self.points[members], self.radius, workers=-1):
+                around = tree.query_ball_point(self.points[members], self.radius, workers=workers)
+                for each in around:
                     lengths.append(np.array([len(each)]))
                     found.append(np.sort(rank[each].astype(np.int32)))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

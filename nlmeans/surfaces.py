@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.blas import blas_at_most
 from nlmeans.progress import Progress, between
 
 Float64s = NDArray[np.float64]
@@ -80,13 +81,14 @@ def _in_chunks(
     chunks = [slice(k, k + AT_ONCE) for k in range(0, count, AT_ONCE)]
     done = []
     pool = ThreadPoolExecutor(threads or usable_threads())
-    try:
-        for k, arrays in enumerate(pool.map(work, chunks)):
-            done.append(arrays)
-            if progress is not None:
-                progress((k + 1) / len(chunks))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with blas_at_most(1):  # in each of the pool's threads
+        try:
+            for k, arrays in enumerate(pool.map(work, chunks)):
+                done.append(arrays)
+                if progress is not None:
+                    progress((k + 1) / len(chunks))
+        finally:
+            pool.shutdown(cancel_futures=True)
     return [np.concatenate(parts) for parts in zip(*done, strict=True)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.blas import blas_at_most
 from nlmeans.execute.linear import run_linear
 from nlmeans.execute.sorted import run_sorted
 from nlmeans.progress import Progress
@@ -40,6 +41,22 @@ def run(
     -------
     array (outputs of g, *grid)
     """
+    if plan.kernel == "window":
+        from nlmeans.execute.window import run_window
+
+        return run_window(op, plan, *_contiguous(planes, guide), threads, progress)
+    with blas_at_most(threads):  # embeddings are products of matrices, as the linear kernel is
+        return _run_any(op, plan, planes, guide, threads, progress)
+
+
+def _run_any(
+    op: "Operation",
+    plan: "Plan",
+    planes: NDArray[Any],
+    guide: NDArray[Any] | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> NDArray[Any]:
     if plan.kernel == "linear":
         return run_linear(op, planes, guide, progress)
     if plan.kernel == "sorted":
@@ -48,12 +65,7 @@ def run(
         from nlmeans.execute.stream import run_stream
 
         return run_stream(op, planes, guide, threads, progress)
-    planes = np.ascontiguousarray(planes)
-    guide = None if guide is None else np.ascontiguousarray(guide)
-    if plan.kernel == "window":
-        from nlmeans.execute.window import run_window
-
-        return run_window(op, plan, planes, guide, threads, progress)
+    planes, guide = _contiguous(planes, guide)
     if plan.kernel == "neighbours":
         from nlmeans.execute.neighbours import run_neighbours
 
@@ -65,3 +77,9 @@ def run(
     last = np.moveaxis(planes, 0, -1)
     guide_last = None if guide is None else np.moveaxis(guide, 0, -1)
     return np.moveaxis(reference(op.f, op.g, op.over, last, guide_last, progress), -1, 0)
+
+
+def _contiguous(
+    planes: NDArray[Any], guide: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    return np.ascontiguousarray(planes), None if guide is None else np.ascontiguousarray(guide)

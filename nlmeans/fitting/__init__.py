@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, to_planes
+from nlmeans.blas import blas_at_most
 from nlmeans.block import Block
-from nlmeans.checks import ParameterError, check_number, check_size
+from nlmeans.checks import ParameterError, check_number, check_size, check_threads
 from nlmeans.fitting.crops import Pair, level, sample
 from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
 from nlmeans.fitting.model import (
@@ -76,6 +77,7 @@ def fit_weights(
     patience: int = 4,
     channel_axis: int | None = None,
     seed: int = 0,
+    threads: int | None = None,
     report: Callable[[Step], None] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Fit:
@@ -108,6 +110,8 @@ def fit_weights(
     channel_axis : int, optional
     seed : int
         Chooses crops. The same seed gives the same weights on the same machine.
+    threads : int, optional
+        Of BLAS, at most; the products are many and small, and one thread can be the fastest.
     report : callable, optional
         Called with every `Step`.
     progress : callable, optional
@@ -123,11 +127,6 @@ def fit_weights(
     ------
     TypeError, ValueError
         In one line, if images or numbers are not allowed or do not fit each other.
-
-    Notes
-    -----
-    The products are many and small: with several BLAS threads they can take longer than with one
-    (OPENBLAS_NUM_THREADS=1 in the environment).
 
     References
     ----------
@@ -153,6 +152,7 @@ def fit_weights(
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             message = f"{name} is {number!r}; allowed are whole numbers from 1"
             raise ParameterError(message)
+    check_threads(threads)
     check_number("held_out", held_out, low=0, high=0.9, above=True)
     pairs = _pairs(clean, noisy, channel_axis)
     sigma = _sigma(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
@@ -170,7 +170,8 @@ def fit_weights(
         (classical(2 * patch + 1, channels, h), Geometry(patch, search, 2 / h**2))
         for h in H_OVER_SIGMA
     ]
-    start, geometry = min(starts, key=lambda each: _error(each[0], each[1], seen))
+    with blas_at_most(threads):
+        start, geometry = min(starts, key=lambda each: _error(each[0], each[1], seen))
     taken: list[Step] = []
 
     def told(step: int, by_training: float, by_held: float) -> None:
@@ -180,7 +181,8 @@ def fit_weights(
         if progress is not None:
             progress(step / steps)
 
-    matrices = _descend(start, geometry, training, held, steps, patience, told)
+    with blas_at_most(threads):
+        matrices = _descend(start, geometry, training, held, steps, patience, told)
     if progress is not None and len(taken) <= steps:
         progress(1.0)
     learned, first = (
