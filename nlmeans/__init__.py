@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "block": ["Block", "Chain"],
         "checks": ["ParameterError"],
         "classical": ["nl_means"],
-        "denoising": ["Settings", "denoise", "settings_for"],
+        "budget": ["Cost"],
+        "denoising": ["Settings", "denoise", "expected_cost", "settings_for"],
         "embed": ["Identity", "Linear", "Patches"],
         "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
@@ -51,10 +52,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 if TYPE_CHECKING:
     from nlmeans.block import Block as Block
     from nlmeans.block import Chain as Chain
+    from nlmeans.budget import Cost as Cost
     from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
     from nlmeans.denoising import Settings as Settings
     from nlmeans.denoising import denoise as denoise
+    from nlmeans.denoising import expected_cost as expected_cost
     from nlmeans.denoising import settings_for as settings_for
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear

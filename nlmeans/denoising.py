@@ -8,7 +8,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import blended, checked_array, grid_shape, to_dtype, working_dtype
+from nlmeans.arrays import (
+    as_array,
+    blended,
+    checked_array,
+    grid_shape,
+    to_dtype,
+    working_dtype,
+)
+from nlmeans.budget import Cost, check_limit, in_parts
 from nlmeans.checks import (
     ParameterError,
     check_choice,
@@ -19,10 +27,10 @@ from nlmeans.checks import (
 from nlmeans.classical import nl_means
 from nlmeans.embed import PatchWeighting
 from nlmeans.groups import GroupMeans
-from nlmeans.layout import Auto, Layout, Stack, layout_of
+from nlmeans.layout import Auto, Layout, Stack, layout_of, stack_axis
 from nlmeans.noise import spread_slices
 from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
-from nlmeans.operation import Operation
+from nlmeans.operation import Operation, halo
 from nlmeans.parameters import (
     FIRST_GROUPS,
     PATCH_FRAMES,
@@ -30,7 +38,7 @@ from nlmeans.parameters import (
     SECOND_GROUPS,
     table_row,
 )
-from nlmeans.progress import part_of
+from nlmeans.progress import Progress, part_of
 from nlmeans.rician import unbiased_average
 from nlmeans.ridge import Ridge
 from nlmeans.stabilise import Noise
@@ -42,6 +50,8 @@ Method = Literal["ridge", "classic"]
 METHODS = ("ridge", "classic")
 WHITE = Noise()
 PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0}
+# Arrays of floats that are held beside those of the operation.
+EXTRA_FLOATS = {"gaussian": 0, "poisson-gaussian": 3, "rician": 3}
 SMALLEST = 16  # side of an image that holds enough patches to choose from
 
 
@@ -115,6 +125,7 @@ def denoise(
     border: Border = "inside",
     cut: float = 0.0,
     threads: int | None = None,
+    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
     """Denoise an image or a stack of images with non-local means.
@@ -176,6 +187,10 @@ def denoise(
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
+    max_memory : int, optional
+        Bytes that may be taken above the image, as `expected_cost` counts them. "classic" filters
+        what takes more in parts along the first axis, with the same result to the rounding of
+        floats; what does not fit even so is refused.
     progress : callable, optional
         Called now and then with the fraction done, 0 to 1.
 
@@ -187,6 +202,8 @@ def denoise(
     ------
     TypeError, ValueError
         In one line: what was wrong with the value given, what is allowed, what to do.
+    MemoryError
+        If max_memory cannot be kept: in one line with both figures, before anything is filtered.
 
     Notes
     -----
@@ -206,6 +223,7 @@ def denoise(
     """
     amount = check_number("amount", amount, low=0, high=1)
     check_threads(threads)
+    check_limit(max_memory)
     original = checked_array("image", image)
     layout = layout_of(original.shape, channel_axis, alpha, stack)
     pages = [original] if layout.stack != "pages" else list(layout.pages(original))
@@ -221,14 +239,104 @@ def denoise(
         used = _settings(page, within, sigma, asked, h, patch_size, search_size, strength)
         used = _with_method(used, page, within, method, special, chroma_strength)
         operations.append((used, used.operation(**options)))
-    run = partial(_filtered, layout=within, amount=amount, threads=threads)
+    run = partial(_within, layout=within, amount=amount, threads=threads, max_memory=max_memory)
     if layout.stack != "pages":
         return run(original, *operations[0], progress=progress)
     result = np.empty(original.shape, original.dtype)
+    if max_memory is not None:
+        run = partial(run, max_memory=max(max_memory - result.nbytes, 1))
     for k, target in enumerate(layout.pages(result)):
         part = part_of(progress, k, len(pages))
         target[...] = run(pages[k], *operations[k], progress=part)
     return result
+
+
+def expected_cost(
+    image: ArrayLike,
+    settings: Settings,
+    *,
+    amount: float = 1.0,
+    channel_axis: int | Auto | None = "auto",
+    alpha: bool | Auto = "auto",
+    stack: Stack | Auto = "auto",
+    threads: int | None = None,
+    **options: Any,
+) -> Cost:
+    """About how long `denoise` takes with these settings, and the memory above the image.
+
+    Parameters
+    ----------
+    image, amount, channel_axis, alpha, stack, threads
+        As for `denoise`; of pages ask for each.
+    settings : Settings
+        From `settings_for`.
+    options
+        patch_weighting, centre, border and cut, as for `denoise`.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> image = np.zeros((2000, 3000), np.uint8)
+    >>> used = nlmeans.settings_for(image, sigma=10)
+    >>> nlmeans.expected_cost(image, used).bytes > 4 * image.size
+    True
+    """
+    array = as_array("image", image)
+    layout = layout_of(array.shape, channel_axis, alpha, stack)
+    return _cost(array, settings, settings.operation(**options), layout, amount, threads)
+
+
+def _cost(
+    image: Array,
+    used: Settings,
+    operation: Operation | Ridge | None,
+    layout: Layout,
+    amount: float,
+    threads: int | None,
+) -> Cost:
+    if operation is None:
+        return Cost(0.0, image.nbytes)
+    colours = layout.colours(image)
+    shape, channels = colours.shape, layout.channel_axis
+    extra: dict[str, Any] = {}
+    if used.noise.kind == "rician":
+        extra["guide_channels"] = 1 if channels is None else shape[channels]
+    cost = operation.cost(shape, channel_axis=channels, dtype=image.dtype, threads=threads, **extra)
+    held = EXTRA_FLOATS[used.noise.kind] + (amount != 1) + (operation.__class__ is Ridge)
+    floats = colours.size * working_dtype(image.dtype).itemsize
+    return Cost(cost.seconds, cost.bytes + held * floats + image.nbytes * layout.alpha)
+
+
+def _within(
+    image: Array,
+    used: Settings,
+    operation: Operation | Ridge | None,
+    *,
+    layout: Layout,
+    amount: float,
+    threads: int | None,
+    max_memory: int | None,
+    progress: Callable[[float], None] | None,
+) -> Array:
+    """One image, volume or clip, whole or in parts."""
+    run = partial(
+        _filtered, used=used, operation=operation, layout=layout, amount=amount, threads=threads
+    )
+    if max_memory is None or operation is None:
+        return run(image, progress=progress)
+    along = stack_axis(layout.channel_axis)
+
+    def part(rows: slice, progress: Progress | None) -> Array:
+        return run(np.moveaxis(np.moveaxis(image, along, 0)[rows], 0, along), progress=progress)
+
+    def peak(count: int) -> int:
+        rows = np.moveaxis(np.moveaxis(image, along, 0)[:count], 0, along)
+        return _cost(rows, used, operation, layout, amount, threads).bytes
+
+    axes = len(grid_shape(image.shape, layout.channel_axis))
+    around = halo(operation, axes) if isinstance(operation, Operation) else None
+    count = image.shape[along]
+    return in_parts(part, count, along, around, peak, image.nbytes, max_memory, progress)
 
 
 def _filtered(
