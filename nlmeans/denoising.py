@@ -190,7 +190,8 @@ def denoise(
     max_memory : int, optional
         Bytes that may be taken above the image, as `expected_cost` counts them. "classic" filters
         what takes more in parts along the first axis, with the same result to the rounding of
-        floats; what does not fit even so is refused.
+        floats; what does not fit even so is refused. The search for the noise level and for
+        settings, some 25 MB on an image of any size, is not counted.
     progress : callable, optional
         Called now and then with the fraction done, 0 to 1.
 

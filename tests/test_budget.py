@@ -93,7 +93,7 @@ def test_denoise_takes_what_it_says_at_most(rng, options, shape):
 
 def test_denoise_keeps_its_limit(rng):
     x = rng.normal(100, 20, (3000, 500)).clip(0, 255).astype(np.uint8)
-    options = {"sigma": 20, "method": "classic", "search_size": 5}
+    options = {"sigma": 20, "h": 15, "patch_size": 3, "search_size": 5}
     limit = 5 * x.size
     assert nlmeans.expected_cost(x, nlmeans.settings_for(x, **options)).bytes > limit
     whole, result = nlmeans.denoise(x, **options), []
