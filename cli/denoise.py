@@ -2,7 +2,6 @@
 
 import math
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.learned import block_options, denoise_learned, loader
-from nlmeans.cli.like import Like, Liked, like_option, with_numbers
+from nlmeans.cli.like import Like, like_option, with_numbers
+from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import (
     NumberType,
     Sigma,
@@ -22,6 +22,7 @@ from nlmeans.cli.options import (
     filter_options,
     inputs_argument,
     json_option,
+    memory_option,
     method_options,
     noise_options,
     stack_option,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlmeans.denoising import Method, Settings
+    from nlmeans.images import Picture
     from nlmeans.noise_choice import Asked
 
 SUFFIX = "_denoised"
@@ -128,6 +130,7 @@ Examples:
     show_default="all cores",
     help="Use at most this many threads, from 1; the picture is the same for any number.",
 )
+@memory_option
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -169,6 +172,7 @@ def denoise(
     quality: int | None,
     keep_partial: bool,
     threads: int | None,
+    max_memory: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -191,7 +195,7 @@ def denoise(
 
     def work(path: Path) -> Report:
         from nlmeans.checks import ParameterError
-        from nlmeans.denoising import settings_for
+        from nlmeans.denoising import expected_cost, settings_for
         from nlmeans.images import check_output, load, save
         from nlmeans.images.formats import VIDEOS
 
@@ -210,7 +214,8 @@ def denoise(
             return denoise_video(
                 path, target, method=method, sigma=sigma, h=h, patch_size=patch_size,
                 search_size=search_size, strength=strength, amount=amount, quality=quality,
-                keep_partial=keep_partial, threads=threads, overwrite=overwrite,
+                keep_partial=keep_partial, threads=threads, max_memory=max_memory,
+                overwrite=overwrite,
                 silent=quiet or as_json,
             )  # fmt: skip
         picture = load(path)
@@ -220,7 +225,8 @@ def denoise(
             with _progress(path, hidden=quiet or as_json) as progress:
                 return denoise_learned(
                     path, target, taken, learned(), amount=amount, threads=threads,
-                    overwrite=overwrite, quality=quality, progress=progress,
+                    max_memory=max_memory, silent=quiet or as_json, overwrite=overwrite,
+                    quality=quality, progress=progress,
                 )  # fmt: skip
         level, estimated = sigma.levels(picture), sigma.value is None and gain is None
         if like is not None:
@@ -235,11 +241,20 @@ def denoise(
             )
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        if any(used.h for used in chosen):
-            _load_kernel(chosen, picture.pixels.dtype, silent=quiet or as_json)
+        options = liked.options if liked else {}
+        left = memory_left(max_memory, picture.pixels.nbytes, picture.pixels.nbytes)
+        costs = taken.map(
+            lambda k, part: expected_cost(
+                picture.pixels[part], chosen[k], amount=amount, threads=threads, **taken.layout,
+                **options,
+            )
+        )  # fmt: skip
+        announce(path, sum(costs[1:], costs[0]), threads, left, silent=quiet or as_json)
+        noisy = next((used for used in chosen if used.h), chosen[0])
+        _load_kernel(noisy, options, picture, taken, silent=quiet or as_json)
         start = time.perf_counter()
         with _progress(path, hidden=quiet or as_json) as progress:
-            pixels = _filtered(taken, chosen, liked, amount, threads, progress)
+            pixels = _filtered(taken, chosen, options, amount, threads, left, progress)
         seconds += time.perf_counter() - start
         notes = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
 
@@ -272,9 +287,10 @@ def denoise(
 def _filtered(
     taken: Taken,
     settings: list["Settings"],
-    liked: Liked | None,
+    options: dict[str, Any],
     amount: float,
     threads: int | None,
+    max_memory: int | None,
     progress: Callable[[float], None],
 ) -> "NDArray[Any]":
     """The picture's pixels, every part filtered with its own settings."""
@@ -287,9 +303,9 @@ def _filtered(
 
     def run(k: int, part: Part) -> None:
         result[part] = denoise_array(
-            pixels[part], amount=amount, threads=threads, **settings[k].arguments(),
-            progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
-            **(liked.options if liked else {}),
+            pixels[part], amount=amount, threads=threads, max_memory=max_memory,
+            progress=lambda fraction: progress((k + fraction) / len(settings)),
+            **settings[k].arguments(), **taken.layout, **options,
         )  # fmt: skip
 
     taken.map(run)
@@ -302,24 +318,18 @@ def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
     return each[0] if len(each) == 1 else {"parts": each}
 
 
-def _load_kernel(settings: list["Settings"], dtype: Any, *, silent: bool) -> None:
+def _load_kernel(
+    used: "Settings", options: dict[str, Any], picture: "Picture", taken: Taken, *, silent: bool
+) -> None:
     """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
-    from nlmeans.classical import nl_means
-    from nlmeans.groups import GroupMeans
-
-    patience = threading.Timer(
-        3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
-    )
-    if sys.stderr.isatty() and not silent:
-        patience.start()
-    try:
-        nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
-        if any(used.method == "ridge" for used in settings):
-            GroupMeans(1)(np.zeros((1, 1), dtype))
-    finally:
-        patience.cancel()
+    operation = used.operation(**options)
+    colours, axis = picture.colours[taken.parts[0]], taken.layout["channel_axis"]
+    pixel = np.zeros((1,) * (colours.ndim - (axis is not None)), colours.dtype)
+    if operation is not None:
+        with compiling_notice(silent=silent):
+            operation(pixel)
 
 
 def _targets(

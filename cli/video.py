@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from nlmeans.cli.denoise import _short, _size
 from nlmeans.cli.files import Report, shown
+from nlmeans.cli.notices import compiling_notice
 from nlmeans.cli.options import Sigma, Size
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def denoise_video(
     quality: int | None,
     keep_partial: bool,
     threads: int | None,
+    max_memory: int | None,
     overwrite: bool,
     silent: bool,
 ) -> Report:
@@ -60,11 +62,19 @@ def denoise_video(
         settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)
         operation = settings.operation()
         assert not isinstance(operation, Ridge)  # `_settings` asks for none
-        with _progress(path, clip.expected, hidden=silent) as progress:
+        with (
+            compiling_notice(silent=silent),
+            _progress(path, clip.expected, hidden=silent) as progress,
+        ):
             frames = clip.frames()
             if operation is not None:
                 frames = denoise_frames(
-                    frames, operation, amount=amount, threads=threads, progress=progress
+                    frames,
+                    operation,
+                    amount=amount,
+                    threads=threads,
+                    memory=max_memory,
+                    progress=progress,
                 )
             lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
         seconds = time.perf_counter() - start

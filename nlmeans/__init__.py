@@ -34,7 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "pca": ["pca_weights"],
         "plan": ["Plan"],
-        "points": ["denoise_points", "estimate_points_sigma"],
+        "points": ["denoise_points", "estimate_points_sigma", "expected_points_cost"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
         "stabilise": ["Noise"],
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from nlmeans.plan import Plan as Plan
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
+    from nlmeans.points import expected_points_cost as expected_points_cost
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
     from nlmeans.stabilise import Noise as Noise

@@ -133,3 +133,24 @@ def test_memory_that_is_left(tmp_path, files, left):
         (tmp_path / name).write_text(text)
     (tmp_path / "own").write_text("0::/\n")
     assert available_memory(tmp_path, tmp_path / "own", tmp_path / "meminfo") == left
+
+
+def test_points_take_what_they_say_at_most(rng):
+    cloud = rng.normal(size=(3000, 3)) * [1, 1, 0.01]
+    nlmeans.denoise_points(cloud[:100], 0.01)  # compiled
+    taken = peak_of(lambda: nlmeans.denoise_points(cloud, 0.01, patch_neighbours=60, threads=2))
+    assert taken <= nlmeans.expected_points_cost(3000, 60, threads=2).bytes < 4 * taken
+    with pytest.raises(MemoryError, match="needed"):
+        nlmeans.denoise_points(cloud, 0.01, max_memory=10**6)
+
+
+def test_a_blocks_cost(rng):
+    x = rng.normal(size=(300, 200)).astype(np.float32)
+    one = nlmeans.Block(nl_means(1, 1, 3, 5))
+    chain = nlmeans.Chain(
+        (one, nlmeans.Block(nl_means(1, 1, 3, 5), out=nlmeans.Linear([[1, 1]]), residual=False))
+    )
+    for block in (one, chain):
+        block(x[:20, :20])
+        assert peak_of(lambda block=block: block(x)) <= block.cost(x.shape).bytes
+    assert chain.cost(x.shape).seconds > 2 * one.cost(x.shape).seconds
