@@ -54,7 +54,7 @@ def run_window(
     skip = len(factors[1]) - counts[1] if plain else 0
     geometry = window.Geometry._make((*radii, *candidates, centre, skip))
     elements = len(features.planes) * math.prod(counts)
-    scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, elements)
+    scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, features.reach, elements)
     scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
     integers = np.zeros((3, 20), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
@@ -86,11 +86,12 @@ def run_window(
 
 
 class _Centred(NamedTuple):
-    """Planes (C, Z, Y, X) and what brings them into [-1, 1]: (planes - offset) * scale."""
+    """Planes (C, Z, Y, X) and what brings them near [-1, 1]: (planes - offset) * scale."""
 
     planes: NDArray[Any]
     offset: NDArray[Any]  # one a channel
     scale: float  # a power of two
+    reach: float  # the largest magnitude so scaled: above 1 for the largest of numbers
 
 
 def _centred(planes: NDArray[Any]) -> _Centred:
@@ -105,13 +106,16 @@ def _centred(planes: NDArray[Any]) -> _Centred:
     # Numba compiles anew for read-only arrays: so that it need not, all are.
     locked = planes.view()
     locked.flags.writeable = False
-    return _Centred(locked, low / 2 + high / 2, 2.0 ** min(max(exponent, -limit), limit))
+    scale = 2.0 ** min(max(exponent, -limit), limit)
+    return _Centred(locked, low / 2 + high / 2, scale, max(half * scale, 1.0))
 
 
-def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> tuple[float, float]:
+def _exponent(
+    inverse_h2: float, noise: float, scale: float, reach: float, elements: int
+) -> tuple[float, float]:
     """Scale and bias of 2^min(bias - scale D, 0), D the sum over `elements` scaled differences."""
     factor = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
-    largest = 4.0 * elements  # of D: differences lie in [-2, 2]
+    largest = (2 * reach) ** 2 * elements  # of D
     return factor, factor * min(noise * scale * scale * elements, 2 * largest)
 
 
