@@ -1,7 +1,7 @@
 """What this machine can do, measured: multiply-adds, additions, exponentials, memory.
 
-One core with the filter's own vectors and float32, and all cores together. Eight independent chains hide the
-latency of an operation; 16 of them in turn make loads and stores negligible.
+One core with the filter's own vectors of float32, and all cores together. Eight independent chains
+hide the latency of an operation; 16 of them in turn make loads and stores negligible.
 """
 
 import time

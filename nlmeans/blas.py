@@ -1,8 +1,11 @@
 """NumPy's and SciPy's linear algebra on no more threads than asked for."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 _held = threading.Lock()
 
@@ -19,11 +22,17 @@ def blas_at_most(threads: int | None) -> Iterator[None]:
         yield
         return
     try:
-        from threadpoolctl import ThreadpoolController
-
-        found = ThreadpoolController().select(user_api="blas")
-        usual = max((library.num_threads for library in found.lib_controllers), default=threads)
-        with found.limit(limits=min(threads, usual)):
+        libraries = _libraries(len(sys.modules))
+        usual = max((each.num_threads for each in libraries.lib_controllers), default=threads)
+        with libraries.limit(limits=min(threads, usual)):
             yield
     finally:
         _held.release()
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> Any:
+    """Those of BLAS. Looking for them takes 1 ms, and new ones come with new modules."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
