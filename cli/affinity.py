@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import block_options, loader
+from nlmeans.cli.learned import loader, weights_options
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
+from nlmeans.cli.outputs import overwrite_option
 from nlmeans.cli.stacks import taken_as
 
 if TYPE_CHECKING:
@@ -67,20 +68,8 @@ Examples:
     help="Write to this file, a .png.",
 )
 @filter_options
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    show_default="the classical filter",
-    help="Draw those of a learned block, of a chain the first. Takes the place of --sigma, --h, "
-    "sizes and --strength.",
-)
-@block_options
-@click.option(
-    "--overwrite", is_flag=True, default=False, show_default="refuse",
-    help="Replace the output if it is there.",
-)  # fmt: skip
+@weights_options
+@overwrite_option
 def affinity(
     path: Path,
     points: tuple[Point, ...],
