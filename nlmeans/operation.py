@@ -79,6 +79,9 @@ class Operation:
                 "none is a position's own; use centre 'one' or 'as computed', and no cut"
             )
             raise ParameterError(message)
+        if self.f.maps is not None and pool_of(self.over) is not None:
+            message = "maps of sigma or h are of positions, and keys are sub-sampled; leave one out"
+            raise ParameterError(message)
 
     def __call__(
         self,
@@ -211,6 +214,8 @@ class Operation:
         x = checked_array("x", x)
         axis = checked_axis("x", x.ndim, channel_axis)
         grid = grid_shape(x.shape, axis)
+        if self.f.maps is not None:
+            self.f.maps.check_grid(grid)
         seen, seen_axis = (x, axis) if guide is None else _checked_guide(guide, axis, grid)
         last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
         return affinity(self.f, self.over, last, _checked_position(position, grid))

@@ -120,6 +120,9 @@ def _halo(operation: Operation) -> int:
             "of f; frame by frame g has to be Identity() and C a sum"
         )
         raise ParameterError(message)
+    if f.maps is not None:
+        message = "maps of sigma or h are of a whole clip; frame by frame give numbers"
+        raise ParameterError(message)
     return operation.over.radius(3)[0] + max(f.query.radius(3)[0], f.key.radius(3)[0])
 
 
