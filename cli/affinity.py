@@ -98,10 +98,10 @@ def affinity(
     learned = loader(weights, layout, block, settings)
 
     def work(path: Path) -> Report:
-        from nlmeans.denoising import settings_for
         from nlmeans.drawing import Weights, draw_weights
         from nlmeans.images import ImageWriteError, load
         from nlmeans.ridge import Ridge
+        from nlmeans.settings import settings_for
 
         picture = load(path)
         if target.exists() and target.samefile(path):

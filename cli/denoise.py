@@ -34,7 +34,7 @@ from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans.denoising import Settings
+    from nlmeans.settings import Settings
 
 
 @click.command(

@@ -7,8 +7,8 @@ from nlmeans.cli.options import Sigma, Size, check_plain
 from nlmeans.cli.stacks import Taken
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Method, Settings
     from nlmeans.noise_choice import Asked
+    from nlmeans.settings import Method, Settings
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Filter:
 
     def settings(self, taken: Taken) -> "list[Settings]":
         """For every part of a picture."""
-        from nlmeans.denoising import settings_for
+        from nlmeans.settings import settings_for
 
         level = self.sigma.levels(taken.picture)
         return taken.map(

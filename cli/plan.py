@@ -19,8 +19,8 @@ from nlmeans.cli.options import (
 from nlmeans.cli.stacks import noise_found, taken_as
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Method
     from nlmeans.noise_choice import Asked
+    from nlmeans.settings import Method
 
 
 @click.command(
@@ -60,9 +60,9 @@ def plan(
         like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
-        from nlmeans.denoising import settings_for
         from nlmeans.images import load
         from nlmeans.ridge import PILOT_DONE, Ridge
+        from nlmeans.settings import settings_for
 
         picture = load(path)
         taken = taken_as(picture, stack)

@@ -9,8 +9,8 @@ from nlmeans.cli.options import Sigma, Size
 from nlmeans.cli.outputs import progress_bar, short, sides
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Settings
     from nlmeans.images.video import Clip
+    from nlmeans.settings import Settings
 
 # The noise level is the median over every third of the first ten frames: one that is black, or
 # blurred by a cut, does not decide, and neighbours are too alike to tell more.
@@ -105,9 +105,9 @@ def _settings(
     from dataclasses import replace
 
     from nlmeans.checks import ParameterError
-    from nlmeans.denoising import settings_for
     from nlmeans.images import Picture
     from nlmeans.noise import estimate_sigma, joint_sigma
+    from nlmeans.settings import settings_for
 
     if method == "ridge":
         message = "method is 'ridge'; video takes 'classic'"

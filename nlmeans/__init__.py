@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "block": ["Block", "Chain"],
         "checks": ["ParameterError"],
         "classical": ["nl_means"],
-        "denoising": ["Settings", "denoise", "settings_for"],
+        "denoising": ["denoise"],
         "embed": ["Identity", "Linear", "Patches"],
         "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "points": ["denoise_points", "estimate_points_sigma"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
+        "settings": ["Settings", "settings_for"],
         "stabilise": ["Noise"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
@@ -53,9 +54,7 @@ if TYPE_CHECKING:
     from nlmeans.block import Chain as Chain
     from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
-    from nlmeans.denoising import Settings as Settings
     from nlmeans.denoising import denoise as denoise
-    from nlmeans.denoising import settings_for as settings_for
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
@@ -79,6 +78,8 @@ if TYPE_CHECKING:
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
+    from nlmeans.settings import Settings as Settings
+    from nlmeans.settings import settings_for as settings_for
     from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
