@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from nlmeans.cli.options import (
     stack_option,
 )
 from nlmeans.cli.outputs import (
+    SUFFIX,
     output_options,
     progress_bar,
     running_options,
@@ -29,12 +30,16 @@ from nlmeans.cli.outputs import (
     sides,
     targets_of,
 )
+from nlmeans.cli.selection import Region, map_options, mask_for, selection_options
 from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nlmeans.regions import Box
     from nlmeans.settings import Settings
+
+PREVIEW_SUFFIX = "_preview"
 
 
 @click.command(
@@ -48,6 +53,8 @@ Examples:
       several files into a folder that is there, a little weaker
   nlmeans denoise photo.png -o out.png --amount 0.7 --overwrite
       keep 30 % of the original, replace out.png if it is there
+  nlmeans denoise photo.png --preview 120,80,200,150
+      see that region first: photo_preview.png
   nlmeans denoise photo.png --like opencv --h 10
       what OpenCV's fastNlMeansDenoising does with h = 10
   nlmeans denoise scan.nii.tif --stack volume --noise rician
@@ -63,7 +70,9 @@ Examples:
 @output_options
 @method_options
 @filter_options
+@map_options
 @noise_options
+@selection_options
 @weights_options
 @like_option
 @stack_option
@@ -100,6 +109,8 @@ def denoise(
     settings: tuple[tuple[str, Any], ...],
     like: Like | None,
     stack: str,
+    mask: Path | None,
+    preview: Region | None,
     amount: float,
     quality: int | None,
     keep_partial: bool,
@@ -117,8 +128,14 @@ def denoise(
     what ImageJ and OME say of them. The input is never changed, an output appears whole or not at
     all, and after an error the other files still get done.
     """  # fmt: skip
-    targets = targets_of(inputs, output, output_folder, suffix)
+    targets = targets_of(
+        inputs, output, output_folder, suffix, SUFFIX if preview is None else PREVIEW_SUFFIX
+    )
     asked = Filter(**filters)
+    asked.check()
+    if asked.keep_detail and amount != 1:
+        message = "use just one of --amount and --keep-detail"
+        raise click.UsageError(message)
     learned = loader(weights, layout, block, settings)
     if learned is not None and like is not None:
         message = "use just one of --weights and --like"
@@ -127,7 +144,7 @@ def denoise(
         like = with_numbers(
             like, asked.method, asked.h, asked.sigma, asked.patch_size, asked.search_size
         )
-    how = How(stack, amount, quality, keep_partial, threads, overwrite, quiet or as_json)
+    how = How(mask, preview, amount, quality, keep_partial, threads, overwrite, quiet or as_json)
 
     def work(path: Path) -> Report:
         from nlmeans.images import check_output, load
@@ -154,7 +171,8 @@ def denoise(
 class How:
     """How files are read and written, whatever the filter."""
 
-    stack: str
+    mask: Path | None
+    preview: Region | None
     amount: float
     quality: int | None
     keep_partial: bool
@@ -178,6 +196,10 @@ def _video(
     if learned is not None:
         message = "is a video; --weights is for pictures and stacks"
         raise ValueError(message)
+    if how.mask is not None or how.preview is not None:
+        option = "--preview" if how.mask is None else "--mask"
+        message = f"{option} is for images and stacks, not for video"
+        raise ParameterError(message)
     if like is not None:
         message = "--like is for images; give a video the numbers that it becomes on one"
         raise ParameterError(message)
@@ -200,6 +222,8 @@ def _picture(
         asked.check_plain("--like")
     picture = taken.picture
     liked = None if like is None else like.on(taken, asked.strength)
+    region = None if how.preview is None else how.preview.on(taken)
+    mask = None if how.mask is None else mask_for(how.mask, taken)
     start = time.perf_counter()
     chosen = [liked.settings] * len(taken.parts) if liked else asked.settings(taken)
     seconds = time.perf_counter() - start
@@ -207,7 +231,9 @@ def _picture(
         load_kernels(chosen, picture.pixels.dtype, silent=how.silent)
     start = time.perf_counter()
     with progress_bar(path, hidden=how.silent) as progress:
-        pixels = _filtered(taken, chosen, liked, how.amount, how.threads, progress)
+        pixels, weights = _filtered(
+            taken, chosen, liked, region, mask, how.amount, how.threads, progress
+        )
     seconds += time.perf_counter() - start
     notes = save(target, picture.with_pixels(pixels), overwrite=how.overwrite, quality=how.quality)
 
@@ -215,13 +241,15 @@ def _picture(
     own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
     return Report(
         text=(f"{shown(path)}: {liked}\n" if liked else "")
-        + _summary(path, target, taken, chosen, estimated, seconds),
+        + _summary(path, target, taken, chosen, asked, estimated, weights, how.preview, seconds),
         record={
             "output": str(target),
             **({"like": str(liked)} if liked else {}),
             "sigma_estimated": estimated,
             **taken.record,
-            **_settings_record(chosen),
+            **_settings_record(chosen, asked, weights),
+            **({"preview": how.preview} if how.preview else {}),
+            **({"mask": str(how.mask)} if how.mask else {}),
             "amount": how.amount,
             "megapixels": picture.megapixels,
             "seconds": seconds,
@@ -240,33 +268,54 @@ def _filtered(
     taken: Taken,
     settings: list["Settings"],
     liked: Liked | None,
+    region: "Box | None",
+    mask: "Callable[[Part], NDArray[Any]] | None",
     amount: float,
     threads: int | None,
     progress: Callable[[float], None],
-) -> "NDArray[Any]":
-    """The picture's pixels, every part filtered with its own settings."""
+) -> "tuple[NDArray[Any], list[float]]":
+    """The picture's pixels, every part filtered with its own settings; weights of detail."""
     import numpy as np
 
-    from nlmeans.denoising import denoise as denoise_array
+    from nlmeans.filtering import filtered
+    from nlmeans.layout import layout_of
 
     pixels = taken.picture.pixels
-    result = np.empty_like(pixels)
+    shape = list(pixels.shape)
+    if region is not None:
+        first = len(taken.picture.stack)
+        shape[first : first + 2] = [part.stop - part.start for part in region[-2:]]
+    result = np.empty(shape, pixels.dtype)
+    weights = []
 
     def run(k: int, part: Part) -> None:
-        result[part] = denoise_array(
-            pixels[part], amount=amount, threads=threads, **settings[k].arguments(),
-            progress=lambda fraction: progress((k + fraction) / len(settings)), **taken.layout,
-            **(liked.options if liked else {}),
+        image = pixels[part]
+        found = filtered(
+            image, settings[k], settings[k].operation(**(liked.options if liked else {})),
+            layout_of(image.shape, **taken.layout), amount=amount, region=region,
+            mask=None if mask is None else mask(part), threads=threads,
+            progress=lambda fraction: progress((k + fraction) / len(settings)),
         )  # fmt: skip
+        result[part] = found.values
+        if found.weight is not None:
+            weights.append(found.weight)
 
     taken.map(run)
-    return result
+    return result, weights
 
 
-def _settings_record(settings: list["Settings"]) -> dict[str, Any]:
+def _settings_record(
+    settings: list["Settings"], asked: Filter, weights: list[float]
+) -> dict[str, Any]:
     """One set, or one for each of several parts."""
-    each = [asdict(used) for used in settings]
-    return each[0] if len(each) == 1 else {"parts": each}
+    each = [asdict(replace(used, maps=None)) for used in settings]
+    for record in each:
+        del record["maps"]
+    maps = {"sigma_map": asked.sigma_map, "h_map": asked.h_map}
+    shared: dict[str, Any] = {name: str(path) for name, path in maps.items() if path is not None}
+    if weights:
+        shared["detail_weight"] = sum(weights) / len(weights)
+    return (each[0] if len(each) == 1 else {"parts": each}) | shared
 
 
 def load_kernels(settings: list["Settings"], dtype: Any, *, silent: bool) -> None:
@@ -290,23 +339,38 @@ def load_kernels(settings: list["Settings"], dtype: Any, *, silent: bool) -> Non
 
 
 def _summary(
-    path: Path, target: Path, taken: Taken, used: list["Settings"], estimated: bool, seconds: float
+    path: Path,
+    target: Path,
+    taken: Taken,
+    used: list["Settings"],
+    asked: Filter,
+    estimated: bool,
+    weights: list[float],
+    preview: Region | None,
+    seconds: float,
 ) -> str:
     found = "estimated" if estimated else "given"
+    if asked.sigma_map is not None:
+        found = "by a map"
     patches, searches = (
         " or ".join(dict.fromkeys(map(sides, sizes)))
         for sizes in ([each.patch_size for each in used], [each.search_size for each in used])
     )
+    h = between([each.h for each in used], short)
+    by_map = " (by a map)" if any(each.maps is not None for each in used) else ""
     did = (
-        f"h {between([each.h for each in used], short)}, patch {patches}, search {searches}"
+        f"h {h}{by_map}, patch {patches}, search {searches}"
         if any(each.h for each in used)
         else "no noise: copied"
     )
     if any(each.h and each.method == "ridge" for each in used):
         did = f"ridge, {did}"
+    if weights:
+        did += f", detail kept by weight {between(weights, '{:.2f}'.format)}"
+    of = "" if preview is None else f"region {preview}, "
     megapixels = taken.picture.megapixels
     return (
-        f"{shown(path)} -> {shown(target)}: {taken}"
+        f"{shown(path)} -> {shown(target)}: {taken}{of}"
         f"{noise_found(used, short)} ({found}), {did}; "
         f"{megapixels:.3g} MP in {seconds:.2f} s, {megapixels / seconds:.3g} MP/s"
     )

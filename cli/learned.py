@@ -20,7 +20,7 @@ SETTINGS = (
 )  # fmt: skip
 CLASSICAL = (
     "method", "sigma", "noise", "gain", "read_noise", "h", "patch_size", "search_size", "strength",
-    "chroma_strength",
+    "chroma_strength", "sigma_map", "h_map", "keep_detail", "mask", "preview",
 )  # fmt: skip
 Loader = Callable[[], "tuple[LoadedWeights, tuple[str, ...]]"]
 OF_WEIGHTS = ("layout", "block", "settings")

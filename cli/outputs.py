@@ -1,6 +1,8 @@
 """Where results go, and what is seen of the work: options and helpers of commands that write."""
 
+import io
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,6 +131,39 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     except (OSError, ValueError):
         return path
     return status.st_dev, status.st_ino
+
+
+def png_target(path: Path, output: Path | None, ending: str) -> Path:
+    """Where a drawing goes."""
+    target = output or path.with_name(f"{path.stem}{ending}")
+    if target.suffix.lower() != ".png":
+        message = f"-o is {str(target)!r}; it is written as a .png"
+        raise click.UsageError(message)
+    return target
+
+
+def save_png(output: Path, source: Path, pixels: Any, overwrite: bool) -> None:
+    """A drawing, whole or not at all, and never in place of its source."""
+    from PIL import Image
+
+    from nlmeans.images import ImageWriteError
+    from nlmeans.images.atomic import put_in_place
+
+    if output.exists() and output.samefile(source):
+        message = f"{shown(output)}: is the input; choose another name"
+        raise ImageWriteError(message)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    try:
+        put_in_place(Path(os.path.realpath(output)), data.getvalue(), overwrite)
+    except FileExistsError as error:
+        message = (
+            f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"
+        )
+        raise ImageWriteError(message) from error
+    except OSError as error:
+        message = f"{shown(output)}: cannot be written ({error.strerror}); nothing was changed"
+        raise ImageWriteError(message) from error
 
 
 @contextmanager

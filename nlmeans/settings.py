@@ -84,6 +84,11 @@ class Settings:
         )
         return Ridge(operation, first, second)
 
+    def times(self, strength: float) -> "Settings":
+        """The same at so many times the strength."""
+        maps = None if self.maps is None else Maps(self.maps.sigma, strength * self.maps.h)
+        return replace(self, h=strength * self.h, strength=strength * self.strength, maps=maps)
+
     def arguments(self) -> dict[str, Any]:
         """What `denoise` takes to do with these settings."""
         own: dict[str, Any] = {
@@ -218,6 +223,8 @@ def _check_detail(used: Settings) -> None:
             f"keep_detail takes white noise, and this is correlated over {used.noise.extent:.1f} "
             "pixels; leave it out, or say noise='gaussian'"
         )
+    elif used.h and used.sigma == 0:
+        message = "keep_detail goes by the noise, and sigma is 0; give a sigma above 0"
     if message is not None:
         raise ParameterError(message)
 
