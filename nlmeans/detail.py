@@ -11,9 +11,9 @@ from nlmeans.regions import Box
 Array = NDArray[Any]
 
 # Of the Gaussian mean around a place, in pixels; in a clip it is of a frame. On ten images of
-# Train400 at sigma 15, 25 and 50, the weights gain for "classic" 0.19, 0.15 and 0.06 dB, for
+# Train400 at sigma 15, 25 and 50, the weights gain for "classic" 0.19, 0.16 and 0.07 dB, for
 # "ridge" 0.03, 0.04 and 0.04. One weight for an image gains half of that, and with 8 the random
-# divergence shows: 0.20, 0.15, 0.04 and 0.02, 0.02, -0.01. benchmarks/detail.py prints these.
+# divergence shows: 0.20, 0.15, 0.04 and 0.02, 0.02, -0.02. benchmarks/detail.py prints these.
 SMOOTHING = 16.0
 TRUNCATED = 4  # standard deviations at which that mean ends
 STEP = 0.1  # of the divergence's difference quotient, in sigma
