@@ -1,7 +1,5 @@
 """nlmeans denoise: load, filter, save."""
 
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +11,7 @@ from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.filters import Filter
 from nlmeans.cli.learned import Loader, denoise_learned, loader, weights_options
 from nlmeans.cli.like import Like, Liked, like_option, with_numbers
+from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import (
     NumberType,
     filter_options,
@@ -115,6 +114,7 @@ def denoise(
     quality: int | None,
     keep_partial: bool,
     threads: int | None,
+    max_memory: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -144,7 +144,8 @@ def denoise(
         like = with_numbers(
             like, asked.method, asked.h, asked.sigma, asked.patch_size, asked.search_size
         )
-    how = How(mask, preview, amount, quality, keep_partial, threads, overwrite, quiet or as_json)
+    silent = quiet or as_json
+    how = How(mask, preview, amount, quality, keep_partial, threads, max_memory, overwrite, silent)
 
     def work(path: Path) -> Report:
         from nlmeans.images import check_output, load
@@ -161,7 +162,8 @@ def denoise(
         with progress_bar(path, hidden=how.silent) as progress:
             return denoise_learned(
                 path, target, taken, learned(), amount=amount, threads=threads,
-                overwrite=overwrite, quality=quality, progress=progress,
+                max_memory=max_memory, silent=how.silent, overwrite=overwrite, quality=quality,
+                progress=progress,
             )  # fmt: skip
 
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
@@ -177,6 +179,7 @@ class How:
     quality: int | None
     keep_partial: bool
     threads: int | None
+    max_memory: int | None
     overwrite: bool
     silent: bool
 
@@ -208,7 +211,7 @@ def _video(
         path, target, method=asked.method, sigma=asked.sigma, h=asked.h,
         patch_size=asked.patch_size, search_size=asked.search_size, strength=asked.strength,
         amount=how.amount, quality=how.quality, keep_partial=how.keep_partial,
-        threads=how.threads, overwrite=how.overwrite, silent=how.silent,
+        threads=how.threads, max_memory=how.max_memory, overwrite=how.overwrite, silent=how.silent,
     )  # fmt: skip
 
 
@@ -216,7 +219,11 @@ def _picture(
     path: Path, target: Path, taken: Taken, asked: Filter, how: How, like: Like | None
 ) -> Report:
     """A picture or stack: settings, filter, file and report."""
+    import numpy as np
+
+    from nlmeans.filtering import expected, filtered
     from nlmeans.images import save
+    from nlmeans.progress import part_of
 
     if like is not None:
         asked.check_plain("--like")
@@ -227,13 +234,25 @@ def _picture(
     start = time.perf_counter()
     chosen = [liked.settings] * len(taken.parts) if liked else asked.settings(taken)
     seconds = time.perf_counter() - start
-    if any(used.h for used in chosen):
-        load_kernels(chosen, picture.pixels.dtype, silent=how.silent)
+    work = _work(taken, chosen, liked, region, mask, how)
+    costs = [expected(*given, **rest) for given, rest in work]
+    pixels = np.empty(_shape(taken, region), picture.pixels.dtype)
+    left = memory_left(how.max_memory, picture.pixels.nbytes, pixels.nbytes)
+    announce(path, sum(costs[1:], costs[0]), how.threads, left, silent=how.silent)
+    _load_kernels(work, silent=how.silent)
+    weights: list[float] = []
     start = time.perf_counter()
     with progress_bar(path, hidden=how.silent) as progress:
-        pixels, weights = _filtered(
-            taken, chosen, liked, region, mask, how.amount, how.threads, progress
-        )
+
+        def run(k: int, part: Part) -> None:
+            given, rest = work[k]
+            share = part_of(progress, k, len(work))
+            found = filtered(*given, **rest, max_memory=left, progress=share)
+            pixels[part] = found.values
+            if found.weight is not None:
+                weights.append(found.weight)
+
+        taken.map(run)
     seconds += time.perf_counter() - start
     notes = save(target, picture.with_pixels(pixels), overwrite=how.overwrite, quality=how.quality)
 
@@ -264,44 +283,37 @@ def _picture(
     )
 
 
-def _filtered(
+def _work(
     taken: Taken,
     settings: list["Settings"],
     liked: Liked | None,
     region: "Box | None",
     mask: "Callable[[Part], NDArray[Any]] | None",
-    amount: float,
-    threads: int | None,
-    progress: Callable[[float], None],
-) -> "tuple[NDArray[Any], list[float]]":
-    """The picture's pixels, every part filtered with its own settings; weights of detail."""
-    import numpy as np
-
-    from nlmeans.filtering import filtered
+    how: How,
+) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """What `nlmeans.filtering` is given for every part of the picture."""
     from nlmeans.layout import layout_of
 
-    pixels = taken.picture.pixels
-    shape = list(pixels.shape)
+    options = liked.options if liked else {}
+    work = []
+    for used, part in zip(settings, taken.parts, strict=True):
+        image = taken.picture.pixels[part]
+        layout = layout_of(image.shape, **taken.layout)
+        rest: dict[str, Any] = {
+            "amount": how.amount, "region": region, "threads": how.threads,
+            "mask": None if mask is None else mask(part),
+        }  # fmt: skip
+        work.append(((image, used, used.operation(**options), layout), rest))
+    return work
+
+
+def _shape(taken: Taken, region: "Box | None") -> tuple[int, ...]:
+    """Of the result's pixels."""
+    shape = list(taken.picture.pixels.shape)
     if region is not None:
         first = len(taken.picture.stack)
         shape[first : first + 2] = [part.stop - part.start for part in region[-2:]]
-    result = np.empty(shape, pixels.dtype)
-    weights = []
-
-    def run(k: int, part: Part) -> None:
-        image = pixels[part]
-        found = filtered(
-            image, settings[k], settings[k].operation(**(liked.options if liked else {})),
-            layout_of(image.shape, **taken.layout), amount=amount, region=region,
-            mask=None if mask is None else mask(part), threads=threads,
-            progress=lambda fraction: progress((k + fraction) / len(settings)),
-        )  # fmt: skip
-        result[part] = found.values
-        if found.weight is not None:
-            weights.append(found.weight)
-
-    taken.map(run)
-    return result, weights
+    return tuple(shape)
 
 
 def _settings_record(
@@ -318,24 +330,20 @@ def _settings_record(
     return (each[0] if len(each) == 1 else {"parts": each}) | shared
 
 
-def load_kernels(settings: list["Settings"], dtype: Any, *, silent: bool) -> None:
+def _load_kernels(work: list[tuple[tuple[Any, ...], dict[str, Any]]], *, silent: bool) -> None:
     """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
-    from nlmeans.classical import nl_means
-    from nlmeans.groups import GroupMeans
+    from nlmeans.arrays import grid_shape
+    from nlmeans.regions import on_one
 
-    patience = threading.Timer(
-        3, click.echo, ["nlmeans: compiling, the first time only"], {"err": True}
-    )
-    if sys.stderr.isatty() and not silent:
-        patience.start()
-    try:
-        nl_means(1, 1, 1, 1)(np.zeros((1, 1), dtype))
-        if any(used.method == "ridge" for used in settings):
-            GroupMeans(1)(np.zeros((1, 1), dtype))
-    finally:
-        patience.cancel()
+    for image, _, operation, layout in (given for given, _ in work):
+        if operation is not None:
+            grid = grid_shape(image.shape, layout.channel_axis)
+            pixel = np.zeros((1,) * len(grid), image.dtype)
+            with compiling_notice(silent=silent):
+                on_one(operation, len(grid))(pixel)
+            return
 
 
 def _summary(

@@ -59,8 +59,10 @@ def each_file(
 
 
 def _one_line(path: Path, error: Exception, code: int) -> str:
+    from nlmeans.budget import NotEnoughMemory
+
     text = " ".join(str(error).split())
-    if code == exits.RESOURCES:
+    if code == exits.RESOURCES and not isinstance(error, NotEnoughMemory):
         text = "not enough memory for this picture; crop it or close other programs"
     elif code == exits.INTERNAL:
         text = f"unexpected {type(error).__name__}: {text}; set NLMEANS_DEBUG=1 to see where"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 from nlmeans.cli.files import Report, shown
+from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import together
 from nlmeans.cli.stacks import Part, Taken
 
@@ -139,6 +140,8 @@ def denoise_learned(
     *,
     amount: float,
     threads: int | None,
+    max_memory: int | None,
+    silent: bool,
     overwrite: bool,
     quality: int | None,
     progress: Callable[[float], None],
@@ -146,6 +149,7 @@ def denoise_learned(
     """Run the block over the picture and save it."""
     import numpy as np
 
+    from nlmeans.budget import not_enough
     from nlmeans.images import save
 
     weights, said = loaded
@@ -158,8 +162,21 @@ def denoise_learned(
             progress=lambda fraction: progress((k + fraction) / parts),
         )  # fmt: skip
 
+    left = memory_left(max_memory, picture.pixels.nbytes, pixels.nbytes)
+    colours, axis = picture.colours, taken.layout["channel_axis"]
+    costs = [
+        weights.block.cost(
+            colours[part].shape, channel_axis=axis, dtype=colours.dtype, threads=threads
+        )
+        for part in taken.parts
+    ]
+    cost = sum(costs[1:], costs[0])
+    if left is not None and cost.bytes > left:
+        raise not_enough(cost.bytes, left)
+    announce(path, cost, threads, left, silent=silent)
     start = time.perf_counter()
-    taken.map(run)
+    with compiling_notice(silent=silent):
+        taken.map(run)
     seconds = time.perf_counter() - start
     saved = save(target, picture.with_pixels(pixels), overwrite=overwrite, quality=quality)
     own = picture.notes if taken.note is None else (taken.note, *picture.notes)

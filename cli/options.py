@@ -107,6 +107,26 @@ class SizeType(click.ParamType[Size]):
         return sides[0] if len(sides) == 1 else tuple(sides)
 
 
+class MemoryType(click.ParamType[int]):
+    """Bytes, or so many K, M, G or T of them: powers of 1024."""
+
+    name = "memory"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "BYTES|NUMBER[K|M|G|T]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = value.strip().upper().removesuffix("B").removesuffix("I")
+        power = "KMGT".find(text[-1:]) + 1 if text else 0
+        size = _number(text[:-1] if power else text) * 1024**power
+        if not 1 <= size < math.inf:
+            self.fail(f"{value!r} is no memory; give bytes from 1, or such as 500M or 2G", param,
+                      ctx)  # fmt: skip
+        return int(size)
+
+
 def _number(text: Any) -> float:
     try:
         return float(text)
@@ -215,6 +235,12 @@ stack_option = click.option(
     help="What the pages of a file are: a volume in space, a clip in time, or pages each for "
     "itself; auto goes by the file, and takes what it does not name as pages. A single picture "
     "is one with any of them.",
+)  # fmt: skip
+
+memory_option = click.option(
+    "--max-memory", type=MemoryType(), default=None, show_default="what the machine has left",
+    help="Take at most so much for the arrays of a file, such as 500M or 2G (powers of 1024): what "
+    "needs more is filtered in parts where that gives the same, and else refused.",
 )  # fmt: skip
 
 json_option = click.option(

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from nlmeans.cli.files import shown
-from nlmeans.cli.options import Size, json_option, together
+from nlmeans.cli.options import Size, json_option, memory_option, together
 
 SUFFIX = "_denoised"
 STEPS = 1000  # of a bar
@@ -38,9 +38,10 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--threads, --overwrite, --quiet and --json."""
+    """--threads, --max-memory, --overwrite, --quiet and --json."""
     return together(command, (
         threads_option,
+        memory_option,
         overwrite_option,
         click.option(
             "-q", "--quiet", is_flag=True, default=False, show_default="a line a file",

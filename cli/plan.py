@@ -60,7 +60,10 @@ def plan(
         like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
+        from nlmeans.budget import show_bytes, show_seconds
+        from nlmeans.denoising import expected_cost
         from nlmeans.images import load
+        from nlmeans.machine import cores
         from nlmeans.ridge import PILOT_DONE, Ridge
         from nlmeans.settings import settings_for
 
@@ -99,6 +102,14 @@ def plan(
                 "long:\n"
             )
         plan = classic.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
-        return Report(f"{heading}\n\n{operation}\n\n{of}{plan}", {}, notes)
+        cost = expected_cost(
+            picture.pixels[first], settings, **taken.layout, **(liked.options if liked else {})
+        )
+        threads = cores()
+        whole = (
+            f"in all      about {show_seconds(cost.seconds)} on {threads} "
+            f"thread{'s' if threads > 1 else ''}, {show_bytes(cost.bytes)} of memory above input"
+        )
+        return Report(f"{heading}\n\n{operation}\n\n{of}{plan}\n{whole}", {}, notes)
 
     return each_file([path], work)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import NumberType, inputs_argument
 from nlmeans.cli.outputs import output_options, progress_bar, running_options, targets_of
 
@@ -73,6 +74,7 @@ def points(
     search_neighbours: int | None,
     iterations: int | None,
     threads: int | None,
+    max_memory: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -90,7 +92,13 @@ def points(
 
         from nlmeans.images import ImageReadError
         from nlmeans.images.clouds import check_cloud_output, load_cloud, save_cloud
-        from nlmeans.points import denoise_points, estimate_points_sigma
+        from nlmeans.points import (
+            PATCH_FEWEST,
+            SEARCH_NEIGHBOURS,
+            denoise_points,
+            estimate_points_sigma,
+            expected_points_cost,
+        )
 
         target = targets[path]
         try:
@@ -105,11 +113,21 @@ def points(
         check_cloud_output(target, cloud, overwrite=overwrite, source=path)
         start = time.perf_counter()
         level = estimate_points_sigma(cloud.points, threads=threads) if sigma is None else sigma
-        with progress_bar(path, hidden=quiet or as_json) as progress:
+        held = cloud.points.nbytes
+        left = memory_left(max_memory, held, held)
+        cost = expected_points_cost(
+            len(cloud.points), patch_neighbours or PATCH_FEWEST,
+            search_neighbours or SEARCH_NEIGHBOURS, iterations or 1, threads=threads,
+        )  # fmt: skip
+        announce(path, cost, threads, None, silent=quiet or as_json)
+        with (
+            compiling_notice(silent=quiet or as_json),
+            progress_bar(path, hidden=quiet or as_json) as progress,
+        ):
             moved = denoise_points(
                 cloud.points, level, patch_neighbours=patch_neighbours,
                 search_neighbours=search_neighbours, strength=strength, iterations=iterations,
-                threads=threads, progress=progress,
+                threads=threads, max_memory=left, progress=progress,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         save_cloud(target, cloud, moved, level, overwrite=overwrite)

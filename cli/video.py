@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmeans.cli.files import Report, shown
+from nlmeans.cli.notices import compiling_notice
 from nlmeans.cli.options import Sigma, Size
 from nlmeans.cli.outputs import progress_bar, short, sides
 
@@ -32,6 +33,7 @@ def denoise_video(
     quality: int | None,
     keep_partial: bool,
     threads: int | None,
+    max_memory: int | None,
     overwrite: bool,
     silent: bool,
 ) -> Report:
@@ -56,12 +58,16 @@ def denoise_video(
         settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)
         operation = settings.operation()
         assert not isinstance(operation, Ridge)  # `_settings` asks for none
-        with progress_bar(path, clip.expected, hidden=silent) as progress:
+        with (
+            compiling_notice(silent=silent),
+            progress_bar(path, clip.expected, hidden=silent) as progress,
+        ):
             frames = clip.frames()
             if operation is not None:
                 frames = denoise_frames(
-                    frames, operation, amount=amount, threads=threads, progress=progress
-                )
+                    frames, operation, amount=amount, threads=threads, memory=max_memory,
+                    progress=progress,
+                )  # fmt: skip
             lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
         seconds = time.perf_counter() - start
         megapixels = clip.count * clip.kind.width * clip.kind.height / 1e6

@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "block": ["Block", "Chain"],
         "checks": ["ParameterError"],
         "classical": ["nl_means"],
-        "denoising": ["denoise"],
+        "budget": ["Cost"],
+        "denoising": ["denoise", "expected_cost"],
         "embed": ["Identity", "Linear", "Patches"],
         "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
@@ -33,7 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "pca": ["pca_weights"],
         "plan": ["Plan"],
-        "points": ["denoise_points", "estimate_points_sigma"],
+        "points": ["denoise_points", "estimate_points_sigma", "expected_points_cost"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
         "settings": ["Settings", "settings_for"],
@@ -52,9 +53,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 if TYPE_CHECKING:
     from nlmeans.block import Block as Block
     from nlmeans.block import Chain as Chain
+    from nlmeans.budget import Cost as Cost
     from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
     from nlmeans.denoising import denoise as denoise
+    from nlmeans.denoising import expected_cost as expected_cost
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from nlmeans.plan import Plan as Plan
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
+    from nlmeans.points import expected_points_cost as expected_points_cost
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
     from nlmeans.settings import Settings as Settings

@@ -153,6 +153,16 @@ def to_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
     return np.clip(rounded, limits.min, limits.max, out=rounded).astype(dtype)
 
 
+def floats_held(dtype: np.dtype[Any], axis: int | None) -> float:
+    """Floats a number of the array, at most, that turning it into planes and back takes."""
+    held = 1.0  # the result
+    if dtype.kind != "f" or dtype.itemsize < 4 or axis is not None:
+        held += 1  # contiguous floats
+    if axis is not None:
+        held += 1  # the channels back where they were
+    return held if dtype.kind == "f" and dtype.itemsize > 2 else held + 1.5  # rounded, converted
+
+
 def blended(original: Array, filtered: Array, amount: float) -> Array:
     """`amount` of the filtered and the rest of the original, in the filtered one's float dtype."""
     if amount == 1:

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.arrays import (
+    checked_array,
+    checked_axis,
+    from_planes,
+    grid_shape,
+    to_planes,
+    working_dtype,
+)
 from nlmeans.blas import blas_at_most
+from nlmeans.budget import Cost
 from nlmeans.embed import Embedding, widen
 from nlmeans.operation import Operation, each_of_batch
 from nlmeans.progress import part_of
@@ -118,6 +127,26 @@ class Block:
             axis = x.ndim
         return from_planes(y, axis)
 
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an array of this shape and dtype."""
+        channels, *grid = _planes_shape(shape, channel_axis)
+        dtype = working_dtype(np.dtype(dtype))
+        wide = (n + 2 * m for n, m in zip(grid, self._margin(len(grid)), strict=True))
+        seen = (channels, *wide)
+        cost = self.operation.cost(seen, channel_axis=0, dtype=dtype, threads=threads)
+        outputs = self.operation.g.outputs(channels, len(grid))
+        outputs += 0 if self.out is None else self.out.outputs(outputs, len(grid))
+        # The planes, as they are and widened, what y and z are before their channels are moved.
+        held = (2 * channels + 2 * outputs) * prod(seen[1:]) * dtype.itemsize
+        return Cost(cost.seconds, cost.bytes + held)
+
     def _margin(self, ndim: int) -> tuple[int, ...]:
         """How far beyond x's border lies what z depends on, where y is asked for there."""
         over, f = self.operation.over, self.operation.f
@@ -133,6 +162,11 @@ class Block:
     def __str__(self) -> str:
         y = "y" if self.out is None else f"({self.out})(y)"
         return f"z = {y}{' + x' if self.residual else ''}\n{self.operation}"
+
+
+def _planes_shape(shape: tuple[int, ...], channel_axis: int | None) -> tuple[int, ...]:
+    axis = checked_axis("the array", len(shape), channel_axis)
+    return (1 if axis is None else shape[axis], *grid_shape(shape, axis))
 
 
 @dataclass(frozen=True)
@@ -192,6 +226,23 @@ class Chain:
         if axis is None and len(y) > 1:
             axis = x.ndim
         return from_planes(y, axis)
+
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an array of this shape and dtype."""
+        channels, *grid = _planes_shape(shape, channel_axis)
+        several = [channels, *(2 * channels for _ in self.blocks[1:])]
+        costs = [
+            block.cost((count, *grid), channel_axis=0, dtype=dtype, threads=threads)
+            for count, block in zip(several, self.blocks, strict=True)
+        ]
+        return sum(costs[1:], costs[0])
 
     def __str__(self) -> str:
         return "\n".join(f"block {k}: {block}" for k, block in enumerate(self.blocks))

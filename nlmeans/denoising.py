@@ -1,16 +1,18 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, grid_shape
+from nlmeans.arrays import as_array, checked_array, grid_shape
+from nlmeans.budget import Cost, check_limit
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import PatchWeighting
-from nlmeans.filtering import filtered
-from nlmeans.layout import Auto, Stack, layout_of, stack_axis
+from nlmeans.filtering import expected, filtered
+from nlmeans.layout import Auto, Stack, layout_of
 from nlmeans.noise_choice import Asked, Levels
 from nlmeans.operation import Operation
 from nlmeans.progress import part_of
@@ -48,6 +50,7 @@ def denoise(
     border: Border = "inside",
     cut: float = 0.0,
     threads: int | None = None,
+    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
     """Denoise an image or a stack of images with non-local means.
@@ -121,6 +124,11 @@ def denoise(
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
+    max_memory : int, optional
+        Bytes that may be taken above the image, as `expected_cost` counts them. "classic" filters
+        what takes more in parts along the first axis, with the same result to the rounding of
+        floats; what does not fit even so is refused. The search for the noise level and for
+        settings, some 25 MB on an image of any size, is not counted.
     progress : callable, optional
         Called now and then with the fraction done, 0 to 1.
 
@@ -132,6 +140,8 @@ def denoise(
     ------
     TypeError, ValueError
         In one line: what was wrong with the value given, what is allowed, what to do.
+    MemoryError
+        If max_memory cannot be kept: in one line with both figures, before anything is filtered.
 
     Notes
     -----
@@ -155,6 +165,7 @@ def denoise(
         message = f"keep_detail finds the amount, and amount is {amount:g}; give one of them"
         raise ParameterError(message)
     check_threads(threads)
+    check_limit(max_memory)
     original = checked_array("image", image)
     layout = layout_of(original.shape, channel_axis, alpha, stack)
     grid = grid_shape(original.shape, layout.channel_axis)
@@ -179,14 +190,63 @@ def denoise(
             classic_only=special,
         )  # fmt: skip
         operations.append((used, used.operation(**options)))
-    results = [
-        filtered(
-            images[k], *chosen, within, amount=amount, region=part, mask=masks[k],
-            threads=threads, progress=part_of(progress, n, len(numbers)),
+    run = partial(filtered, layout=within, amount=amount, region=part, threads=threads)
+    if not paged:
+        return run(
+            original, *operations[0], mask=mask, max_memory=max_memory, progress=progress
         ).values
-        for n, (k, chosen) in enumerate(zip(numbers, operations, strict=True))
-    ]  # fmt: skip
-    return np.stack(results, axis=stack_axis(layout.channel_axis)) if paged else results[0]
+    result = np.empty_like(original[layout.index(box)])
+    if max_memory is not None:
+        max_memory = max(max_memory - result.nbytes, 1)
+    for n, target in enumerate(layout.pages(result)):
+        k = numbers[n]
+        target[...] = run(
+            images[k], *operations[n], mask=masks[k], max_memory=max_memory,
+            progress=part_of(progress, n, len(numbers)),
+        ).values  # fmt: skip
+    return result
+
+
+def expected_cost(
+    image: ArrayLike,
+    settings: Settings,
+    *,
+    amount: float = 1.0,
+    region: tuple[slice, ...] | None = None,
+    mask: ArrayLike | None = None,
+    channel_axis: int | Auto | None = "auto",
+    alpha: bool | Auto = "auto",
+    stack: Stack | Auto = "auto",
+    threads: int | None = None,
+    **options: Any,
+) -> Cost:
+    """About how long `denoise` takes with these settings, and the memory above the image.
+
+    Parameters
+    ----------
+    image, amount, region, mask, channel_axis, alpha, stack, threads
+        As for `denoise`; of pages ask for each.
+    settings : Settings
+        From `settings_for`.
+    options
+        patch_weighting, centre, border and cut, as for `denoise`.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> image = np.zeros((2000, 3000), np.uint8)
+    >>> used = nlmeans.settings_for(image, sigma=10)
+    >>> nlmeans.expected_cost(image, used).bytes > 4 * image.size
+    True
+    """
+    array = as_array("image", image)
+    layout = layout_of(array.shape, channel_axis, alpha, stack)
+    grid = grid_shape(array.shape, layout.channel_axis)
+    return expected(
+        array, settings, settings.operation(**options), layout, amount=amount,
+        region=region_of(region, grid), mask=None if mask is None else mask_of(mask, grid),
+        threads=threads,
+    )  # fmt: skip
 
 
 def _of_each(value: Any, images: list[Array], paged: bool) -> Any:

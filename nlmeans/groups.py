@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, from_planes, to_planes, working_dtype
+from nlmeans.arrays import (
+    checked_array,
+    checked_axis,
+    from_planes,
+    grid_shape,
+    to_planes,
+    working_dtype,
+)
 from nlmeans.blas import blas_at_most
+from nlmeans.budget import Cost
 from nlmeans.checks import (
     LARGEST_NUMBER,
     SMALLEST_NUMBER,
@@ -19,6 +27,7 @@ from nlmeans.checks import (
     check_threads,
 )
 from nlmeans.kernels.group_sizes import lay_out, tiles_by_turn
+from nlmeans.machine import cores
 from nlmeans.progress import between
 
 Array = NDArray[Any]
@@ -31,6 +40,10 @@ FINEST_FLOAT32 = 2.0**-9
 COARSEST_FLOAT32, LARGEST_EXPONENT = 2.0**40, 100
 # Noise beyond these parts of the range counts as they do: with less, float64 finds no weights.
 LEAST_NOISE, MOST_NOISE = 2.0**-24, 2.0**100
+
+# Operations a second on one thread in float32, as in nlmeans/plan.py; and floats that are held at
+# once for each number of a padded image.
+RATE, FLOATS_HELD = 3e10, 10
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,33 @@ class GroupMeans:
         """How far from a pixel its result depends on the image."""
         return 2 * (self.search_size // 2) + self.patch_size
 
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an image of this shape and dtype."""
+        axis = checked_axis("the array", len(shape), channel_axis)
+        channels, grid = 1 if axis is None else shape[axis], grid_shape(shape, axis)
+        itemsize = working_dtype(np.dtype(dtype)).itemsize
+        sizes, parts = lay_out(
+            channels, (grid[0], grid[1]), self.patch_size, self.group_size, self.search_size,
+            self.step, itemsize,
+        )  # fmt: skip
+        tiles = tiles_by_turn(sizes)
+        references = (sizes.height / sizes.step + 1) * (sizes.width / sizes.step + 1)
+        pixels, group = sizes.patch**2, sizes.padded
+        # Distances; two products with a matrix of the group's side, and its inverse, for the mean
+        # of the channels and, with several, for their differences.
+        each = 3 * channels * pixels * (2 * sizes.reach + 1) * sizes.across
+        each += min(channels, 2) * 2 * group**3 + channels * 4 * group**2 * pixels
+        workers = min(threads or cores(), max(tiles))
+        held = FLOATS_HELD * channels * sizes.plane + workers * parts.end
+        return Cost(each * references / (RATE * 4 / itemsize * workers), int(held * itemsize))
+
     def __str__(self) -> str:
         chroma = f", {self.chroma_strength:g} times that in the differences between channels"
         return (
@@ -227,9 +267,8 @@ class GroupMeans:
                  counts.reshape(-1), integers, constants),
                 np.zeros(here, dtype=np.uint8), threads, part,
             )  # fmt: skip
-        # Every patch counts at its first pixel: spread over the patch along both axes.
-        for axis in (1, 2):
-            counts = np.sum([_moved(counts, k, axis) for k in range(sizes.patch)], axis=0)
+        for axis in (1, 2):  # every patch counts at its first pixel: spread over the patch
+            counts = _spread(counts, sizes.patch, axis)
         within = (slice(None), slice(0, grid[0]), slice(0, grid[1]))
         sums, counts = sums[within], counts[within]
         sums[:1] /= counts[:1]
@@ -247,11 +286,11 @@ def cosines(count: int) -> NDArray[np.float64]:
     return np.asarray(rows, dtype=np.float64)
 
 
-def _moved(counts: Array, k: int, axis: int) -> Array:
-    """Moved k places onward, zeros before."""
-    result = np.zeros_like(counts)
-    here = [slice(None)] * 3
-    there = [slice(None)] * 3
-    here[axis], there[axis] = slice(k, None), slice(0, counts.shape[axis] - k)
-    result[tuple(here)] = counts[tuple(there)]
+def _spread(counts: Array, side: int, axis: int) -> Array:
+    """Of every place the sum over it and the side - 1 before it along an axis."""
+    result = counts.copy()
+    here, there = [slice(None)] * 3, [slice(None)] * 3
+    for k in range(1, side):
+        here[axis], there[axis] = slice(k, None), slice(0, counts.shape[axis] - k)
+        result[tuple(here)] += counts[tuple(there)]
     return result

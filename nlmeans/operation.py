@@ -1,7 +1,9 @@
 """The operation as a value: y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,23 @@ from nlmeans.arrays import (
     check_shape,
     checked_array,
     checked_axis,
+    floats_held,
     from_planes,
     grid_shape,
     to_dtype,
     working_dtype,
 )
+from nlmeans.budget import Cost, check_limit, in_parts
 from nlmeans.checks import ParameterError, check_threads
 from nlmeans.embed import Embedding, Identity
 from nlmeans.execute import run
 from nlmeans.pairwise import Pairwise
 from nlmeans.plan import Plan, make_plan
 from nlmeans.progress import part_of
-from nlmeans.support import Everywhere, Neighbours, Support, pool_of
+from nlmeans.support import Everywhere, Neighbours, Support, Window, pool_of
+
+MAP_BYTES = 56  # a position: what the kernel is given of maps, and what that is made of
+SMALL = 2**21  # bytes of index maps, rows of constants and the like
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class Operation:
         channel_axis: int | None = None,
         batch_axis: int | None = None,
         threads: int | None = None,
+        max_memory: int | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> NDArray[Any]:
         """Run the operation.
@@ -108,6 +116,10 @@ class Operation:
             The arrays along this axis of x, and of the guide, have nothing to do with each other.
         threads : int, optional
             At most this many; all that the process may use by default.
+        max_memory : int, optional
+            Bytes that the call may take above its input, by `cost`. What takes more is filtered in
+            parts along the first axis, with the same result to the rounding of floats, where S(i)
+            is a window; else it is refused.
         progress : callable, optional
             Called now and then with the fraction done, 0 to 1.
 
@@ -121,11 +133,15 @@ class Operation:
         ------
         TypeError, ValueError
             For an array or argument that is not allowed, in one line.
+        MemoryError
+            If max_memory cannot be kept, before anything is run: in one line with both figures.
         """
+        check_limit(max_memory)
         if batch_axis is not None:
             others = {} if guide is None else {"guide": guide}
+            call = partial(self, max_memory=max_memory)
             return each_of_batch(
-                self, x, others, channel_axis, batch_axis, threads=threads, progress=progress
+                call, x, others, channel_axis, batch_axis, threads=threads, progress=progress
             )
         x = checked_array("x", x)
         axis = checked_axis("x", x.ndim, channel_axis)
@@ -136,6 +152,8 @@ class Operation:
             guide, guide_axis = _checked_guide(guide, axis, grid_shape(x.shape, axis))
             dtype = np.promote_types(dtype, working_dtype(guide.dtype))
             features = as_planes(guide, guide_axis, dtype)
+        if max_memory is not None:
+            return self._in_parts(x, guide, axis, threads, max_memory, progress)
         planes = as_planes(x, axis, dtype)
         if isinstance(self.over, Neighbours):
             self.over.find(threads)  # which the plan would on all
@@ -174,6 +192,76 @@ class Operation:
         channels = 1 if axis is None else shape[axis]
         planes = (channels, *grid_shape(shape, axis))
         return self._plan(planes, guide_channels, working_dtype(np.dtype(dtype)))
+
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        guide_channels: int | None = None,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an array of this shape and dtype; arguments as for `plan`.
+
+        Examples
+        --------
+        >>> import nlmeans
+        >>> cost = nlmeans.nl_means(sigma=20, h=8).cost((5000, 5000), dtype="uint8", threads=2)
+        >>> 0.1 < cost.seconds < 100, 25e6 < cost.bytes < 500e6
+        (True, True)
+        """
+        plan = self.plan(
+            shape, channel_axis=channel_axis, dtype=dtype, guide_channels=guide_channels
+        )
+        axis = checked_axis("the array", len(shape), channel_axis)
+        held = plan.itemsize * prod(shape) * floats_held(np.dtype(dtype), axis)
+        guide = plan.itemsize * prod(plan.positions) * (guide_channels or 0)
+        guide += MAP_BYTES * prod(plan.positions) * (self.f.maps is not None)
+        # Outputs of g beyond x's channels lie in plan.memory.
+        return Cost(plan.seconds(threads), int(held) + guide + plan.peak_memory(threads) + SMALL)
+
+    def _in_parts(
+        self,
+        x: NDArray[Any],
+        guide: NDArray[Any] | None,
+        axis: int | None,
+        threads: int | None,
+        max_memory: int,
+        progress: Callable[[float], None] | None,
+    ) -> NDArray[Any]:
+        """The call, on as much of the array at a time as the memory allows."""
+        along = 1 if axis == 0 else 0
+        channels = None if guide is None else prod(guide.shape) // prod(grid_shape(x.shape, axis))
+
+        def run(part: slice, progress: Callable[[float], None] | None) -> NDArray[Any]:
+            some = None
+            if guide is not None:
+                seen_along = 1 if axis == 0 and guide.ndim == x.ndim else 0
+                some = np.moveaxis(np.moveaxis(guide, seen_along, 0)[part], 0, seen_along)
+            here = np.moveaxis(np.moveaxis(x, along, 0)[part], 0, along)
+            op = on_part(self, (part,))
+            return op(here, guide=some, channel_axis=axis, threads=threads, progress=progress)
+
+        def peak(count: int) -> int:
+            shape = (*x.shape[:along], count, *x.shape[along + 1 :])
+            return (
+                on_part(self, (slice(0, count),))
+                .cost(
+                    shape,
+                    channel_axis=axis,
+                    dtype=x.dtype,
+                    guide_channels=channels,
+                    threads=threads,
+                )
+                .bytes
+            )
+
+        around = halo(self, len(grid_shape(x.shape, axis)))
+        return in_parts(
+            run, x.shape[along], along, around if around is None else around[0], peak,
+            x.size * working_dtype(x.dtype).itemsize, max_memory, progress,
+        )  # fmt: skip
 
     def affinity(
         self,
@@ -241,6 +329,23 @@ class Operation:
             f"  C     {c}\n"
             f"  S(i)  {self.over}"
         )
+
+
+def halo(op: Operation, ndim: int) -> tuple[int, ...] | None:
+    """How far a result looks along each of so many axes; None if everywhere."""
+    if not isinstance(op.over, Window):
+        return None
+    f = op.f
+    embeds = [e.radius(ndim) for e in (f.query, f.key, f.key_bias, op.g) if e is not None]
+    # The sum over queries of a key is of queries that lie as far again.
+    windows = 2 if f.normaliser == "query sum" else 1
+    reach = zip(op.over.radius(ndim), *embeds, strict=True)
+    return tuple(windows * search + max(patches) for search, *patches in reach)
+
+
+def on_part(op: Operation, part: tuple[slice, ...]) -> Operation:
+    """The same for a part of the array, to which its maps are cut."""
+    return op if op.f.maps is None else replace(op, f=replace(op.f, maps=op.f.maps[part]))
 
 
 def each_of_batch(

@@ -2,7 +2,6 @@
 
 import math
 import operator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import as_array
 from nlmeans.checks import ParameterError
-from nlmeans.operation import Operation
+from nlmeans.operation import Operation, halo, on_part
 from nlmeans.ridge import Ridge
-from nlmeans.support import Window
 
 Box = tuple[slice, ...]  # a slice with start and stop for each axis of positions
 
@@ -22,13 +20,9 @@ def halo_of(filter_: Operation | Ridge, ndim: int) -> tuple[int, ...]:
     if isinstance(filter_, Ridge):
         pilot = max(*halo_of(filter_.classic, ndim), filter_.first.halo)
         return (pilot + filter_.second.halo,) * ndim
-    f = filter_.f
-    assert isinstance(filter_.over, Window)
-    patches = zip(f.query.radius(ndim), f.key.radius(ndim), strict=True)
-    return tuple(
-        search + max(patch)
-        for search, patch in zip(filter_.over.radius(ndim), patches, strict=True)
-    )
+    around = halo(filter_, ndim)
+    assert around is not None  # the filter has a window
+    return around
 
 
 def widened(
@@ -48,11 +42,11 @@ def widened(
     )
 
 
-def on_part(filter_: Operation | Ridge, part: Box) -> Operation | Ridge:
-    """The same filter for a part of the array, to which its maps are cut."""
-    if isinstance(filter_, Operation) and filter_.f.maps is not None:
-        return replace(filter_, f=replace(filter_.f, maps=filter_.f.maps[part]))
-    return filter_
+def on_one(filter_: Operation | Ridge, ndim: int) -> Operation | Ridge:
+    """The same filter for an array of one position."""
+    if isinstance(filter_, Ridge):
+        return filter_
+    return on_part(filter_, (slice(0, 1),) * ndim)
 
 
 def within(box: Box, outer: Box) -> Box:

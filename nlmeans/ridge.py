@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, working_dtype
+from nlmeans.budget import Cost
 from nlmeans.groups import GroupMeans
 from nlmeans.operation import Operation
 from nlmeans.progress import between
 
+PILOTS = 2  # arrays that are held beside what a step holds
 # Of the time, in which the classical filter and the first groups are done.
 PILOT_DONE, FIRST_DONE = 0.05, 0.4
 
@@ -72,6 +76,22 @@ class Ridge:
             x, pilot=pilot, channel_axis=channel_axis, threads=threads,
             progress=between(progress, FIRST_DONE, 1),
         )  # fmt: skip
+
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an image of this shape and dtype."""
+        options: dict[str, Any] = {"channel_axis": channel_axis, "threads": threads}
+        options["dtype"] = working_dtype(np.dtype(dtype))
+        pilot = Cost(0, prod(shape) * options["dtype"].itemsize * PILOTS)
+        each = [step.cost(shape, **options) for step in (self.classic, self.first, self.second)]
+        whole = sum(each[1:], each[0])
+        return Cost(whole.seconds, whole.bytes + pilot.bytes)
 
     def __str__(self) -> str:
         return (

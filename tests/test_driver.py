@@ -262,7 +262,7 @@ def test_threads_by_affinity():
      ("5000 100000", 1), ("800000 100000", 8), ("", None), ("max", None), ("100000 0", None)],
 )  # fmt: skip
 def test_a_containers_quota(text, cpus):
-    from nlmeans.kernels.cpus import parse_quota
+    from nlmeans.machine import parse_quota
 
     assert parse_quota(text) == cpus
 
@@ -279,7 +279,7 @@ def test_a_containers_quota(text, cpus):
     ],
 )  # fmt: skip
 def test_a_quota_in_its_files(tmp_path, group, files, cpus):
-    from nlmeans.kernels.cpus import quota
+    from nlmeans.machine import quota
 
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

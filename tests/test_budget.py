@@ -1,0 +1,180 @@
+"""Memory and time: what is expected, what is allowed, and what is done to keep it."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nlmeans
+from nlmeans import Operation, Window, nl_means
+from nlmeans.budget import show_seconds
+from nlmeans.machine import available_memory
+
+
+def peak_of(call):
+    """Bytes of NumPy's arrays; the kernels' own buffers are not seen."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def classic():
+    return nl_means(20, 15, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((700, 400), None), ((600, 200, 3), -1), ((3, 700, 200), 0)]
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_an_average_keeps_its_limit_in_parts(rng, classic, shape, axis, dtype):
+    x = rng.normal(100, 20, shape).clip(0, 255).astype(dtype)
+    whole = classic(x, channel_axis=axis)
+    cost = classic.cost(shape, channel_axis=axis, dtype=dtype)
+    limit = x.size * 4 + (cost.bytes - x.size * 4) * 3 // 4
+    result = []
+    taken = peak_of(lambda: result.append(classic(x, channel_axis=axis, max_memory=limit)))
+    assert taken <= limit < cost.bytes
+    assert result[0].dtype == whole.dtype
+    difference = np.abs(result[0].astype(float) - whole)
+    assert difference.max() <= (1 if dtype == "uint8" else 1e-3)
+    assert (difference > 1e-3).mean() < 1e-3  # of integers few lie that near to a half
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        nl_means(20, 15, 3, (3, 5, 5), border="mirror"),
+        Operation(nlmeans.embedded_gaussian(scale=1e-4), over=Window(5)),
+        Operation(
+            replace(nlmeans.embedded_gaussian(scale=1e-4), normaliser="query sum"), over=Window(5)
+        ),
+    ],
+)
+def test_parts_of_a_volume_are_those_of_the_whole(rng, op):
+    x = rng.normal(100, 20, (60, 40, 41))
+    guide = rng.normal(100, 20, (60, 40, 41, 2))
+    tight = 8 * x.size + op.cost((30, 40, 41), dtype=float, guide_channels=2).bytes
+    assert tight < op.cost(x.shape, dtype=float, guide_channels=2).bytes
+    np.testing.assert_allclose(op(x, guide=guide, max_memory=tight), op(x, guide=guide), rtol=1e-9)
+
+
+def test_what_needs_all_is_refused_with_both_figures():
+    attention = Operation(nlmeans.embedded_gaussian())
+    x = np.zeros((600, 600), np.float32)
+    with pytest.raises(MemoryError, match=r"[\d.]+ MiB of memory are needed and 1 MiB allowed"):
+        attention(x, max_memory=2**20)
+    with pytest.raises(MemoryError, match="even in parts"):
+        nl_means(20, 15)(x, max_memory=2**20)
+    for wrong in (0, 1.5, True):
+        with pytest.raises(nlmeans.ParameterError, match="max_memory is"):
+            attention(x, max_memory=wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sigma": 20, "method": "classic"}, {"sigma": 20}, {"gain": 2.0, "method": "classic"},
+     {"sigma": 20, "method": "classic", "keep_detail": True}, {"sigma": 20, "keep_detail": True},
+     {"sigma": 20, "noise": "rician"}, {"sigma": 20, "method": "classic", "amount": 0.5}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("shape", [(500, 600), (300, 400, 3)])
+def test_denoise_takes_what_it_says_at_most(rng, options, shape):
+    x = rng.normal(100, 20, shape).clip(0, 255).astype(np.uint8)
+    settings = {k: v for k, v in options.items() if k != "amount"}
+    expected = nlmeans.expected_cost(x, nlmeans.settings_for(x, **settings)).bytes
+    nlmeans.denoise(x[:30, :30], **options)  # compiled
+    taken = peak_of(lambda: nlmeans.denoise(x, **options))
+    assert taken <= expected < 4 * taken
+
+
+def test_denoise_keeps_its_limit(rng):
+    x = rng.normal(100, 20, (3000, 500)).clip(0, 255).astype(np.uint8)
+    options = {"sigma": 20, "h": 15, "patch_size": 3, "search_size": 5}
+    limit = 5 * x.size
+    assert nlmeans.expected_cost(x, nlmeans.settings_for(x, **options)).bytes > limit
+    whole, result = nlmeans.denoise(x, **options), []
+    taken = peak_of(lambda: result.append(nlmeans.denoise(x, **options, max_memory=limit)))
+    assert taken <= limit
+    assert (result[0] != whole).mean() < 1e-3
+    with pytest.raises(MemoryError, match="allowed"):
+        nlmeans.denoise(x, 20, method="ridge", max_memory=limit)
+
+
+def test_maps_masks_and_regions_keep_a_limit(rng):
+    x = rng.normal(100, 20, (900, 200)).astype(np.float32)
+    options = {"sigma": rng.uniform(5, 25, x.shape), "patch_size": 3, "search_size": 5}
+    used = nlmeans.settings_for(x, **options)
+    whole = nlmeans.denoise(x, **options)
+    limit = nlmeans.expected_cost(x, used).bytes * 3 // 4
+    np.testing.assert_allclose(nlmeans.denoise(x, **options, max_memory=limit), whole, atol=1e-3)
+    op = used.operation()
+    np.testing.assert_allclose(op(x, max_memory=limit), whole, atol=1e-3)
+    region = np.s_[100:800, 20:180]
+    limit = nlmeans.expected_cost(x, used, region=region).bytes * 4 // 5
+    found = nlmeans.denoise(x, **options, region=region, max_memory=limit)
+    np.testing.assert_allclose(found, whole[region], atol=1e-3)
+    mask = np.zeros(x.shape, bool)
+    mask[region] = True
+    limit = nlmeans.expected_cost(x, used, mask=mask).bytes * 9 // 10
+    found = nlmeans.denoise(x, **options, mask=mask, max_memory=limit)
+    np.testing.assert_allclose(found[mask], whole[mask], atol=1e-3)
+    np.testing.assert_array_equal(found[~mask], x[~mask])
+    with pytest.raises(MemoryError, match="needed"):
+        nlmeans.denoise(x, 20, keep_detail=True, method="classic", max_memory=x.nbytes)
+
+
+def test_times_grow_with_work_and_shrink_with_threads(classic):
+    small, large = (classic.plan((side, side)) for side in (1000, 2000))
+    assert large.seconds(1) == pytest.approx(4 * small.seconds(1), rel=0.05)
+    assert large.seconds(2) == large.seconds(1) / 2
+    assert "on 1 thread" in str(large)
+    assert show_seconds(3 * 86400) == "3 days"
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"meminfo": "MemTotal: 9 kB\nMemAvailable: 8 kB\n"}, 8192),
+        (
+            {"meminfo": "MemAvailable: 8 kB\n", "memory.max": "5000\n", "memory.current": "3000\n",
+             "memory.stat": "anon 1\ninactive_file 500\n"},
+            2500,
+        ),
+        (
+            {"meminfo": "MemAvailable: 8 kB\n", "memory.max": "max\n", "memory.current": "3000\n",
+             "memory.stat": "anon 1\n"},
+            8192,
+        ),
+    ],
+)  # fmt: skip
+def test_memory_that_is_left(tmp_path, files, left):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "own").write_text("0::/\n")
+    assert available_memory(tmp_path, tmp_path / "own", tmp_path / "meminfo") == left
+
+
+def test_points_take_what_they_say_at_most(rng):
+    cloud = rng.normal(size=(3000, 3)) * [1, 1, 0.01]
+    nlmeans.denoise_points(cloud[:100], 0.01)  # compiled
+    taken = peak_of(lambda: nlmeans.denoise_points(cloud, 0.01, patch_neighbours=60, threads=2))
+    assert taken <= nlmeans.expected_points_cost(3000, 60, threads=2).bytes < 4 * taken
+    with pytest.raises(MemoryError, match="needed"):
+        nlmeans.denoise_points(cloud, 0.01, max_memory=10**6)
+
+
+def test_a_blocks_cost(rng):
+    x = rng.normal(size=(300, 200)).astype(np.float32)
+    one = nlmeans.Block(nl_means(1, 1, 3, 5))
+    chain = nlmeans.Chain(
+        (one, nlmeans.Block(nl_means(1, 1, 3, 5), out=nlmeans.Linear([[1, 1]]), residual=False))
+    )
+    for block in (one, chain):
+        block(x[:20, :20])
+        assert peak_of(lambda block=block: block(x)) <= block.cost(x.shape).bytes
+    assert chain.cost(x.shape).seconds > 2 * one.cost(x.shape).seconds
