@@ -1,14 +1,13 @@
 """nlmeans affinity: a picture of the weights that one position gives to the others."""
 
-import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import block_options, loader
+from nlmeans.cli.learned import loader, weights_options
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
+from nlmeans.cli.outputs import overwrite_option, png_target, save_png
 from nlmeans.cli.stacks import taken_as
 
 if TYPE_CHECKING:
@@ -67,20 +66,8 @@ Examples:
     help="Write to this file, a .png.",
 )
 @filter_options
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    show_default="the classical filter",
-    help="Draw those of a learned block, of a chain the first. Takes the place of --sigma, --h, "
-    "sizes and --strength.",
-)
-@block_options
-@click.option(
-    "--overwrite", is_flag=True, default=False, show_default="refuse",
-    help="Replace the output if it is there.",
-)  # fmt: skip
+@weights_options
+@overwrite_option
 def affinity(
     path: Path,
     points: tuple[Point, ...],
@@ -102,22 +89,16 @@ def affinity(
     of square roots. The position and the window are outlined, and a small window is enlarged
     beside the picture.
     """
-    target = output or path.with_name(f"{path.stem}_affinity.png")
-    if target.suffix.lower() != ".png":
-        message = f"-o is {str(target)!r}; the map is written as a .png"
-        raise click.UsageError(message)
+    target = png_target(path, output, "_affinity.png")
     learned = loader(weights, layout, block, settings)
 
     def work(path: Path) -> Report:
-        from nlmeans.denoising import settings_for
         from nlmeans.drawing import Weights, draw_weights
-        from nlmeans.images import ImageWriteError, load
+        from nlmeans.images import load
         from nlmeans.ridge import Ridge
+        from nlmeans.settings import settings_for
 
         picture = load(path)
-        if target.exists() and target.samefile(path):
-            message = f"{shown(target)}: is the input; choose another name"
-            raise ImageWriteError(message)
         taken = taken_as(picture, "auto")
         if taken.stack is not None:
             message = f"holds {picture.pages} pages; weights are drawn over a single picture"
@@ -151,7 +132,7 @@ def affinity(
             for x, y in points or [(values.shape[1] // 2, values.shape[0] // 2)]
         ]  # fmt: skip
         grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
-        _save(target, draw_weights(grey, maps), overwrite)
+        save_png(target, path, draw_weights(grey, maps), overwrite)
         each = "; ".join(
             f"{x},{y}: {int((m > m.max() / 100).sum())} weights above 1 % of the largest, "
             f"{m.max():.3g}"
@@ -191,23 +172,3 @@ def _on_pixels(weights: Any, over: "Support", shape: tuple[int, ...]) -> Any:
     result = np.zeros(shape)  # what fills no block at an axis' end is no key
     result[: spread.shape[0], : spread.shape[1]] = spread
     return result
-
-
-def _save(output: Path, pixels: Any, overwrite: bool) -> None:
-    from PIL import Image
-
-    from nlmeans.images import ImageWriteError
-    from nlmeans.images.atomic import put_in_place
-
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    try:
-        put_in_place(Path(os.path.realpath(output)), data.getvalue(), overwrite)
-    except FileExistsError as error:
-        message = (
-            f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"
-        )
-        raise ImageWriteError(message) from error
-    except OSError as error:
-        message = f"{shown(output)}: cannot be written ({error.strerror}); nothing was changed"
-        raise ImageWriteError(message) from error

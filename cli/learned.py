@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from nlmeans.cli.files import Report, shown
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
+from nlmeans.cli.options import together
 from nlmeans.cli.stacks import Part, Taken
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ SETTINGS = (
 )  # fmt: skip
 CLASSICAL = (
     "method", "sigma", "noise", "gain", "read_noise", "h", "patch_size", "search_size", "strength",
-    "chroma_strength",
+    "chroma_strength", "sigma_map", "h_map", "keep_detail", "mask", "preview",
 )  # fmt: skip
+Loader = Callable[[], "tuple[LoadedWeights, tuple[str, ...]]"]
 OF_WEIGHTS = ("layout", "block", "settings")
 
 
@@ -57,9 +59,21 @@ def _parsed(name: str, text: str) -> Any:
     return text
 
 
+def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--weights, and which block of it by the options of `block_options`."""
+    return together(block_options(command), (
+        click.option(
+            "--weights", type=click.Path(path_type=Path), default=None, metavar="FILE",
+            show_default="the classical filter",
+            help="Take a learned block: the picture's channels are its features. Takes the place "
+            "of the method, sigma, h, sizes, strengths and what says of the noise.",
+        ),
+    ))  # fmt: skip
+
+
 def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--layout, --block and --set."""
-    for option in reversed((
+    return together(command, (
         click.option(
             "--layout", default=None, metavar="NAME", show_default="as the keys tell",
             help="Whose weights they are, such as alexhex7, mmcv, slowfast, timm, rnan, keras.",
@@ -75,9 +89,7 @@ def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "pool_order, softmax (keys, queries), eps, input_range (white minus black of the "
             "values the weights are made for). Can be given several times.",
         ),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+    ))  # fmt: skip
 
 
 def load(
@@ -96,7 +108,7 @@ def load(
 
 def loader(
     path: Path | None, layout: str | None, block: str | None, settings: tuple[tuple[str, Any], ...]
-) -> "Callable[[], tuple[LoadedWeights, tuple[str, ...]]] | None":
+) -> Loader | None:
     """Loads the weights once, at its first call; None if none are asked for.
 
     Raises

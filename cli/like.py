@@ -9,7 +9,7 @@ from nlmeans.cli.options import Sigma, Size, grey_range
 from nlmeans.cli.stacks import Taken
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Settings
+    from nlmeans.settings import Settings
 
 FLAGS = {"true": True, "false": False}
 CUBES = ("dipy", "skimage")  # whose patches are cubes in a stack; the others take pages alone
@@ -24,9 +24,9 @@ class Like:
 
     def on(self, taken: Taken, strength: float) -> "Liked":
         """What it is on a picture; a noise level that the peer needs is estimated."""
-        from nlmeans.denoising import Settings
         from nlmeans.embed import Patches
         from nlmeans.peers import PEERS
+        from nlmeans.settings import Settings
         from nlmeans.support import Window
 
         make, given, picture = PEERS[self.peer], dict(self.given), taken.picture

@@ -15,6 +15,7 @@ from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
 from nlmeans.cli.plan import plan
 from nlmeans.cli.points import points
+from nlmeans.cli.strengths import strengths
 from nlmeans.cli.weights import weights
 
 import nlmeans
@@ -26,6 +27,7 @@ import nlmeans
 Examples:
   nlmeans denoise photo.jpg             writes photo_denoised.jpg
   nlmeans denoise scans/*.tif -O clean  writes into the folder clean
+  nlmeans strengths photo.jpg           shows it at several strengths
   nlmeans estimate photo.jpg            says how noisy it is
   nlmeans points scan.ply               denoises a point cloud
 
@@ -45,6 +47,7 @@ main.add_command(denoise)
 main.add_command(estimate)
 main.add_command(plan)
 main.add_command(points)
+main.add_command(strengths)
 main.add_command(weights)
 
 

@@ -147,7 +147,7 @@ def inputs_argument(many: bool = True) -> Callable[[Any], Any]:
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--sigma, --h, --patch-size, --search-size and --strength."""
-    return _with(command, (
+    return together(command, (
         click.option(
             "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",
             help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
@@ -181,7 +181,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--method and --chroma-strength."""
-    return _with(command, (
+    return together(command, (
         click.option(
             "--method", type=click.Choice(["ridge", "classic"]), default=None,
             show_default="ridge; classic for volumes, clips, rician or correlated noise, and with "
@@ -200,7 +200,7 @@ def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def noise_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--noise, --gain and --read-noise."""
-    return _with(command, (
+    return together(command, (
         click.option(
             "--noise", type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
             default="auto", show_default=True,
@@ -222,7 +222,8 @@ def noise_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ))  # fmt: skip
 
 
-def _with(command: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
+def together(command: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
+    """The command with these options, in this order."""
     for option in reversed(options):
         command = option(command)
     return command

@@ -19,8 +19,8 @@ from nlmeans.cli.options import (
 from nlmeans.cli.stacks import noise_found, taken_as
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Method
     from nlmeans.noise_choice import Asked
+    from nlmeans.settings import Method
 
 
 @click.command(
@@ -61,10 +61,11 @@ def plan(
 
     def work(path: Path) -> Report:
         from nlmeans.budget import show_bytes, show_seconds
-        from nlmeans.denoising import expected_cost, settings_for
+        from nlmeans.denoising import expected_cost
         from nlmeans.images import load
         from nlmeans.machine import cores
         from nlmeans.ridge import PILOT_DONE, Ridge
+        from nlmeans.settings import settings_for
 
         picture = load(path)
         taken = taken_as(picture, stack)

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 import click
-from nlmeans.cli.denoise import SUFFIX, _progress, _targets
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
-from nlmeans.cli.options import NumberType, inputs_argument, json_option, memory_option
+from nlmeans.cli.options import NumberType, inputs_argument
+from nlmeans.cli.outputs import output_options, progress_bar, running_options, targets_of
 
 
 @click.command(
@@ -22,31 +22,7 @@ Examples:
       several files into a folder that is there, a little weaker"""
 )
 @inputs_argument()
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    show_default="beside the input, with the suffix",
-    help="Write to this file, of the input's format. For a single input.",
-)
-@click.option(
-    "-O",
-    "--output-folder",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="DIR",
-    show_default="beside the input",
-    help="Write into this folder, which has to be there, under the input's name.",
-)
-@click.option(
-    "--suffix",
-    default=None,
-    metavar="TEXT",
-    show_default=f"{SUFFIX}, none with -O",
-    help="Put this text between the input's name and its extension.",
-)
+@output_options
 @click.option(
     "--sigma",
     type=NumberType(0, math.inf, above=False),
@@ -86,30 +62,7 @@ Examples:
     show_default="1, or 2 if very noisy",
     help="How often, from 1.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="all cores",
-    help="Use at most this many threads, from 1; the result is the same for any number.",
-)
-@memory_option
-@click.option(
-    "--overwrite",
-    is_flag=True,
-    default=False,
-    show_default="refuse",
-    help="Replace output files that are there.",
-)
-@click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    default=False,
-    show_default="a line a file",
-    help="Print nothing but errors.",
-)
-@json_option
+@running_options
 def points(
     inputs: tuple[Path, ...],
     output: Path | None,
@@ -132,7 +85,7 @@ def points(
     holds stay. The input is never changed, an output appears whole or not at all, and after an
     error the other files still get done.
     """
-    targets = _targets(inputs, output, output_folder, suffix)
+    targets = targets_of(inputs, output, output_folder, suffix)
 
     def work(path: Path) -> Report:
         import numpy as np
@@ -169,7 +122,7 @@ def points(
         announce(path, cost, threads, None, silent=quiet or as_json)
         with (
             compiling_notice(silent=quiet or as_json),
-            _progress(path, hidden=quiet or as_json) as progress,
+            progress_bar(path, hidden=quiet or as_json) as progress,
         ):
             moved = denoise_points(
                 cloud.points, level, patch_neighbours=patch_neighbours,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Settings
     from nlmeans.images import Picture
+    from nlmeans.settings import Settings
     from nlmeans.stabilise import Noise
 
 Part = tuple[int | slice, ...]

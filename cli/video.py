@@ -1,21 +1,17 @@
 """nlmeans denoise on a video file: frames are read, filtered and written as they come."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-from nlmeans.cli.denoise import _short, _size
 from nlmeans.cli.files import Report, shown
 from nlmeans.cli.notices import compiling_notice
 from nlmeans.cli.options import Sigma, Size
+from nlmeans.cli.outputs import progress_bar, short, sides
 
 if TYPE_CHECKING:
-    from nlmeans.denoising import Settings
     from nlmeans.images.video import Clip
+    from nlmeans.settings import Settings
 
 # The noise level is the median over every third of the first ten frames: one that is black, or
 # blurred by a cut, does not decide, and neighbours are too alike to tell more.
@@ -64,18 +60,14 @@ def denoise_video(
         assert not isinstance(operation, Ridge)  # `_settings` asks for none
         with (
             compiling_notice(silent=silent),
-            _progress(path, clip.expected, hidden=silent) as progress,
+            progress_bar(path, clip.expected, hidden=silent) as progress,
         ):
             frames = clip.frames()
             if operation is not None:
                 frames = denoise_frames(
-                    frames,
-                    operation,
-                    amount=amount,
-                    threads=threads,
-                    memory=max_memory,
+                    frames, operation, amount=amount, threads=threads, memory=max_memory,
                     progress=progress,
-                )
+                )  # fmt: skip
             lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
         seconds = time.perf_counter() - start
         megapixels = clip.count * clip.kind.width * clip.kind.height / 1e6
@@ -119,9 +111,9 @@ def _settings(
     from dataclasses import replace
 
     from nlmeans.checks import ParameterError
-    from nlmeans.denoising import settings_for
     from nlmeans.images import Picture
     from nlmeans.noise import estimate_sigma, joint_sigma
+    from nlmeans.settings import settings_for
 
     if method == "ridge":
         message = "method is 'ridge'; video takes 'classic'"
@@ -151,29 +143,18 @@ def _with_depth(size: Size, frames: int) -> Size:
     return (frames, *size) if len(size) == 2 else size
 
 
-@contextmanager
-def _progress(path: Path, frames: int | None, *, hidden: bool) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left, on standard error while it is a terminal."""
-    steps = 100  # a frame, so that long frames move the bar too
-    hidden = hidden or frames is None or not sys.stderr.isatty()
-    with click.progressbar(
-        length=steps * (frames or 1), label=shown(path), file=sys.stderr, hidden=hidden
-    ) as bar:
-        yield lambda done: bar.update(round(done * steps) - bar.pos)
-
-
 def _summary(
     path: Path, target: Path, clip: "Clip", used: "Settings", asked: Sigma, seconds: float
 ) -> str:
     found = "estimated" if asked.value is None else "given"
     did = (
-        f"h {_short(used.h)}, patch {_size(used.patch_size)}, search {_size(used.search_size)}"
+        f"h {short(used.h)}, patch {sides(used.patch_size)}, search {sides(used.search_size)}"
         if used.h
         else "no noise: not filtered"
     )
     sound = ", sound kept" if clip.sounds else ""
     return (
-        f"{shown(path)} -> {shown(target)}: sigma {_short(used.sigma)} ({found}), {did}; "
+        f"{shown(path)} -> {shown(target)}: sigma {short(used.sigma)} ({found}), {did}; "
         f"{clip.count} frames {clip.kind.width}x{clip.kind.height} at {float(clip.rate):.4g} "
         f"frames/s{sound}, in {seconds:.2f} s, {clip.count / seconds:.3g} frames/s"
     )

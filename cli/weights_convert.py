@@ -7,6 +7,7 @@ import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.learned import assumptions, block_options, load, record_of
 from nlmeans.cli.options import inputs_argument, json_option
+from nlmeans.cli.outputs import overwrite_option
 
 
 @click.command(
@@ -18,10 +19,7 @@ Examples:
 @inputs_argument(many=False)
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @block_options
-@click.option(
-    "--overwrite", is_flag=True, default=False, show_default="refuse",
-    help="Replace the output if it is there.",
-)  # fmt: skip
+@overwrite_option
 @json_option
 def convert(
     path: Path,

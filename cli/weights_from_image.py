@@ -14,6 +14,7 @@ from nlmeans.cli.options import (
     inputs_argument,
     json_option,
 )
+from nlmeans.cli.outputs import overwrite_option
 from nlmeans.cli.stacks import taken_as
 
 
@@ -63,14 +64,8 @@ Examples:
     show_default="by parallel analysis",
     help="How many principal components distances are made of, from 1 to the patch's pixels.",
 )
-@click.option(
-    "--overwrite",
-    is_flag=True,
-    default=False,
-    show_default="refuse",
-    help="Replace the output if it is there.",
-)
-@json_option  # fmt: skip
+@overwrite_option
+@json_option
 def from_image(
     path: Path,
     output: Path,

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "checks": ["ParameterError"],
         "classical": ["nl_means"],
         "budget": ["Cost"],
-        "denoising": ["Settings", "denoise", "expected_cost", "settings_for"],
+        "denoising": ["denoise", "expected_cost"],
         "embed": ["Identity", "Linear", "Patches"],
         "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
@@ -37,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "points": ["denoise_points", "estimate_points_sigma", "expected_points_cost"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
+        "settings": ["Settings", "settings_for"],
         "stabilise": ["Noise"],
         "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
         "weights": [
@@ -55,10 +56,8 @@ if TYPE_CHECKING:
     from nlmeans.budget import Cost as Cost
     from nlmeans.checks import ParameterError as ParameterError
     from nlmeans.classical import nl_means as nl_means
-    from nlmeans.denoising import Settings as Settings
     from nlmeans.denoising import denoise as denoise
     from nlmeans.denoising import expected_cost as expected_cost
-    from nlmeans.denoising import settings_for as settings_for
     from nlmeans.embed import Identity as Identity
     from nlmeans.embed import Linear as Linear
     from nlmeans.embed import Patches as Patches
@@ -83,6 +82,8 @@ if TYPE_CHECKING:
     from nlmeans.points import expected_points_cost as expected_points_cost
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
+    from nlmeans.settings import Settings as Settings
+    from nlmeans.settings import settings_for as settings_for
     from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours

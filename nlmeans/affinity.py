@@ -1,11 +1,13 @@
 """The weights of one position: f(x_i, x_j)/C(x) for every j, without those of other positions."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.embed import Identity, mirror
 from nlmeans.features import Features, features
-from nlmeans.pairwise import Pairwise
+from nlmeans.pairwise import Pairwise, score
 from nlmeans.support import Neighbours, Part, Position, Support, Window, pool_of
 
 Float64s = NDArray[np.float64]
@@ -26,6 +28,8 @@ def affinity(f: Pairwise, over: Support, x: Float64s, i: Position) -> Float64s:
     low, end = np.maximum(np.array(i) - far, 0), np.minimum(np.array(i) + far + 1, grid)
     near = tuple(slice(a, b) for a, b in zip(low, end, strict=True))
     result = np.zeros(grid)
+    if f.maps is not None:
+        f = replace(f, maps=f.maps[near])
     result[near] = _of_part(f, over, x[near], tuple(int(k) for k in np.array(i) - low))
     return result
 
@@ -80,7 +84,14 @@ def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indic
     """f(x_i, x_j)/C(x) for the keys in S(i)."""
     key = of.keys.reshape(-1, of.keys.shape[-1])[keys]
     bias = of.bias.reshape(-1)[keys]
-    scores = _scores(f, of.queries[own][None], key)[0] + bias
+    if of.terms is None:
+        scores = _scores(f, of.queries[own][None], key)[0] + bias
+    else:
+        terms = of.terms[1].reshape(-1, 2)[keys]
+        scores = np.array([
+            score(f, of.queries[own], one, (of.terms[0][own], term))
+            for one, term in zip(key, terms, strict=True)
+        ])  # fmt: skip
     if f.normaliser == "query sum":
         return _shares_of_queries(f, over, of, keys, key, bias, scores)
     if f.cut:

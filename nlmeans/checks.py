@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 LARGEST_SIZE = 9999
 SMALLEST_NUMBER, LARGEST_NUMBER = 1e-150, 1e150  # whose squares float64 holds
@@ -48,7 +49,7 @@ def radii(name: str, size: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
 
 
 def check_number(
-    name: str, value: float, *, low: float = -math.inf, high: float = math.inf, above: bool = False
+    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, above: bool = False
 ) -> float:
     """A finite real number with low <= value <= high, or low < value if `above`."""
     try:

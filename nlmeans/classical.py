@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from numpy.typing import ArrayLike
+
 from nlmeans.checks import ParameterError, check_number
 from nlmeans.embed import Identity, PatchWeighting
+from nlmeans.maps import checked_map, is_map
 from nlmeans.operation import Operation
 from nlmeans.pairwise import gaussian
 from nlmeans.parameters import PLAIN_H_OVER_SIGMA
@@ -11,8 +14,8 @@ from nlmeans.support import Border, Window
 
 
 def nl_means(
-    sigma: float = 0.0,
-    h: float | None = None,
+    sigma: float | ArrayLike = 0.0,
+    h: float | ArrayLike | None = None,
     patch_size: int | tuple[int, ...] = 7,
     search_size: int | tuple[int, ...] = 21,
     *,
@@ -27,11 +30,12 @@ def nl_means(
 
     Parameters
     ----------
-    sigma : float, from 0
+    sigma : float, from 0, or array of the shape of the array's positions
         Standard deviation of the noise, in the array's own units.
-    h : float, above 0
+    h : float, above 0, or array of the shape of the array's positions
         Filter strength, in the array's own units; 0.65 sigma by default, the best for the
-        default sizes; `denoise` chooses sizes and h by the image.
+        default sizes; `denoise` chooses sizes and h by the image. With a map of sigma or h a pair
+        has sigma_i^2 + sigma_j^2 in place of 2 sigma^2, and h_i h_j in place of h^2.
     patch_size, search_size : odd int, or one per axis
         Full sides in pixels.
     patch_weighting : {"uniform", "gaussian", "off-centre"}
@@ -61,12 +65,14 @@ def nl_means(
     >>> op(np.full((32, 32), 7, np.uint8)).max()
     np.uint8(7)
     """
-    sigma = check_number("sigma", sigma, low=0)
-    if h is None and sigma == 0:
-        message = "h is missing and sigma is 0; give h, or a sigma above 0"
-        raise ParameterError(message)
+    if not is_map(sigma):
+        sigma = check_number("sigma", sigma, low=0)
     if h is None:
-        h = PLAIN_H_OVER_SIGMA * sigma
+        sigmas = checked_map("sigma", sigma, 0.0)
+        if not sigmas.all():
+            message = "h is missing and sigma is 0; give h, or a sigma above 0"
+            raise ParameterError(message)
+        h = PLAIN_H_OVER_SIGMA * sigmas
     return Operation(
         f=gaussian(h, sigma, patch_size, patch_weighting=patch_weighting, centre=centre, cut=cut),
         g=Identity(),

@@ -23,6 +23,7 @@ class Features(NamedTuple):
     bias: NDArray[Any]  # (*grid of keys,), of the keys
     values: NDArray[Any]  # (*grid of keys, channels), which the sum is of
     margin: tuple[int, ...]
+    terms: tuple[NDArray[Any], NDArray[Any]] | None = None  # of maps: of queries, of keys
 
 
 def features(
@@ -49,6 +50,7 @@ def features(
     if not pooled_first:
         keyed = (_embedded(phi, guide, margin), _biases(f, guide, margin),
                  _embedded(g, x, margin))  # fmt: skip
+    terms = None if f.maps is None else f.maps.terms
     for part in over.parts(grid):
         if pool is not None and pooled_first:
             pooled = pool(guide[part])
@@ -65,7 +67,10 @@ def features(
                 "theta and phi have to give equally many"
             )
             raise ValueError(message)
-        yield part, Features(queries[part], keys, bias[..., 0], values, margin)
+        of_maps = None
+        if terms is not None:
+            of_maps = (terms[part], widen(terms, margin) if any(margin) else terms[part])
+        yield part, Features(queries[part], keys, bias[..., 0], values, margin, of_maps)
 
 
 def _around_pool(f: Pairwise) -> tuple[Embedding, Embedding]:

@@ -162,6 +162,11 @@ class GroupMeans:
             guide = to_planes(pilot, axis, dtype)
         return from_planes(self._run(planes, guide, threads, progress).astype(dtype), axis)
 
+    @property
+    def halo(self) -> int:
+        """How far from a pixel its result depends on the image."""
+        return 2 * (self.search_size // 2) + self.patch_size
+
     def cost(
         self,
         shape: tuple[int, ...],

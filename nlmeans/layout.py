@@ -46,6 +46,12 @@ class Layout:
         assert self.channel_axis is not None
         return np.concatenate([colours, kept], axis=self.channel_axis)
 
+    def index(self, box: tuple[slice, ...]) -> tuple[slice, ...]:
+        """A box of positions as an index into the array, with all its channels."""
+        if self.channel_axis is None:
+            return box
+        return (*box[: self.channel_axis], slice(None), *box[self.channel_axis :])
+
     def pages(self, array: Array) -> Iterator[Array]:
         """Views of the images along the stack axis."""
         return iter(np.moveaxis(array, stack_axis(self.channel_axis), 0))

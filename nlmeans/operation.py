@@ -1,7 +1,7 @@
 """The operation as a value: y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -32,6 +32,7 @@ from nlmeans.plan import Plan, make_plan
 from nlmeans.progress import part_of
 from nlmeans.support import Everywhere, Neighbours, Support, Window, pool_of
 
+MAP_BYTES = 56  # a position: what the kernel is given of maps, and what that is made of
 SMALL = 2**21  # bytes of index maps, rows of constants and the like
 
 
@@ -84,6 +85,9 @@ class Operation:
                 f"centre is {self.f.centre!r} and cut {self.f.cut:g}, but keys are sub-sampled and "
                 "none is a position's own; use centre 'one' or 'as computed', and no cut"
             )
+            raise ParameterError(message)
+        if self.f.maps is not None and pool_of(self.over) is not None:
+            message = "maps of sigma or h are of positions, and keys are sub-sampled; leave one out"
             raise ParameterError(message)
 
     def __call__(
@@ -213,6 +217,7 @@ class Operation:
         axis = checked_axis("the array", len(shape), channel_axis)
         held = plan.itemsize * prod(shape) * floats_held(np.dtype(dtype), axis)
         guide = plan.itemsize * prod(plan.positions) * (guide_channels or 0)
+        guide += MAP_BYTES * prod(plan.positions) * (self.f.maps is not None)
         # Outputs of g beyond x's channels lie in plan.memory.
         return Cost(plan.seconds(threads), int(held) + guide + plan.peak_memory(threads) + SMALL)
 
@@ -235,16 +240,26 @@ class Operation:
                 seen_along = 1 if axis == 0 and guide.ndim == x.ndim else 0
                 some = np.moveaxis(np.moveaxis(guide, seen_along, 0)[part], 0, seen_along)
             here = np.moveaxis(np.moveaxis(x, along, 0)[part], 0, along)
-            return self(here, guide=some, channel_axis=axis, threads=threads, progress=progress)
+            op = on_part(self, (part,))
+            return op(here, guide=some, channel_axis=axis, threads=threads, progress=progress)
 
         def peak(count: int) -> int:
             shape = (*x.shape[:along], count, *x.shape[along + 1 :])
-            return self.cost(
-                shape, channel_axis=axis, dtype=x.dtype, guide_channels=channels, threads=threads
-            ).bytes
+            return (
+                on_part(self, (slice(0, count),))
+                .cost(
+                    shape,
+                    channel_axis=axis,
+                    dtype=x.dtype,
+                    guide_channels=channels,
+                    threads=threads,
+                )
+                .bytes
+            )
 
+        around = halo(self, len(grid_shape(x.shape, axis)))
         return in_parts(
-            run, x.shape[along], along, halo(self, len(grid_shape(x.shape, axis))), peak,
+            run, x.shape[along], along, around if around is None else around[0], peak,
             x.size * working_dtype(x.dtype).itemsize, max_memory, progress,
         )  # fmt: skip
 
@@ -287,6 +302,8 @@ class Operation:
         x = checked_array("x", x)
         axis = checked_axis("x", x.ndim, channel_axis)
         grid = grid_shape(x.shape, axis)
+        if self.f.maps is not None:
+            self.f.maps.check_grid(grid)
         seen, seen_axis = (x, axis) if guide is None else _checked_guide(guide, axis, grid)
         last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
         return affinity(self.f, self.over, last, _checked_position(position, grid))
@@ -314,15 +331,21 @@ class Operation:
         )
 
 
-def halo(op: Operation, ndim: int) -> int | None:
-    """How far a result looks along the first of so many axes; None if everywhere."""
+def halo(op: Operation, ndim: int) -> tuple[int, ...] | None:
+    """How far a result looks along each of so many axes; None if everywhere."""
     if not isinstance(op.over, Window):
         return None
     f = op.f
-    patch = max(e.radius(ndim)[0] for e in (f.query, f.key, f.key_bias, op.g) if e is not None)
+    embeds = [e.radius(ndim) for e in (f.query, f.key, f.key_bias, op.g) if e is not None]
     # The sum over queries of a key is of queries that lie as far again.
     windows = 2 if f.normaliser == "query sum" else 1
-    return windows * op.over.radius(ndim)[0] + patch
+    reach = zip(op.over.radius(ndim), *embeds, strict=True)
+    return tuple(windows * search + max(patches) for search, *patches in reach)
+
+
+def on_part(op: Operation, part: tuple[slice, ...]) -> Operation:
+    """The same for a part of the array, to which its maps are cut."""
+    return op if op.f.maps is None else replace(op, f=replace(op.f, maps=op.f.maps[part]))
 
 
 def each_of_batch(

@@ -29,6 +29,7 @@ from nlmeans.embed import (
     Patches,
     PatchWeighting,
 )  # fmt: skip
+from nlmeans.maps import Maps, is_map, maps_of
 
 Centre = Literal["as computed", "one", "max", "zero"]
 CENTRES = ("one", "max", "zero")
@@ -62,6 +63,9 @@ class Pairwise:
     cut : float, 0 to 1
         Weights "exp" below this are 0, as several programs have it. Where all of a position's
         others are, it keeps its value; the centre is therefore not "as computed".
+    maps : Maps, optional
+        Of sigma and h, for the Gaussian of a distance: every pair takes sigma_i^2 + sigma_j^2 off
+        as well, and divides by h_i h_j.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Pairwise:
     centre: Centre = "as computed"
     key_bias: Embedding | None = None
     cut: float = 0.0
+    maps: Maps | None = None
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, ("distance", "dot", "sum"))
@@ -92,8 +97,12 @@ class Pairwise:
             )
             raise ParameterError(message)
         check_number("cut", self.cut, low=0, high=1)
-        if self.cut and (self.score, self.weight, self.normaliser) != ("distance", "exp", "sum"):
+        classical = (self.score, self.weight, self.normaliser) == ("distance", "exp", "sum")
+        if self.cut and not classical:
             message = f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"
+            raise ParameterError(message)
+        if self.maps is not None and not classical:
+            message = "maps are given; they are for the Gaussian of a distance, with C its sum"
             raise ParameterError(message)
         if self.cut and self.centre == "as computed":
             message = (
@@ -111,7 +120,9 @@ class Pairwise:
     def __str__(self) -> str:
         alike = self.query == self.key
         q, k = ("Q_i", "Q_j") if alike else ("theta_i", "phi_j")
-        if self.score == "distance":
+        if self.maps is not None:
+            scaled = f"-max(|{q} - {k}|^2 - sigma_i^2 - sigma_j^2, 0) / (h_i h_j)"
+        elif self.score == "distance":
             scaled = f"-max(|{q} - {k}|^2 - {self.noise:g}, 0) / {1 / self.scale:g}"
         else:
             factor = "" if self.scale == 1 else f"{self.scale:g} * "
@@ -128,8 +139,8 @@ class Pairwise:
 
 
 def gaussian(
-    h: float,
-    sigma: float = 0.0,
+    h: float | ArrayLike,
+    sigma: float | ArrayLike = 0.0,
     patch_size: int | tuple[int, ...] = 1,
     *,
     patch_weighting: PatchWeighting = "uniform",
@@ -143,10 +154,11 @@ def gaussian(
 
     Parameters
     ----------
-    h : float, 1e-150 to 1e150
+    h : float, 1e-150 to 1e150, or array of the grid's shape
         Width of the weight, in the array's units.
-    sigma : float, from 0
-        Standard deviation of the noise, in the array's units.
+    sigma : float, from 0, or array of the grid's shape
+        Standard deviation of the noise, in the array's units. Of a map of either, a pair has
+        sigma_i^2 + sigma_j^2 in place of 2 sigma^2, and h_i h_j in place of h^2.
     patch_size : odd int, or one per axis
     patch_weighting : {"uniform", "gaussian", "off-centre"}
         See `Patches`.
@@ -168,11 +180,16 @@ def gaussian(
     >>> nlmeans.gaussian(h=10, sigma=20, patch_size=7).noise
     800.0
     """
-    h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
-    sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
     check_choice("centre", centre, CENTRES)
     check_choice("patch_weighting", patch_weighting, PATCH_WEIGHTINGS)
     patches = Patches(patch_size, patch_weighting)
+    if is_map(h) or is_map(sigma):
+        return Pairwise(
+            "gaussian", "distance", "exp", "sum", patches, patches, centre=centre, cut=cut,
+            maps=maps_of(sigma, h),
+        )  # fmt: skip
+    h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
+    sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
     return Pairwise(
         "gaussian", "distance", "exp", "sum", patches, patches,
         scale=1 / h**2, noise=2 * sigma**2, centre=centre, cut=cut,
@@ -303,11 +320,22 @@ def _bias(value: ArrayLike | Embedding | None) -> Embedding | None:
     return None if value is None else _embed(value)
 
 
-def score(f: Pairwise, query: NDArray[np.float64], key: NDArray[np.float64]) -> float:
-    """The scaled score of one query and one key, without the key's bias."""
+def score(
+    f: Pairwise,
+    query: NDArray[np.float64],
+    key: NDArray[np.float64],
+    terms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> float:
+    """The scaled score of one query and one key, without the key's bias.
+
+    With maps, `terms` are theirs of the two: sigma_i^2 and 1/h_i, sigma_j^2 and 1/h_j.
+    """
     if f.score == "distance":
-        distance = max(float(((query - key) ** 2).sum()) - f.noise, 0.0)
-        return -distance * f.scale
+        noise, scale = f.noise, f.scale
+        if terms is not None:
+            (noise_i, scale_i), (noise_j, scale_j) = terms
+            noise, scale = noise + noise_i + noise_j, scale * scale_i * scale_j
+        return -max(float(((query - key) ** 2).sum()) - noise, 0.0) * scale
     if f.score == "dot":
         return f.scale * float(query @ key)
     return f.scale * float(query.item() + key.item())

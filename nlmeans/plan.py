@@ -125,6 +125,8 @@ def make_plan(
             f"{MOST_DIMENSIONS}; name the channel axis with channel_axis"
         )
         raise ValueError(message)
+    if f.maps is not None:
+        f.maps.check_grid(grid)
     features = channels if guide_channels is None else guide_channels
     pairs, positions = over.pairs(grid), prod(grid)
     d, values = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
@@ -150,6 +152,11 @@ def make_plan(
         reason = "max(q + k, 0) over all keys: q times a sum over the largest keys, and a sum"
         operations = positions * (2 * positions.bit_length() + 6 * values)
         memory += 8 * 8 * positions
+    elif f.maps is not None:
+        kernel = "reference"
+        reason = f"no fast kernel has maps of sigma or h and {lacking}: the literal loops run"
+        operations = pairs * (3 * d + 2 * values + 8)
+        memory = 8 * positions * (2 * d + 2 * values + 4)
     elif whole and (f.weight, f.score) != ("relu", "distance") and f.weight != "identity":
         kernel = "stream"
         reason = "every query against all keys, in blocks: sums follow the largest score so far"

@@ -85,7 +85,8 @@ def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Pos
     scores = {}
     for j in over.positions(i, of.queries.shape[:-1]):
         k = _shifted(j, of.margin)
-        scores[j] = score(f, of.queries[i], of.keys[k]) + float(of.bias[k])
+        terms = None if of.terms is None else (of.terms[0][i], of.terms[1][k])
+        scores[j] = score(f, of.queries[i], of.keys[k], terms) + float(of.bias[k])
     if f.centre in ("max", "zero"):
         del scores[i]
         scores = _above_cut(f, scores)

@@ -73,8 +73,12 @@ def _moments(signal: Array) -> tuple[Array, Array]:
     return share, mean / np.sqrt(share)
 
 
-def unbiased_average(operation: Operation, values: Array, sigma: float, **options: Any) -> Array:
-    """sqrt(max(average of squares - 2 sigma^2, 0)), with the weights that `values` give.
+def unbiased_average(
+    operation: Operation, values: Array, sigma: float | Array, **options: Any
+) -> Array:
+    """sqrt(max(average of squares less 2 sigma^2, 0)), with the weights that `values` give.
+
+    sigma is one number, or one for each position.
 
     The correction of averages of squares is that of [2]_.
 
@@ -84,6 +88,10 @@ def unbiased_average(operation: Operation, values: Array, sigma: float, **option
        removal by non-local means filtering for low signal-to-noise ratio MRI", MICCAI 2008.
     """
     exponent = _exponent(values)
-    squares = operation(np.square(np.ldexp(values, -exponent)), guide=values, **options)
-    squares -= values.dtype.type(2 * math.ldexp(sigma, -exponent) ** 2)
+    noise = 2 * np.ldexp(np.asarray(sigma), -exponent) ** 2
+    axis = options.get("channel_axis")
+    if noise.ndim and axis is not None:
+        noise = np.expand_dims(noise, axis)
+    squares = np.square(np.ldexp(values, -exponent)) - noise.astype(values.dtype)
+    squares = operation(squares, guide=values, **options)
     return np.asarray(np.ldexp(np.sqrt(np.maximum(squares, 0, out=squares)), exponent))

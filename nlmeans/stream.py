@@ -11,6 +11,7 @@ from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import Identity
 from nlmeans.operation import Operation
+from nlmeans.regions import halo_of
 from nlmeans.support import Window
 
 Array = NDArray[Any]
@@ -120,7 +121,10 @@ def _halo(operation: Operation) -> int:
             "of f; frame by frame g has to be Identity() and C a sum"
         )
         raise ParameterError(message)
-    return operation.over.radius(3)[0] + max(f.query.radius(3)[0], f.key.radius(3)[0])
+    if f.maps is not None:
+        message = "maps of sigma or h are of a whole clip; frame by frame give numbers"
+        raise ParameterError(message)
+    return halo_of(operation, 3)[0]
 
 
 def _checked(frames: Iterable[ArrayLike]) -> Iterator[Array]:

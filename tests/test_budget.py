@@ -78,6 +78,7 @@ def test_what_needs_all_is_refused_with_both_figures():
 @pytest.mark.parametrize(
     "options",
     [{"sigma": 20, "method": "classic"}, {"sigma": 20}, {"gain": 2.0, "method": "classic"},
+     {"sigma": 20, "method": "classic", "keep_detail": True}, {"sigma": 20, "keep_detail": True},
      {"sigma": 20, "noise": "rician"}, {"sigma": 20, "method": "classic", "amount": 0.5}],
     ids=str,
 )  # fmt: skip
@@ -102,6 +103,29 @@ def test_denoise_keeps_its_limit(rng):
     assert (result[0] != whole).mean() < 1e-3
     with pytest.raises(MemoryError, match="allowed"):
         nlmeans.denoise(x, 20, method="ridge", max_memory=limit)
+
+
+def test_maps_masks_and_regions_keep_a_limit(rng):
+    x = rng.normal(100, 20, (900, 200)).astype(np.float32)
+    options = {"sigma": rng.uniform(5, 25, x.shape), "patch_size": 3, "search_size": 5}
+    used = nlmeans.settings_for(x, **options)
+    whole = nlmeans.denoise(x, **options)
+    limit = nlmeans.expected_cost(x, used).bytes * 3 // 4
+    np.testing.assert_allclose(nlmeans.denoise(x, **options, max_memory=limit), whole, atol=1e-3)
+    op = used.operation()
+    np.testing.assert_allclose(op(x, max_memory=limit), whole, atol=1e-3)
+    region = np.s_[100:800, 20:180]
+    limit = nlmeans.expected_cost(x, used, region=region).bytes * 4 // 5
+    found = nlmeans.denoise(x, **options, region=region, max_memory=limit)
+    np.testing.assert_allclose(found, whole[region], atol=1e-3)
+    mask = np.zeros(x.shape, bool)
+    mask[region] = True
+    limit = nlmeans.expected_cost(x, used, mask=mask).bytes * 9 // 10
+    found = nlmeans.denoise(x, **options, mask=mask, max_memory=limit)
+    np.testing.assert_allclose(found[mask], whole[mask], atol=1e-3)
+    np.testing.assert_array_equal(found[~mask], x[~mask])
+    with pytest.raises(MemoryError, match="needed"):
+        nlmeans.denoise(x, 20, keep_detail=True, method="classic", max_memory=x.nbytes)
 
 
 def test_times_grow_with_work_and_shrink_with_threads(classic):

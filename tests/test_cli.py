@@ -337,7 +337,7 @@ def test_errors_that_are_bugs_say_so(cli, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nlmeans.denoising.denoise", broken)
+    monkeypatch.setattr("nlmeans.filtering.filtered", broken)
     bad(cli, 6, "unexpected ZeroDivisionError.*NLMEANS_DEBUG", "denoise", "a.png")
 
 
@@ -347,7 +347,7 @@ def test_no_memory(cli, monkeypatch):
     def huge(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("nlmeans.denoising.denoise", huge)
+    monkeypatch.setattr("nlmeans.filtering.filtered", huge)
     bad(cli, 5, "a.png: not enough memory", "denoise", "a.png")
 
 

@@ -176,7 +176,7 @@ def test_bad_names_list_what_is_allowed():
 
 def test_bad_parts():
     bad(ParameterError, "h is missing", nl_means)
-    for sigma in ("loud", None, [1, 2], np.nan):
+    for sigma in ("loud", None, [1, -2], np.nan):
         bad(ParameterError, "sigma is", lambda sigma=sigma: nl_means(sigma))
     bad(TypeError, "f is 'gaussian'", lambda: Operation("gaussian"))
     bad(TypeError, "over is 21", lambda: Operation(gaussian(1), over=21))

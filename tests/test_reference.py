@@ -410,8 +410,9 @@ def test_a_batch_is_filtered_array_by_array(rng, batch_axis):
 
 def test_a_large_array_is_announced_with_a_time(monkeypatch):
     monkeypatch.setattr(nlmeans.reference, "ANNOUNCE_SECONDS", 1e-6)
+    op = Operation(dot_product())
     with pytest.warns(nlmeans.ReferenceWarning, match=r"on 81 pairs, about \d+ s"):
-        by_reference(Operation(dot_product()), np.zeros((9, 1)), channel_axis=-1)
+        reference(op.f, op.g, op.over, np.zeros((9, 1)))
 
 
 def test_a_small_array_is_not_announced():

@@ -134,7 +134,8 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
     """The features as they are, or in float64 where float32 could not hold scores or sums."""
     factors, largest = _factors(f, of)
     if largest > LIMITS[of.queries.dtype.name]:
-        of = Features._make([*(each.astype(np.float64) for each in of[:4]), of.margin])
+        queries, keys, bias, values = (each.astype(np.float64) for each in of[:4])
+        of = of._replace(queries=queries, keys=keys, bias=bias, values=values)
         factors, largest = _factors(f, of)
     if largest > LIMITS["float64"]:
         message = (

@@ -13,6 +13,7 @@ from nlmeans.kernels.exp2 import LOWEST32, LOWEST64
 from nlmeans.progress import Progress, between
 
 if TYPE_CHECKING:
+    from nlmeans.maps import Maps
     from nlmeans.operation import Operation
     from nlmeans.plan import Plan
 
@@ -54,20 +55,24 @@ def run_window(
     skip = len(factors[1]) - counts[1] if plain else 0
     geometry = window.Geometry._make((*radii, *candidates, centre, skip))
     elements = len(features.planes) * math.prod(counts)
-    scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, features.reach, elements)
+    scale, bias = 0.0, 0.0
+    if op.f.maps is None:
+        scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, features.reach, elements)
     scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
     integers = np.zeros((3, 20), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
         row[: len(numbers)] = numbers
     several = range(len(features.planes))
     planes = [c * at.source_c + z * at.source_z for c in several for z in deep]
-    maps = mirror(grid, tuple(a.patch + a.search for a in axes))
+    mirrors = mirror(grid, tuple(a.patch + a.search for a in axes))
     out = np.empty_like(values.planes)
     isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0, 0), dtype=np.bool_)
     driver.run(
         window.window_kernel,
-        (values.planes, values.offset, features.planes, features.offset, out, isolated, *maps,
-         integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y, taps_x),
+        (values.planes, values.offset, features.planes, features.offset,
+         _terms(op.f.maps, grid, features.scale, elements, dtype), out, isolated,
+         *mirrors, integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y,
+         taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
         between(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
@@ -76,7 +81,8 @@ def run_window(
 
         driver.run(
             isolated_kernel,
-            (values.planes, values.offset, features.planes, features.scale, out, isolated, *maps,
+            (values.planes, values.offset, features.planes, features.scale,
+             _terms(op.f.maps, grid, features.scale, elements, np.float64), out, isolated, *mirrors,
              integers, scale, bias, _lowest(op.f.cut), *taps),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
@@ -117,6 +123,26 @@ def _exponent(
     factor = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
     largest = (2 * reach) ** 2 * elements  # of D
     return factor, factor * min(noise * scale * scale * elements, 2 * largest)
+
+
+def _terms(
+    maps: "Maps | None",
+    grid: tuple[int, ...],
+    scale: float,
+    elements: int,
+    dtype: type[np.floating[Any]],
+) -> NDArray[Any] | None:
+    """Of the exponent (s_i + s_j - D) u_i u_j the planes s and u, on the kernel's grid."""
+    if maps is None:
+        return None
+    most = 2.0**45 if dtype is np.float32 else 2.0**400
+    with np.errstate(over="ignore", divide="ignore"):
+        # Beyond twice the largest difference, and h far below any difference, nothing changes.
+        s = elements * np.minimum(maps.sigma * scale, 4.0) ** 2
+        u = np.minimum(math.sqrt(math.log2(math.e) / elements) / scale / maps.h, most)
+    planes = np.stack([s, u]).astype(dtype).reshape(-1, *grid)
+    planes.flags.writeable = False
+    return planes
 
 
 def _lowest(cut: float) -> float:

@@ -14,6 +14,7 @@ from nlmeans.pairwise import Pairwise
 from nlmeans.support import Support, Window
 
 MOST_DIMENSIONS = 3
+MAP_PLANES = 2  # what a pair takes of sigma, and of h
 T = TypeVar("T")
 # The kernel's z, y and x of an array's axes. A sequence lies along y, which is cut into lanes.
 AXES = {1: (1,), 2: (1, 2), 3: (0, 1, 2)}
@@ -41,8 +42,9 @@ def window_layout(
     grid = tuple(rest)
     sides = zip(grid, f.query.radius(len(grid)), over.reach(grid), over.margin(grid), strict=True)
     axes = along_axes([Axis(*side) for side in sides], Axis(1, 0, 0, 0))
-    tiles = cut(axes, channels + (guide_channels or 0), dtype.itemsize)
-    buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize)
+    maps = 0 if f.maps is None else MAP_PLANES
+    tiles = cut(axes, channels + (guide_channels or 0) + maps, dtype.itemsize)
+    buffers = lay_out(tiles, channels, guide_channels, f.centre == "max", dtype.itemsize, maps)
     return axes, tiles, buffers
 
 
@@ -55,4 +57,5 @@ def window_operations(f: Pairwise, pairs: int, ndim: int, channels: int, feature
         distance = features * side_z * (3 * (side_y + 3) + 3) / 4 + (side_x + 5) / 4
     else:
         distance = features * side_z * (3 + 8) * (side_y + 3) / 4 + 2 * (side_x + 3)
-    return round(pairs / 2 * (distance + 3 + 17 + 2 * (1 + 2 * channels)))
+    of_maps = 0 if f.maps is None else 4
+    return round(pairs / 2 * (distance + 3 + of_maps + 17 + 2 * (1 + 2 * channels)))

@@ -29,7 +29,7 @@ def patch_distance(guide, scale, zs, ys, xs, a, b, taps_z, taps_y, taps_x):
 
 
 @compiled
-def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale, bias,
+def average_pixel(z, y, x, image, offset, guide, guide_scale, maps, out, zs, ys, xs, g, scale, bias,
                   lowest, taps_z, taps_y, taps_x):  # fmt: skip
     """One pixel, all weights divided by the largest."""
     low_z, end_z = max(-g.search_z, g.first_z - z), min(g.search_z, g.end_z - 1 - z) + 1
@@ -44,7 +44,15 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
             for dx in range(low_x, end_x):
                 D = patch_distance(guide, guide_scale, zs, ys, xs, (z, y, x),
                                    (z + dz, y + dy, x + dx), taps_z, taps_y, taps_x)  # fmt: skip
-                exponents[k] = min(bias - D * scale, 0.0)
+                if maps is None:
+                    exponents[k] = min(bias - D * scale, 0.0)
+                else:
+                    i, j = zs[z + g.patch_z], ys[y + g.patch_y]
+                    m, n = zs[z + g.patch_z + dz], ys[y + g.patch_y + dy]
+                    here, there = xs[x + g.patch_x], xs[x + g.patch_x + dx]
+                    s = maps[0, i, j, here] + maps[0, m, n, there]
+                    u = maps[1, i, j, here] * maps[1, m, n, there]
+                    exponents[k] = min((s - D) * u, 0.0)
                 if (dz != 0 or dy != 0 or dx != 0) and exponents[k] >= lowest:
                     best = max(best, exponents[k])
                     found += 1
@@ -71,8 +79,9 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g
 
 
 @compiled
-def isolated_kernel(worker, workers, image, offset, guide, guide_scale, out, isolated, zs, ys, xs,
-                 integers, scale, bias, lowest, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
+def isolated_kernel(worker, workers, image, offset, guide, guide_scale, maps, out, isolated, zs, ys,
+                 xs, integers, scale, bias, lowest, taps_z, taps_y, taps_x, done,
+                 cancel):  # fmt: skip
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
     for row in range(worker, len(done), workers):
@@ -81,6 +90,6 @@ def isolated_kernel(worker, workers, image, offset, guide, guide_scale, out, iso
             if cancel[0] != 0:
                 return
             if isolated[z, y, x]:
-                average_pixel(z, y, x, image, offset, guide, guide_scale, out, zs, ys, xs, g, scale,
-                              bias, lowest, taps_z, taps_y, taps_x)  # fmt: skip
+                average_pixel(z, y, x, image, offset, guide, guide_scale, maps, out, zs, ys, xs, g,
+                              scale, bias, lowest, taps_z, taps_y, taps_x)  # fmt: skip
         done[row] = 1

@@ -59,6 +59,7 @@ class Buffers(NamedTuple):
 
     source: int  # the features that patches are compared in
     values: int  # what is averaged: the source itself, if there is no guide
+    maps: int  # of sigma and h, if there are any: see `local_weights`
     total: int  # sums of weights
     sums: int  # sums of weighted values
     largest: int  # largest weights, for centre "max"
@@ -92,7 +93,12 @@ def vectors(t: Tiles, axes: Axes) -> int:
 
 
 def lay_out(
-    t: Tiles, channels: int, guide_channels: int | None, keep_largest: bool, itemsize: int
+    t: Tiles,
+    channels: int,
+    guide_channels: int | None,
+    keep_largest: bool,
+    itemsize: int,
+    map_planes: int = 0,
 ) -> Buffers:
     """Buffers of one thread."""
     lanes = VECTOR_BYTES // itemsize
@@ -100,14 +106,15 @@ def lay_out(
     source_z, sums_z = t.source_y * source_y, t.sums_y * sums_y
     source_c, sums_c = t.source_z * source_z, t.sums_z * sums_z
     values = (guide_channels or 0) * source_c
-    total = values + channels * source_c
+    maps = values + channels * source_c
+    total = maps + map_planes * source_c
     sums = total + sums_c
     largest = sums + channels * sums_c
     columns = largest + keep_largest * sums_c
     weights = columns + SHIFTS * ROWS * t.ring * lanes
     bias = weights + ROWS * SHIFTS * COLUMNS * lanes
     return Buffers(
-        0, values, total, sums, largest, columns, weights, bias, bias + ROWS * SHIFTS * lanes,
+        0, values, maps, total, sums, largest, columns, weights, bias, bias + ROWS * SHIFTS * lanes,
         lanes, source_y, source_z, source_c, lanes, sums_y, sums_z, sums_c,
     )  # fmt: skip
 

@@ -277,6 +277,16 @@ def weights_of(d, scales, bias):
 
 
 @inlined
+def local_weights(M, d, a, b, plane, scales, bias):
+    """2^min((s_a + s_b - d) * u_a * u_b, 0) of four columns, with the maps s and u at both ends."""
+    bias = join(bias, bias)
+    s = load(M, a, COLUMNS) + load(M, b, COLUMNS)
+    u = load(M, a + plane, COLUMNS) * load(M, b + plane, COLUMNS)
+    t = smaller((s - d) * u, like(d, 0.0)) + join(bias, bias)
+    return exp2_above(t, scales.lowest)
+
+
+@inlined
 def add_pairs(M, sums_a, sums_b, total_a, total_b, sums_y, values_a, values_b, source_y, weights,
               totals):  # fmt: skip
     """sums[a] += w x[b] and sums[b] += w x[a]; with `totals` also total[a] += w, total[b] += w.
@@ -351,7 +361,7 @@ def put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales):
 
 @compiled
 def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, planes, taps_z, taps_y,
-              taps_x, channels):  # fmt: skip
+              taps_x, channels, maps):  # fmt: skip
     """Add the pairs of up to four rows of the box whose ends lie (dz, dy, dx) apart.
 
     dx from first_dx, but 0 alone if that is 0; dy from first_dy. Where the taps along y and x are
@@ -400,7 +410,13 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                         else:
                             d = four_weighted_columns(M, v, start, mask, taps_x, side_x)
                         k = r * SHIFTS + s
-                        w = weights_of(d, scales, load(M, at.bias + k * L, 1))
+                        bias = load(M, at.bias + k * L, 1)
+                        if maps is None:  # known as it is compiled
+                            w = weights_of(d, scales, bias)
+                        else:
+                            i_a = at.maps + centre + x * L + r * at.source_y
+                            i_b = i_a + source_away + s * at.source_y
+                            w = local_weights(M, d, i_a, i_b, at.source_c, scales, bias)
                         store(M, at.weights + k * COLUMNS * L, w)
                 for k in range(min(COLUMNS, end - x)):
                     w = at.weights + k * L
@@ -479,8 +495,9 @@ def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scal
 
 
 @compiled
-def window_kernel(worker, workers, image, image_offset, guide, guide_offset, out, isolated, zs, ys,
-                 xs, integers, floats, planes, taps_z, taps_y, taps_x, done, cancel):  # fmt: skip
+def window_kernel(worker, workers, image, image_offset, guide, guide_offset, maps, out, isolated,
+                 zs, ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
+                 cancel):  # fmt: skip
     """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     t = Tiles(*to_fixed_tuple(integers[1], TILES))
@@ -507,6 +524,9 @@ def window_kernel(worker, workers, image, image_offset, guide, guide_offset, out
         if at.source != at.values:
             load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source,
                       g)  # fmt: skip
+        if maps is not None:
+            none = np.zeros(len(maps), out.dtype)
+            load_tile(M, t, at, box, maps, none, out.dtype.type(1), zs, ys, columns, at.maps, g)
         for i in range(at.total, at.columns, L):
             store(M, i, zero)
         for dz in range(g.search_z + 1):
@@ -520,7 +540,7 @@ def window_kernel(worker, workers, image, image_offset, guide, guide_offset, out
                         first_dy = 1 if half == 1 else -g.search_y
                         add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, first_dx,
                                   first_dy, g, scales, planes, taps_z, taps_y, taps_x,
-                                  channels)  # fmt: skip
+                                  channels, maps)  # fmt: skip
         for z in range(z0, end_z):
             for y in range(y0, end_y):
                 write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,

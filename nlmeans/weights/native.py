@@ -155,6 +155,9 @@ def _described(block: Block | Chain) -> tuple[Arrays, dict[str, str]]:
 
 def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) -> None:
     f, over = block.operation.f, block.operation.over
+    if f.maps is not None:
+        message = "the operation has maps of sigma or h, which are of one array; leave them out"
+        raise ParameterError(message)
     embeddings = {
         "theta": f.query, "phi": f.key, "key_bias": f.key_bias, "g": block.operation.g,
         "out": block.out,

@@ -1,0 +1,197 @@
+"""Where results go, and what is seen of the work: options and helpers of commands that write."""
+
+import io
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from nlmeans.cli.files import shown
+from nlmeans.cli.options import Size, json_option, memory_option, together
+
+SUFFIX = "_denoised"
+STEPS = 1000  # of a bar
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-o, -O and --suffix."""
+    return together(command, (
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
+            show_default="beside the input, with the suffix",
+            help="Write to this file; its extension chooses the format. For a single input.",
+        ),
+        click.option(
+            "-O", "--output-folder", type=click.Path(path_type=Path), default=None, metavar="DIR",
+            show_default="beside the input",
+            help="Write into this folder, which has to be there, under the input's name.",
+        ),
+        click.option(
+            "--suffix", default=None, metavar="TEXT", show_default=f"{SUFFIX}, none with -O",
+            help="Put this text between the input's name and its extension.",
+        ),
+    ))  # fmt: skip
+
+
+def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--threads, --max-memory, --overwrite, --quiet and --json."""
+    return together(command, (
+        threads_option,
+        memory_option,
+        overwrite_option,
+        click.option(
+            "-q", "--quiet", is_flag=True, default=False, show_default="a line a file",
+            help="Print nothing but errors.",
+        ),
+        json_option,
+    ))  # fmt: skip
+
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=None, show_default="all cores",
+    help="Use at most this many threads, from 1; the result is the same for any number.",
+)  # fmt: skip
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, default=False, show_default="refuse",
+    help="Replace output files that are there.",
+)  # fmt: skip
+
+
+def targets_of(
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    folder: Path | None,
+    suffix: str | None,
+    usual: str = SUFFIX,
+) -> dict[Path, Path]:
+    """Where each input goes; every clash is found before any work is done."""
+    suffix = _checked_suffix(len(inputs), output, folder, suffix, usual)
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    sources = {_identity(path): path for path in inputs}
+    for path in inputs:
+        if path in targets:
+            message = f"{shown(path)} is named twice; name it once"
+            raise click.UsageError(message)
+        place = path.parent if folder is None else folder
+        target = targets[path] = output or place / _with_suffix(path.name, suffix)
+        other = taken.setdefault(target.resolve(), path)
+        if other is not path:
+            message = (
+                f"{shown(other)} and {shown(path)} would both be written to {shown(target)}; "
+                "run them apart"
+            )
+            raise click.UsageError(message)
+        source = sources.get(_identity(target), path)
+        if source != path:  # onto itself is refused later, so that the other files get done
+            message = (
+                f"{shown(path)} would be written to {shown(target)}, which is the input "
+                f"{shown(source)}; use -O DIR or another --suffix"
+            )
+            raise click.UsageError(message)
+    return targets
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """The suffix before the extension, which .ome.tif is one of."""
+    ending = Path(name).suffix
+    if Path(name).stem.lower().endswith(".ome"):
+        ending = name[-len(ending) - 4 :]
+    return name[: len(name) - len(ending)] + suffix + ending
+
+
+def _checked_suffix(
+    inputs: int, output: Path | None, folder: Path | None, suffix: str | None, usual: str
+) -> str:
+    """The suffix that the output options ask for, which have to go together."""
+    options = (("-o", output), ("-O", folder), ("--suffix", suffix))
+    given = [name for name, value in options if value is not None]
+    if output is not None and len(given) > 1:
+        message = f"use just one of {' and '.join(given)}"
+        raise click.UsageError(message)
+    if output is not None and inputs > 1:
+        message = f"-o names one file, but there are {inputs} inputs; use -O DIR or --suffix"
+        raise click.UsageError(message)
+    if suffix is None:
+        return usual if folder is None else ""
+    if "/" in suffix or "\\" in suffix or (not suffix and folder is None):
+        message = f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
+        raise click.UsageError(message)
+    return suffix
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """The same for all names and links of a file; the path where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino
+
+
+def png_target(path: Path, output: Path | None, ending: str) -> Path:
+    """Where a drawing goes."""
+    target = output or path.with_name(f"{path.stem}{ending}")
+    if target.suffix.lower() != ".png":
+        message = f"-o is {str(target)!r}; it is written as a .png"
+        raise click.UsageError(message)
+    return target
+
+
+def save_png(output: Path, source: Path, pixels: Any, overwrite: bool) -> None:
+    """A drawing, whole or not at all, and never in place of its source."""
+    from PIL import Image
+
+    from nlmeans.images import ImageWriteError
+    from nlmeans.images.atomic import put_in_place
+
+    if output.exists() and output.samefile(source):
+        message = f"{shown(output)}: is the input; choose another name"
+        raise ImageWriteError(message)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    try:
+        put_in_place(Path(os.path.realpath(output)), data.getvalue(), overwrite)
+    except FileExistsError as error:
+        message = (
+            f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"
+        )
+        raise ImageWriteError(message) from error
+    except OSError as error:
+        message = f"{shown(output)}: cannot be written ({error.strerror}); nothing was changed"
+        raise ImageWriteError(message) from error
+
+
+@contextmanager
+def progress_bar(
+    path: Path, count: int | None = 1, *, hidden: bool
+) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error while it is a terminal; a callable that takes what is done of count.
+
+    None where the count is not known: then there is no bar.
+    """
+    hidden = hidden or count is None or not sys.stderr.isatty()
+    with click.progressbar(
+        length=STEPS * (count or 1), label=shown(path), file=sys.stderr, hidden=hidden
+    ) as bar:
+
+        def show(done: float) -> None:
+            bar.update(round(done * STEPS) - bar.pos)
+
+        yield show
+
+
+def short(number: float) -> str:
+    """Four digits, more only where whole grey levels have more."""
+    digits = 4 if number == 0 else max(4, math.floor(math.log10(abs(number))) + 1)
+    return f"{number:.{digits}g}"
+
+
+def sides(size: Size) -> str:
+    """Such as 7 or 1x3x3."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)

@@ -1,0 +1,123 @@
+"""nlmeans strengths: one picture with a region at several strengths, to choose from."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from nlmeans.cli.files import Report, each_file, shown
+from nlmeans.cli.filters import Filter
+from nlmeans.cli.options import (
+    NumberType,
+    filter_options,
+    inputs_argument,
+    method_options,
+    noise_options,
+)
+from nlmeans.cli.outputs import overwrite_option, png_target, save_png, short, threads_option
+from nlmeans.cli.selection import Region, preview_option, size_of
+from nlmeans.cli.stacks import noise_found, taken_as
+
+USUAL = (0.5, 0.7, 1.0, 1.4, 2.0)
+SIDE = 240  # of the usual region, in pixels
+STRENGTH = NumberType(0, math.inf, above=True)
+
+
+class StrengthsType(click.ParamType[tuple[float, ...]]):
+    """Numbers above 0, separated by commas."""
+
+    name = "strengths"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "A,B,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(STRENGTH.convert(part, param, ctx) for part in value.split(","))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nlmeans strengths photo.png
+  nlmeans strengths photo.png -o sheet.png --preview 120,80,200,150 --strengths 0.8,1,1.25"""
+)
+@inputs_argument(many=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
+    show_default="beside the input, with _strengths.png",
+    help="Write to this file, a .png.",
+)  # fmt: skip
+@click.option(
+    "--strengths", "each", type=StrengthsType(), default=USUAL,
+    show_default=",".join(f"{strength:g}" for strength in USUAL),
+    help="Those to show, numbers above 0.",
+)  # fmt: skip
+@preview_option
+@method_options
+@filter_options
+@noise_options
+@threads_option
+@overwrite_option
+def strengths(
+    path: Path,
+    output: Path | None,
+    each: tuple[float, ...],
+    preview: Region | None,
+    threads: int | None,
+    overwrite: bool,
+    **filters: Any,
+) -> int:
+    """Show a region of INPUT noisy and denoised at several strengths, side by side in one picture.
+
+    Each is what `nlmeans denoise --strength` gives, shown in 8 bits; without --preview it is a
+    region in the middle.
+    """
+    target = png_target(path, output, "_strengths.png")
+    asked = Filter(**filters)
+
+    def work(path: Path) -> Report:
+        from nlmeans.filtering import filtered
+        from nlmeans.images import load
+        from nlmeans.layout import layout_of
+        from nlmeans.sheet import black_and_white, draw_sheet, in_bytes
+
+        picture = load(path)
+        taken = taken_as(picture, "auto")
+        if taken.stack is not None:
+            message = f"holds {picture.pages} pages; strengths are shown of a single picture"
+            raise ValueError(message)
+        region = preview or _middle(*size_of(taken))
+        box = region.on(taken)
+        start = time.perf_counter()
+        (used,) = asked.settings(taken)
+        ends = black_and_white(picture.colours)
+        tiles = [("noisy", in_bytes(picture.colours[box], *ends))]
+        layout = layout_of(picture.pixels.shape, **taken.layout)
+        for strength in each:
+            scaled = used.times(strength)
+            found = filtered(
+                picture.pixels, scaled, scaled.operation(), layout, region=box, threads=threads
+            )
+            colours = layout.colours(found.values)
+            tiles.append((f"strength {strength * asked.strength:g}", in_bytes(colours, *ends)))
+        seconds = time.perf_counter() - start
+        save_png(target, path, draw_sheet(tiles), overwrite)
+        shown_strengths = ", ".join(f"{strength * asked.strength:g}" for strength in each)
+        return Report(
+            f"{shown(path)} -> {shown(target)}: region {region} at strengths {shown_strengths}; "
+            f"{noise_found([used], short)} ({'estimated' if asked.estimated else 'given'}), "
+            f"{used.method}; {seconds:.2f} s",
+            {},
+        )
+
+    return each_file([path], work)
+
+
+def _middle(height: int, width: int) -> Region:
+    w, h = min(width, SIDE), min(height, SIDE)
+    return Region((width - w) // 2, (height - h) // 2, w, h)
