@@ -31,6 +31,7 @@ from nlmeans.layout import Auto, Layout, Stack, layout_of, stack_axis
 from nlmeans.noise import spread_slices
 from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
 from nlmeans.operation import Operation, halo
+from nlmeans.pairwise import Arithmetic
 from nlmeans.parameters import (
     FIRST_GROUPS,
     PATCH_FRAMES,
@@ -49,7 +50,10 @@ Size = int | tuple[int, ...]
 Method = Literal["ridge", "classic"]
 METHODS = ("ridge", "classic")
 WHITE = Noise()
-PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0}
+PLAIN = {
+    "patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0,
+    "arithmetic": "exact",
+}  # fmt: skip
 # Arrays of floats that are held beside those of the operation.
 EXTRA_FLOATS = {"gaussian": 0, "poisson-gaussian": 3, "rician": 3}
 SMALLEST = 16  # side of an image that holds enough patches to choose from
@@ -124,6 +128,7 @@ def denoise(
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
     cut: float = 0.0,
+    arithmetic: Arithmetic = "exact",
     threads: int | None = None,
     max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
@@ -157,7 +162,7 @@ def denoise(
         decibel better, for twenty times the time. By default "ridge" for images and pages of at
         least 16x16 with noise that is white, and "classic" for the rest: volumes, clips, Rician
         and correlated noise, and where one of h, patch_size, search_size, patch_weighting, centre,
-        border and cut is given, which "ridge" does not have.
+        border, cut and arithmetic is given, which "ridge" does not have.
     h : float, above 0, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
         in `nlmeans.parameters`. With Poisson-Gaussian noise in units of its standard deviation.
@@ -183,7 +188,7 @@ def denoise(
         frame and are searched for in this frame and its neighbours. "pages": nothing, every image
         is estimated and filtered alone. "auto": there are only two such axes; as an array does not
         tell what a third is, one that has it is refused.
-    patch_weighting, centre, border, cut
+    patch_weighting, centre, border, cut, arithmetic
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
@@ -231,7 +236,10 @@ def denoise(
     within = layout if layout.stack != "pages" else layout.of_page()
 
     # All that can be refused is, before any image is filtered.
-    options = {"patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut}
+    options = {
+        "patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut,
+        "arithmetic": arithmetic,
+    }  # fmt: skip
     special = _given(h, patch_size, search_size)
     special += [name for name, value in options.items() if value != PLAIN[name]]
     operations: list[tuple[Settings, Operation | Ridge | None]] = []
