@@ -349,7 +349,7 @@ def rough_exp(s: NDArray[np.float64]) -> NDArray[np.float64]:
     Examples
     --------
     >>> rough_exp(np.array([0.0, -1.0])).round(3).tolist()
-    [0.971, 0.38]
+    [0.971, 0.375]
     """
     product = np.trunc(np.maximum(s, -700.0) * 1512775.3951951856938)
     return (product.astype(np.int64) + 1072632447 << 32).view(np.float64)

@@ -33,8 +33,8 @@ Kernel = Literal[
 # Operations a second on one thread, in float32: measured on a core with 512-bit vectors, on arrays
 # of 0.1 to 0.3 million numbers. In float64 about half as many, on older cores a quarter.
 RATES: dict[Kernel, float] = {
-    "window": 4e10, "rowwise": 5e10, "stream": 8e10, "linear": 5e10, "sorted": 1e9, "neighbourhood": 3e10,
-    "neighbours": 2.5e9, "reference": 1e7,
+    "window": 4e10, "rowwise": 5e10, "stream": 8e10, "linear": 5e10, "sorted": 1e9,
+    "neighbourhood": 3e10, "neighbours": 2.5e9, "reference": 1e7,
 }  # fmt: skip
 ON_ONE_THREAD = ("sorted", "reference")
 

@@ -172,7 +172,7 @@ def test_masking_lowers_the_true_error_on_another_picture(kind, rng):
 
     noisy = [clean + noise(clean.shape) for clean in (picture(rng, (96, 96)), picture(rng).T)]
     fit = nlmeans.fit_weights(
-        None, noisy, sigma=25, patch_size=3, search_size=5, crops=200, steps=5,
+        None, noisy, sigma=25, patch_size=5, search_size=7, crops=150, steps=5,
         supervision="masking",
     )  # fmt: skip
     other = picture(rng)[::-1]

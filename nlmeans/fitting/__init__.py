@@ -110,7 +110,7 @@ def fit_weights(
         Standard deviation of their noise, in their units; estimated by default.
     supervision : {"recorruption", "masking"}, optional
         How, without clean images. "recorruption", by default: from x + n/2 the block predicts
-        x - 2n, n being noise like that of x, which has to be Gaussian. "masking": a pixel in 16
+        x - 2n, n being noise like that of x, which has to be Gaussian. "masking": a pixel in 4
         is hidden, and the block predicts it from the others; noise may have any distribution, but
         has to be independent from pixel to pixel. What stands in a hidden pixel's place is the
         classical filter's prediction and noise drawn from its residuals, so that it is as noisy
