@@ -1,11 +1,13 @@
 """What `nlmeans.fit_weights` gains: learned on Train400, shown on Set12, at one noise level.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--save FILE]
+                           [--supervision recorruption|masking]
 
 The protocol of benchmarks/quality.py on Set12: numpy.random.seed(0) for each image, noise not
 clipped, results in 8 bits. Nothing is tuned on Set12, but for the opponent: pixelwise `denoise`,
 with the sizes of its table, gets the h that is best there. Start is what learning began with:
-patchwise non-local means with the h that is best on the crops learned from.
+patchwise non-local means with the h that is best on the crops learned from. With --supervision the
+clean images of Train400 are not looked at.
 """
 
 import argparse
@@ -49,6 +51,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=25.0)
     parser.add_argument("--crops", type=int, default=200)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--supervision", choices=("recorruption", "masking"))
     parser.add_argument("--save", type=Path, help="the learned block, .safetensors or .npz")
     options = parser.parse_args()
     sigma = options.sigma
@@ -56,8 +59,8 @@ def main() -> None:
     clean, noisy = training_pairs(options.train400, sigma)
     begun = time.perf_counter()
     fit = nlmeans.fit_weights(
-        clean, noisy, sigma=sigma, crops=options.crops, steps=options.steps,
-        report=show,
+        None if options.supervision else clean, noisy, sigma=sigma,
+        supervision=options.supervision, crops=options.crops, steps=options.steps, report=show,
     )  # fmt: skip
     print(f"learned in {time.perf_counter() - begun:.0f} s\n")
     if options.save:

@@ -84,6 +84,32 @@ def clip(threads: int, runs: int) -> Table:
     return compare(title(clip), methods(), runs, clean, PEAK)
 
 
+def drop_in(threads: int, runs: int) -> Table:
+    """Drop-in for scikit-image, fast mode: grey 512x512 in float64, patch 7, distance 10"""
+    return _drop_in(drop_in, data.camera(), True, threads, runs)
+
+
+def drop_in_slow(threads: int, runs: int) -> Table:
+    """Drop-in for scikit-image, slow mode: grey 256x256 in float64, patch 7, distance 10"""
+    clean = data.camera()[80:336, 120:376]
+    return _drop_in(drop_in_slow, clean, False, threads, min(runs, 3))
+
+
+def _drop_in(row: Row, clean: Array, fast_mode: bool, threads: int, runs: int) -> Table:
+    from nlmeans.compat import denoise_nl_means
+
+    floats = add_noise(clean) / PEAK
+    call = partial(denoise_nl_means, floats, 7, 10, H / PEAK, fast_mode)
+
+    def methods() -> Iterator[Method]:
+        for count in (threads, 1):
+            name = f"nlmeans.compat, {count} thread{'s' if count > 1 else ''}"
+            yield Method(name, timed(lambda count=count: PEAK * call(threads=count)))
+        yield from peers.scikit_image_call(floats, 7, 10, H / PEAK, fast_mode, PEAK)
+
+    return compare(title(row), methods(), runs, clean, PEAK)
+
+
 def own(threads: int, runs: int) -> Table:
     """Ours alone: grey 512x512, search 21"""
     clean = data.camera()

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rows import Row
 
-ROWS = ("grey", "colour", "volume", "clip", "own", "limit", "command")
+ROWS = (
+    "grey", "colour", "volume", "clip", "drop_in", "drop_in_slow", "own", "limit", "command",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ Point = tuple[int, int]
 
 
 class PointType(click.ParamType[Point]):
-    """X,Y: pixels from the left and from the top, from 0."""
+    """X,Y: column and row of a pixel; 0,0 is the one at the top left."""
 
     name = "point"
 
@@ -53,7 +53,7 @@ Examples:
     type=PointType(),
     multiple=True,
     show_default="the middle",
-    help="The position whose weights are drawn: pixels from the left and from the top, from 0. "
+    help="The position whose weights are drawn, as column,row: 0,0 is the pixel at the top left. "
     "Can be given several times.",
 )
 @click.option(

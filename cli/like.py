@@ -59,12 +59,14 @@ class Like:
             patch_size=sides(f.query.size),
             search_size=sides(over.size),
         )
-        options = {
+        options: dict[str, Any] = {
             "patch_weighting": f.query.weighting,
             "centre": f.centre,
             "border": over.border,
             "cut": f.cut,
         }
+        if f.arithmetic != "exact":
+            options["arithmetic"] = f.arithmetic
         return Liked(self.peer, told, settings, options)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Identity, mirror
 from nlmeans.features import Features, features
-from nlmeans.pairwise import Pairwise, score
+from nlmeans.pairwise import Pairwise, cut_by_rows, rough_exp, score
 from nlmeans.support import Neighbours, Part, Position, Support, Window, pool_of
 
 Float64s = NDArray[np.float64]
@@ -94,7 +94,9 @@ def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indic
         ])  # fmt: skip
     if f.normaliser == "query sum":
         return _shares_of_queries(f, over, of, keys, key, bias, scores)
-    if f.cut:
+    if f.arithmetic != "exact":
+        scores[cut_by_rows(f, of.queries[own], key, len(own))] = -np.inf
+    elif f.cut:
         scores[np.exp(scores) < f.cut] = -np.inf
     if f.centre != "as computed" and pool_of(over) is None:
         shifted = own
@@ -168,6 +170,8 @@ def _scores(f: Pairwise, query: Float64s, key: Float64s) -> Float64s:
 
 
 def _weights(f: Pairwise, scores: Float64s) -> Float64s:
+    if f.arithmetic != "exact":
+        return np.where(np.isfinite(scores), rough_exp(scores), 0.0)
     if f.weight == "exp":
         return np.exp(scores)
     return scores if f.weight == "identity" else np.maximum(scores, 0)

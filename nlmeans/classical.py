@@ -8,7 +8,7 @@ from nlmeans.checks import ParameterError, check_number
 from nlmeans.embed import Identity, PatchWeighting
 from nlmeans.maps import checked_map, is_map
 from nlmeans.operation import Operation
-from nlmeans.pairwise import gaussian
+from nlmeans.pairwise import Arithmetic, gaussian
 from nlmeans.parameters import PLAIN_H_OVER_SIGMA
 from nlmeans.support import Border, Window
 
@@ -23,6 +23,7 @@ def nl_means(
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
     cut: float = 0.0,
+    arithmetic: Arithmetic = "exact",
 ) -> Operation:
     """Classical non-local means as an `Operation`.
 
@@ -47,6 +48,8 @@ def nl_means(
         Candidates inside the image only, or mirrored at its border. Patches are always mirrored.
     cut : float, 0 to 1
         Weights below this are 0.
+    arithmetic : {"exact", "scikit-image"}
+        Of the weights; see `Pairwise`.
 
     Raises
     ------
@@ -74,7 +77,15 @@ def nl_means(
             raise ParameterError(message)
         h = PLAIN_H_OVER_SIGMA * sigmas
     return Operation(
-        f=gaussian(h, sigma, patch_size, patch_weighting=patch_weighting, centre=centre, cut=cut),
+        f=gaussian(
+            h,
+            sigma,
+            patch_size,
+            patch_weighting=patch_weighting,
+            centre=centre,
+            cut=cut,
+            arithmetic=arithmetic,
+        ),
         g=Identity(),
         over=Window(search_size, border),
     )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_axis
+from nlmeans.arrays import checked_array, checked_axis
 from nlmeans.peers import from_skimage
 
 
@@ -24,9 +24,10 @@ def denoise_nl_means(
     """scikit-image's `skimage.restoration.denoise_nl_means`, call-compatible, on this kernel.
 
     What the call means is the same: units, defaults, dtypes, borders, patches (in fast mode half a
-    pixel off their centre), and the weight below which none counts. The pictures differ by the
-    4 % error of scikit-image's exp, in fast mode by nothing else: by about 0.0002 of the range on
-    average and 0.004 at most.
+    pixel off their centre), and the weight below which none counts. Out of fast mode the picture is
+    the same, in float64 up to rounding. In fast mode the pictures differ by the 4 % error of
+    scikit-image's exp: by about 0.0002 of the range on average and 0.004 at most. That mode runs in
+    float32 here, whatever the input: half the time, and less than a tenth of that difference.
 
     Parameters
     ----------
@@ -87,11 +88,14 @@ def denoise_nl_means(
         patch_size, patch_distance, h, fast_mode, sigma, axes=3 if axes == 3 else 2
     )
     values = _as_float(array, preserve_range=preserve_range)
-    # float32 holds up to 16 bits, and halves the time
-    small = array.dtype.kind in "biu" and array.itemsize <= 2
-    working = values.astype(np.float32) if small else values
-    filtered = operation(working, channel_axis=axis, threads=threads)
-    return filtered.astype(values.dtype, copy=False)
+    low, high = checked_array("image", values).min(), values.max()
+    if not fast_mode or values.dtype == np.float32 or not 1e-30 < high / 2 - low / 2 < 1e30:
+        return operation(values, channel_axis=axis, threads=threads)
+    middle = low / 2 + high / 2  # float32 holds differences from it best
+    small = (values - middle).astype(np.float32)
+    filtered = operation(small, channel_axis=axis, threads=threads).astype(np.float64)
+    filtered += middle
+    return filtered
 
 
 def _as_float(array: NDArray[Any], *, preserve_range: bool) -> NDArray[Any]:

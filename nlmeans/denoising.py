@@ -15,6 +15,7 @@ from nlmeans.filtering import expected, filtered
 from nlmeans.layout import Auto, Stack, layout_of
 from nlmeans.noise_choice import Asked, Levels
 from nlmeans.operation import Operation
+from nlmeans.pairwise import Arithmetic
 from nlmeans.progress import part_of
 from nlmeans.regions import mask_of, region_of
 from nlmeans.ridge import Ridge
@@ -22,7 +23,10 @@ from nlmeans.settings import Method, Settings, Size, choose_settings
 from nlmeans.support import Border
 
 Array = NDArray[Any]
-PLAIN = {"patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0}
+PLAIN = {
+    "patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0,
+    "arithmetic": "exact",
+}  # fmt: skip
 
 
 def denoise(
@@ -49,6 +53,7 @@ def denoise(
     centre: Literal["one", "max", "zero"] = "one",
     border: Border = "inside",
     cut: float = 0.0,
+    arithmetic: Arithmetic = "exact",
     threads: int | None = None,
     max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
@@ -83,7 +88,7 @@ def denoise(
         decibel better, for twenty times the time. By default "ridge" for images and pages of at
         least 16x16 with noise that is white, and "classic" for the rest: volumes, clips, Rician
         and correlated noise, and where a map of sigma or one of h, patch_size, search_size,
-        patch_weighting, centre, border and cut is given, which "ridge" does not have.
+        patch_weighting, centre, border, cut and arithmetic is given, which "ridge" does not have.
     h : float, above 0, or array of the positions' shape, optional
         Filter strength in the image's own units; by default sigma times a factor from the table
         in `nlmeans.parameters`, for a map of sigma the factor at its root mean square. With
@@ -120,7 +125,7 @@ def denoise(
         frame and are searched for in this frame and its neighbours. "pages": nothing, every image
         is estimated and filtered alone. "auto": there are only two such axes; as an array does not
         tell what a third is, one that has it is refused.
-    patch_weighting, centre, border, cut
+    patch_weighting, centre, border, cut, arithmetic
         As in `nl_means`.
     threads : int, optional
         At most this many; the result is the same for any number.
@@ -179,7 +184,10 @@ def denoise(
     masks, sigmas, hs = (_of_each(value, images, paged) for value in (mask, sigma, h))
 
     # All that can be refused is, before any image is filtered.
-    options = {"patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut}
+    options = {
+        "patch_weighting": patch_weighting, "centre": centre, "border": border, "cut": cut,
+        "arithmetic": arithmetic,
+    }  # fmt: skip
     special = [name for name, value in options.items() if value != PLAIN[name]]
     operations: list[tuple[Settings, Operation | Ridge | None]] = []
     for k in numbers:

@@ -8,6 +8,7 @@ definition here and one line in PAIRWISE.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf, log, prod
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,8 @@ from nlmeans.maps import Maps, is_map, maps_of
 
 Centre = Literal["as computed", "one", "max", "zero"]
 CENTRES = ("one", "max", "zero")
+Arithmetic = Literal["exact", "scikit-image"]
+ARITHMETICS = ("exact", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class Pairwise:
     maps : Maps, optional
         Of sigma and h, for the Gaussian of a distance: every pair takes sigma_i^2 + sigma_j^2 off
         as well, and divides by h_i h_j.
+    arithmetic : {"exact", "scikit-image"}
+        "scikit-image": as the slow mode of that program computes a Gaussian of patches. exp is
+        `rough_exp`, and a weight is 0 not where all of the patch says so, but where its first rows
+        do, along the first axis, however many but all: -scale (sum over them - noise) < log(cut).
+        The centre is "one", which is here the weight of the distance 0.
     """
 
     name: str
@@ -80,6 +88,7 @@ class Pairwise:
     key_bias: Embedding | None = None
     cut: float = 0.0
     maps: Maps | None = None
+    arithmetic: Arithmetic = "exact"
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, ("distance", "dot", "sum"))
@@ -110,12 +119,25 @@ class Pairwise:
                 "nothing is left to average; use centre 'one', 'max' or 'zero'"
             )
             raise ParameterError(message)
+        check_choice("arithmetic", self.arithmetic, ARITHMETICS)
+        if self.arithmetic != "exact" and not self._classical():
+            message = (
+                f"arithmetic is {self.arithmetic!r}; it is for a Gaussian of patches with centre "
+                "'one', no bias of the keys and no maps"
+            )
+            raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
             message = (
                 f"centre is {self.centre!r} for weight {self.weight!r} and normaliser "
                 f"{self.normaliser!r}; only 'exp' with 'sum' allows it"
             )
             raise ParameterError(message)
+
+    def _classical(self) -> bool:
+        traits = (self.score, self.weight, self.normaliser, self.centre)
+        of_patches = isinstance(self.query, Patches) and self.query.weighting != "none"
+        alike = self.query == self.key and self.key_bias is None and self.maps is None
+        return traits == ("distance", "exp", "sum", "one") and of_patches and alike
 
     def __str__(self) -> str:
         alike = self.query == self.key
@@ -135,7 +157,8 @@ class Pairwise:
             where += f", b = {self.key_bias}"
         centre = "" if self.centre == "as computed" else f", weight of the centre: {self.centre}"
         cut = f", 0 below {self.cut:g}" if self.cut else ""
-        return f"{self.name}: {f}{cut}, {where}{centre}"
+        arithmetic = ", as scikit-image computes it" if self.arithmetic != "exact" else ""
+        return f"{self.name}: {f}{cut}, {where}{centre}{arithmetic}"
 
 
 def gaussian(
@@ -146,6 +169,7 @@ def gaussian(
     patch_weighting: PatchWeighting = "uniform",
     centre: Literal["one", "max", "zero"] = "one",
     cut: float = 0.0,
+    arithmetic: Arithmetic = "exact",
 ) -> Pairwise:
     """exp(-max(MSD - 2 sigma^2, 0)/h^2), MSD the mean squared difference of two patches.
 
@@ -168,6 +192,8 @@ def gaussian(
         summed patch by patch in float64, which is slow if h is far below the noise.
     cut : float, 0 to 1
         Weights below this are 0: those of unlike patches, which together blur.
+    arithmetic : {"exact", "scikit-image"}
+        See `Pairwise`; another program's approximations, for its very pictures.
 
     Raises
     ------
@@ -186,13 +212,13 @@ def gaussian(
     if is_map(h) or is_map(sigma):
         return Pairwise(
             "gaussian", "distance", "exp", "sum", patches, patches, centre=centre, cut=cut,
-            maps=maps_of(sigma, h),
+            maps=maps_of(sigma, h), arithmetic=arithmetic,
         )  # fmt: skip
     h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
     sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
     return Pairwise(
         "gaussian", "distance", "exp", "sum", patches, patches,
-        scale=1 / h**2, noise=2 * sigma**2, centre=centre, cut=cut,
+        scale=1 / h**2, noise=2 * sigma**2, centre=centre, cut=cut, arithmetic=arithmetic,
     )  # fmt: skip
 
 
@@ -339,3 +365,36 @@ def score(
     if f.score == "dot":
         return f.scale * float(query @ key)
     return f.scale * float(query.item() + key.item())
+
+
+def rough_exp(s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(s) within 4 % for s from -700 to 0; lower ones count as -700.
+
+    2^20 s/log(2) + 1023 2^20 - 60801, without its fraction, is the upper half of the bits of a
+    double near exp(s): N. Schraudolph, "A Fast, Compact Approximation of the Exponential Function",
+    Neural Computation 11(4), 1999.
+
+    Examples
+    --------
+    >>> rough_exp(np.array([0.0, -1.0])).round(3).tolist()
+    [0.971, 0.375]
+    """
+    product = np.trunc(np.maximum(s, -700.0) * 1512775.3951951856938)
+    return (product.astype(np.int64) + 1072632447 << 32).view(np.float64)
+
+
+def cut_by_rows(
+    f: Pairwise, query: NDArray[np.float64], keys: NDArray[np.float64], axes: int
+) -> NDArray[np.bool_]:
+    """Whether rows of the patches make a weight 0, of query (d,) and keys (..., d).
+
+    See `Pairwise.arithmetic`; `axes` are those of the array besides channels.
+    """
+    assert isinstance(f.query, Patches)
+    sides = [2 * r + 1 for r in f.query.radius(axes)]
+    squares = ((keys - query) ** 2).reshape(*keys.shape[:-1], -1, sides[0], prod(sides[1:]))
+    rows = squares.sum((-3, -1)) - f.noise * f.query.taps(axes)[0]
+    first = np.cumsum(rows, axis=-1)[..., :-1]
+    limit = -log(f.cut) if f.cut else inf
+    cut: NDArray[np.bool_] = np.any(f.scale * first > limit, axis=-1)
+    return cut

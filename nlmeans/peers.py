@@ -17,7 +17,6 @@ from typing import Literal
 
 from nlmeans.checks import LARGEST_NUMBER, ParameterError, check_choice, check_number
 from nlmeans.classical import nl_means
-from nlmeans.embed import Patches
 from nlmeans.operation import Operation
 
 # "Non-Local Means Denoising", Buades, Coll, Morel, IPOL 2011: sigma up to (0 to 255), sides of
@@ -90,12 +89,13 @@ def from_skimage(
 ) -> Operation:
     """scikit-image's `denoise_nl_means`.
 
-    Both of its modes approximate exp within 4 %, which the Operation does not, and drop weights
-    below exp(-5). The fast mode sums squared differences over a box of side s - 1, half a pixel off
-    the centre, and divides them by the whole patch, s pixels a side: its h is in effect
-    h (s/(s - 1))^(axes/2). The slow mode drops a weight where the patch's rows but the last exceed
-    5; here where the whole sum exceeds 5 and what the last row adds on average. Both take the
-    window's mean with patch_size 1, whatever h is. `nlmeans.compat` has the call itself.
+    Both of its modes approximate exp within 4 %. The slow mode drops a weight where the patch's
+    rows but the last exceed 5, added up one by one; the Operation does both, `arithmetic` being
+    "scikit-image", and gives its very picture. The fast mode drops weights below exp(-5), sums
+    squared differences over a box of side s - 1, half a pixel off the centre, and divides them by
+    the whole patch, s pixels a side: its h is in effect h (s/(s - 1))^(axes/2); here exp is exact.
+    Both take the window's mean with patch_size 1, whatever h is. `nlmeans.compat` has the call
+    itself.
 
     Parameters
     ----------
@@ -135,9 +135,10 @@ def from_skimage(
     if side == 1:
         return nl_means(0, LARGEST_NUMBER, 1, window, border="mirror" if fast_mode else "inside")
     if not fast_mode:
-        last = Patches(side, "gaussian").taps(1)[0][-1]
-        cut = math.exp(-5 / (1 - last))
-        return nl_means(sigma, h, side, window, patch_weighting="gaussian", cut=cut)
+        return nl_means(
+            sigma, h, side, window, patch_weighting="gaussian", cut=math.exp(-5),
+            arithmetic="scikit-image",
+        )  # fmt: skip
     h *= (side / (side - 1)) ** (axes / 2)
     return nl_means(
         sigma, h, side, window, patch_weighting="off-centre", border="mirror", cut=math.exp(-5)
@@ -372,7 +373,7 @@ PEERS: dict[str, Callable[..., Operation]] = {
 # What the call does besides, in a line each.
 DIFFERENCES = {
     "opencv": "OpenCV rounds distances and weights",
-    "skimage": "scikit-image approximates exp within 4 %; its slow mode drops weights row by row",
+    "skimage": "scikit-image's fast mode approximates exp within 4 %",
     "ffmpeg": "FFmpeg filters each plane alone and repeats edge pixels in patches",
     "dipy": "DIPY averages squares; with method='blockwise', blocks",
     "ipol": "IPOL's program averages whole patches, and shrinks them near the border",

@@ -13,6 +13,7 @@ from nlmeans.execute.neighbourhood_layout import (
     neighbourhood_operations,
     neighbourhood_tile,
 )
+from nlmeans.execute.rowwise_layout import rowwise_memory, rowwise_operations, rowwise_tile
 from nlmeans.execute.window_layout import (
     AXES,
     MOST_DIMENSIONS,
@@ -26,14 +27,14 @@ from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Neighbours, Regions, Support, Window
 
 Kernel = Literal[
-    "window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"
+    "window", "rowwise", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"
 ]  # fmt: skip
 
 # Operations a second on one thread, in float32: measured on a core with 512-bit vectors, on arrays
 # of 0.1 to 0.3 million numbers. In float64 about half as many, on older cores a quarter.
 RATES: dict[Kernel, float] = {
-    "window": 4e10, "stream": 8e10, "linear": 5e10, "sorted": 1e9, "neighbourhood": 3e10,
-    "neighbours": 2.5e9, "reference": 1e7,
+    "window": 4e10, "rowwise": 5e10, "stream": 8e10, "linear": 5e10, "sorted": 1e9,
+    "neighbourhood": 3e10, "neighbours": 2.5e9, "reference": 1e7,
 }  # fmt: skip
 ON_ONE_THREAD = ("sorted", "reference")
 
@@ -44,7 +45,8 @@ class Plan:
 
     Attributes
     ----------
-    kernel : {"window", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"}
+    kernel : {"window", "rowwise", "stream", "linear", "sorted", "neighbourhood", "neighbours",
+            "reference"}
     reason : str
     positions : tuple of int
         The array's shape without channels.
@@ -130,8 +132,9 @@ def make_plan(
     features = channels if guide_channels is None else guide_channels
     pairs, positions = over.pairs(grid), prod(grid)
     d, values = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
-    whole = isinstance(over, Everywhere | Regions)
-    tile, tiles = grid, 1
+    exact, plain = f.arithmetic == "exact", isinstance(g, Identity)
+    whole = exact and isinstance(over, Everywhere | Regions)
+    tile, tiles, itemsize = grid, 1, dtype.itemsize
     memory = positions * (2 * d + values) * dtype.itemsize  # queries, keys and values
     lacking = _window_kernel_lacks(f, g, over)
     kernel: Kernel
@@ -142,6 +145,13 @@ def make_plan(
         _, cut, buffers = window_layout(f, over, planes, guide_channels, dtype)
         memory = buffers.end * dtype.itemsize
         tile = tuple(cut[k] for k in AXES[len(grid)])
+        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
+    elif not exact and isinstance(over, Window) and over.border == "inside" and plain:
+        kernel = "rowwise"
+        reason = "weights as scikit-image computes them: one row of patches after the other"
+        operations = rowwise_operations(f, pairs, len(grid), channels, features)
+        memory = rowwise_memory(f, grid, channels, guide_channels)
+        tile, itemsize = rowwise_tile(grid), 8
         tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
     elif whole and f.score != "distance" and f.weight == "identity":
         kernel = "linear"
@@ -164,14 +174,14 @@ def make_plan(
         tile = (task_size(positions, dtype.itemsize),)
         tiles = sum(ceil(n / tile[0]) for n in over.sizes(grid))
         memory += thread_bytes(positions, d, values, dtype.itemsize)
-    elif isinstance(over, Window):
+    elif exact and isinstance(over, Window):
         kernel = "neighbourhood"
         reason = f"a search window with {lacking}: pair by pair, 16 queries a vector"
         operations = neighbourhood_operations(f, pairs, d, values)
         memory = neighbourhood_memory(f, g, over, grid, d, values, dtype.itemsize)
         tile = neighbourhood_tile(grid, dtype.itemsize)
         tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
-    elif isinstance(over, Neighbours) and not f.cut:
+    elif exact and isinstance(over, Neighbours) and not f.cut:
         kernel = "neighbours"
         reason = "lists of neighbours: one pass over each, for any f and g"
         passes = 2 if f.normaliser == "query sum" else 1
@@ -186,15 +196,15 @@ def make_plan(
         reason = f"no fast kernel has {lacking}: the literal float64 loops run"
         operations = pairs * (3 * d + 2 * values + 4)
         memory = 8 * positions * (2 * d + 2 * values)
-    return Plan(
-        kernel, reason, grid, channels, pairs, operations, memory, tile, tiles, dtype.itemsize
-    )
+    return Plan(kernel, reason, grid, channels, pairs, operations, memory, tile, tiles, itemsize)
 
 
 def _window_kernel_lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
     """The first trait that the window kernel does not have."""
     if (f.score, f.weight, f.normaliser) != ("distance", "exp", "sum"):
         return f"score {f.score!r} with weight {f.weight!r} and C = {f.normaliser} of f"
+    if f.arithmetic != "exact":
+        return f"weights as {f.arithmetic} computes them"
     if f.key_bias is not None:
         return "a bias of the keys"
     if not isinstance(f.query, Patches) or f.query != f.key or f.query.weighting == "none":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Embedding
 from nlmeans.features import Features, features
-from nlmeans.pairwise import Pairwise, score
+from nlmeans.pairwise import Pairwise, cut_by_rows, rough_exp, score
 from nlmeans.support import Position, Support, pool_of
 
 ANNOUNCE_SECONDS = 10.0
@@ -83,8 +83,11 @@ def reference(
 def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Position, float]:
     """The scaled score of i with every j in S(i), the rule for the centre applied."""
     scores = {}
-    for j in over.positions(i, of.queries.shape[:-1]):
+    grid = of.queries.shape[:-1]
+    for j in over.positions(i, grid):
         k = _shifted(j, of.margin)
+        if f.arithmetic != "exact" and cut_by_rows(f, of.queries[i], of.keys[k], len(grid)):
+            continue
         terms = None if of.terms is None else (of.terms[0][i], of.terms[1][k])
         scores[j] = score(f, of.queries[i], of.keys[k], terms) + float(of.bias[k])
     if f.centre in ("max", "zero"):
@@ -100,7 +103,9 @@ def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Pos
 
 
 def _above_cut(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:
-    return {j: s for j, s in scores.items() if math.exp(s) >= f.cut} if f.cut else scores
+    if not f.cut or f.arithmetic != "exact":
+        return scores
+    return {j: s for j, s in scores.items() if math.exp(s) >= f.cut}
 
 
 def shares(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:
@@ -113,6 +118,8 @@ def shares(f: Pairwise, scores: dict[Position, float]) -> dict[Position, float]:
 
 
 def _weight(f: Pairwise, s: float) -> float:
+    if f.arithmetic != "exact":
+        return float(rough_exp(np.array(s)))
     if f.weight == "exp":
         return math.exp(s)
     return s if f.weight == "identity" else max(s, 0.0)

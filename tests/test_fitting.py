@@ -11,6 +11,7 @@ import nlmeans
 from nlmeans import Block, ParameterError
 from nlmeans.embed import widen
 from nlmeans.fitting.crops import Pair, sample
+from nlmeans.fitting.masking import STRIDE, hidden, renoised
 from nlmeans.fitting.matrices import as_block, by_free, changed, classical
 from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
 
@@ -29,13 +30,15 @@ def picture(rng, shape=(64, 64)):
 
 @pytest.mark.parametrize("noise", [0.0, 1.5])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_gradient_is_that_of_finite_differences(noise, channels, rng):
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_the_gradient_is_that_of_finite_differences(share, noise, channels, rng):
     start, free = some_matrices(rng, channels)
     geometry = Geometry(1, 2, noise)
     side = 2 * geometry.margin
     of = Example(
-        rng.normal(size=(9 + side, 10 + side, channels)), rng.normal(size=(9, 10, channels))
-    )
+        rng.normal(size=(9 + side, 10 + side, channels)), rng.normal(size=(9, 10, channels)),
+        rng.random((9, 10, 1)) < share,
+    )  # fmt: skip
 
     def error(at):
         return squared_error(changed(start, at), geometry, of)
@@ -127,10 +130,55 @@ def test_learns_from_noisy_images_alone(rng):
 def test_what_is_learned_from_without_clean_images_has_independent_errors(rng):
     """Else the block would learn to keep noise."""
     noise = rng.normal(0, 3, (300, 300, 1))
-    (of,) = sample([Pair(noise, None)], 1, 290, 5, 3.0, np.random.default_rng(1))
+    pairs = [Pair(noise, None)]
+    (of,) = sample(pairs, "recorruption", 1, 290, 5, 3.0, np.random.default_rng(1))
     inside = of.x[5:-5, 5:-5]
     assert inside.std() == pytest.approx(1, rel=0.02)
     assert abs(np.mean(inside * of.target)) < 0.03
+
+
+def test_masked_pixels_keep_nothing_of_their_own_noise_and_are_as_noisy_as_others(rng):
+    """Else the block would learn to keep noise, its own or that of images with nothing hidden."""
+    m, geometry = classical(3, 1, 0.6), Geometry(1, 2, 2 / 0.6**2)
+    x = rng.laplace(0, 3 / np.sqrt(2), (300, 300, 1))
+    examples = sample([Pair(x, None)], "masking", 20, 80, 4, 3.0, np.random.default_rng(1))
+    made = renoised(examples, m, geometry, np.random.default_rng(2))
+    shown, target = (
+        np.concatenate([part[of.counting] for part, of in zip(parts, made, strict=True)])
+        for parts in ([of.x[4:-4, 4:-4] for of in made], [of.target for of in made])
+    )
+    assert len(target) == 20 * (80 // STRIDE) ** 2
+    assert shown.std() == pytest.approx(1, rel=0.05)
+    assert abs(np.mean(shown * target)) < 0.05
+    for of in made:
+        np.testing.assert_array_equal(of.x[4:-4, 4:-4][~of.counting], of.target[~of.counting])
+
+
+def test_what_stands_in_masked_pixels_does_not_depend_on_them(rng):
+    x = rng.normal(size=(30, 28, 2))
+    shown, where = hidden(x, 5, np.random.default_rng(1))
+    assert not where[:5].any()
+    assert where[5:-5].any()
+    other = np.where(where, 1e6 * rng.normal(size=x.shape), x)
+    np.testing.assert_array_equal(hidden(other, 5, np.random.default_rng(1))[0], shown)
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_masking_lowers_the_true_error_on_another_picture(kind, rng):
+    def noise(shape):
+        if kind == "normal":
+            return rng.normal(0, 25, shape)
+        return 25 * np.sqrt(3) * rng.uniform(-1, 1, shape)
+
+    noisy = [clean + noise(clean.shape) for clean in (picture(rng, (96, 96)), picture(rng).T)]
+    fit = nlmeans.fit_weights(
+        None, noisy, sigma=25, patch_size=5, search_size=7, crops=150, steps=5,
+        supervision="masking",
+    )  # fmt: skip
+    other = picture(rng)[::-1]
+    test = other + noise(other.shape)
+    before, after = (((run(test) - other) ** 2).mean() for run in (fit.start, fit.block))
+    assert after < 0.95 * before
 
 
 def test_one_seed_gives_one_result(rng):
@@ -167,6 +215,9 @@ def test_colour(rng):
         (None, [np.zeros((9, 9))], {"held_out": 1}, "held_out"),
         (None, [np.zeros((9, 9))], {"sigma": 0}, "sigma"),
         (None, [np.zeros((20, 20))], {}, "no noise"),
+        (None, [np.zeros((20, 30))], {"sigma": 1}, r"noisy\[0\] is 20x30; .* 27x27 are needed"),
+        (None, [np.zeros((30, 30))], {"supervision": "r2r"}, "supervision is 'r2r'"),
+        ([np.zeros((9, 9))], [np.zeros((9, 9))], {"supervision": "masking"}, "leave out one"),
         (None, [np.full((9, 9), np.nan)], {"sigma": 1}, "NaN"),
     ],
 )

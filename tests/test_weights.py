@@ -550,6 +550,27 @@ def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
     assert again.block == loaded.block
 
 
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({}, "phi"),
+        ({"pool": 2}, "phi"),
+        ({"pool": 1}, "theta"),
+        ({"pairwise": "dot_product"}, "theta"),
+    ],
+    ids=str,
+)
+def test_keras_3_numbers_phi_first_where_a_pool_is_behind_it(tmp_path, options, first):
+    h5py = pytest.importorskip("h5py")
+    made = kernels()
+    layers = {f"conv2d_{k}": kernel for k, kernel in enumerate(made)}
+    files.keras_file(tmp_path / "a.weights.h5", layers, h5py, version=3)
+    f = nlmeans.load_weights(tmp_path / "a.weights.h5", "keras", **options).block.operation.f
+    theta, phi = (made[k][0, 0].T for k in ((1, 0) if first == "phi" else (0, 1)))
+    np.testing.assert_array_equal(f.query.weight, theta)
+    np.testing.assert_array_equal(f.key.weight, phi)
+
+
 def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     h5py = pytest.importorskip("h5py")
 

@@ -66,6 +66,10 @@ def _run_any(
 
         return run_stream(op, planes, guide, threads, progress)
     planes, guide = _contiguous(planes, guide)
+    if plan.kernel == "rowwise":
+        from nlmeans.execute.rowwise import run_rowwise
+
+        return run_rowwise(op, plan, planes, guide, threads, progress)
     if plan.kernel == "neighbours":
         from nlmeans.execute.neighbours import run_neighbours
 

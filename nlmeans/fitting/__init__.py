@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from nlmeans.arrays import checked_array, checked_axis, to_planes
 from nlmeans.blas import blas_at_most
 from nlmeans.block import Block
-from nlmeans.checks import ParameterError, check_number, check_size, check_threads
-from nlmeans.fitting.crops import Pair, level, sample
+from nlmeans.checks import (
+    ParameterError,
+    check_choice,
+    check_number,
+    check_size,
+    check_threads,
+)
+from nlmeans.fitting.crops import Pair, Supervision, level, sample
+from nlmeans.fitting.masking import renoised
 from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
 from nlmeans.fitting.model import (
     Example,
@@ -25,7 +32,10 @@ H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 
 
 class Step(NamedTuple):
-    """Mean squared errors in the images' units; without clean images the targets' noise in them."""
+    """Mean squared errors in the images' units; without clean images the targets' noise in them.
+
+    By masking they are of the hidden pixels alone.
+    """
 
     step: int  # 0 is the classical start
     training: float
@@ -68,6 +78,7 @@ def fit_weights(
     noisy: Sequence[ArrayLike],
     *,
     sigma: float | None = None,
+    supervision: Literal["recorruption", "masking"] | None = None,
     patch_size: int = 7,
     search_size: int = 15,
     crops: int = 200,
@@ -91,13 +102,19 @@ def fit_weights(
     Parameters
     ----------
     clean : sequence of images, or None
-        The truth; None learns from the noisy images alone, if their noise is Gaussian: from x + n/2
-        it predicts x - 2n, n being noise like that of x (Pang et al. 2021). That takes more pixels
-        than clean images do: several images are better than one.
+        The truth; None learns from the noisy images alone, as `supervision` says. That takes more
+        pixels than clean images do: several images are better than one.
     noisy : sequence of images (H, W), or with channels along `channel_axis`
         Of one noise level and unit.
     sigma : float, above 0, optional
         Standard deviation of their noise, in their units; estimated by default.
+    supervision : {"recorruption", "masking"}, optional
+        How, without clean images. "recorruption", by default: from x + n/2 the block predicts
+        x - 2n, n being noise like that of x, which has to be Gaussian. "masking": a pixel in 4
+        is hidden, and the block predicts it from the others; noise may have any distribution, but
+        has to be independent from pixel to pixel. What stands in a hidden pixel's place is the
+        classical filter's prediction and noise drawn from its residuals, so that it is as noisy
+        as the pixels that the block will see; see Notes.
     patch_size, search_size : odd int from 3
         Sides of patches and window, in pixels.
     crops, crop_size : int
@@ -128,11 +145,21 @@ def fit_weights(
     TypeError, ValueError
         In one line, if images or numbers are not allowed or do not fit each other.
 
+    Notes
+    -----
+    By masking, L = mean over the hidden pixels of (z_i(x') - x_i)^2 is the block's error plus the
+    noise, as x' does not depend on x_i there: x'_i = p_i + e_i, p the classical filter where hidden
+    pixels show their neighbours' mean, e_i = c (x_k - p_k) of another hidden pixel k. c is chosen
+    so that x'_i differs from the truth by sigma^2 on average, for which alone sigma is needed: with
+    less noise in hidden pixels than in others, blocks learned to keep it.
+
     References
     ----------
     X. Wang, R. Girshick, A. Gupta, K. He, "Non-local Neural Networks", CVPR 2018, for the block;
     T. Pang, H. Zheng, Y. Quan, H. Ji, "Recorrupted-to-Recorrupted: Unsupervised Deep Learning for
-    Image Denoising", CVPR 2021, for learning without clean images.
+    Image Denoising", CVPR 2021, for recorruption; J. Batson, L. Royer, "Noise2Self: Blind Denoising
+    by Self-Supervision", ICML 2019, and A. Krull, T.-O. Buchholz, F. Jug, "Noise2Void: Learning
+    Denoising from Single Noisy Images", CVPR 2019, for masking.
 
     Examples
     --------
@@ -153,25 +180,30 @@ def fit_weights(
             message = f"{name} is {number!r}; allowed are whole numbers from 1"
             raise ParameterError(message)
     check_threads(threads)
+    way = _supervision(clean is not None, supervision)
     check_number("held_out", held_out, low=0, high=0.9, above=True)
     pairs = _pairs(clean, noisy, channel_axis)
     sigma = _sigma(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
-    unit = level(pairs, sigma)
+    unit = level(way, sigma)
     rng = np.random.default_rng(seed)
     channels = pairs[0].noisy.shape[2]
     margin = Geometry(patch, search, 0.0).margin
+    if way != "clean":
+        _check_sides(pairs, 2 * margin + 1)
     training, held = (
-        sample(some, count, crop_size, margin, sigma, rng)
+        sample(some, way, count, crop_size, margin, sigma, rng)
         for some, count in zip(*_split(pairs, crops, held_out), strict=True)
     )
 
-    seen = training[:: max(len(training) // 40, 1)]
     starts = [
         (classical(2 * patch + 1, channels, h), Geometry(patch, search, 2 / h**2))
         for h in H_OVER_SIGMA
     ]
     with blas_at_most(threads):
-        start, geometry = min(starts, key=lambda each: _error(each[0], each[1], seen))
+        start, geometry = _best(starts, training)
+        if way == "masking":
+            training, held = (renoised(some, start, geometry, rng) for some in (training, held))
+            start, geometry = _best(starts, training)
     taken: list[Step] = []
 
     def told(step: int, by_training: float, by_held: float) -> None:
@@ -193,6 +225,14 @@ def fit_weights(
     return Fit(learned, first, tuple(taken), sigma)
 
 
+def _best(
+    starts: list[tuple[Matrices, Geometry]], training: list[Example]
+) -> tuple[Matrices, Geometry]:
+    """On some of the crops."""
+    seen = training[:: max(len(training) // 40, 1)]
+    return min(starts, key=lambda each: _error(each[0], each[1], seen))
+
+
 def _descend(
     start: Matrices,
     geometry: Geometry,
@@ -205,7 +245,7 @@ def _descend(
     """The matrices that are best on the held-out crops on the way of L-BFGS."""
     from scipy.optimize import OptimizeResult, minimize
 
-    count = sum(each.target.size for each in training)
+    count = sum(each.size for each in training)
 
     def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         matrices = changed(start, free).astype(np.float32)
@@ -241,8 +281,28 @@ def _descend(
 def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
     """Mean square, in the unit of the examples."""
     single = matrices.astype(np.float32)
-    count = sum(each.target.size for each in examples)
+    count = sum(each.size for each in examples)
     return sum(squared_error(single, geometry, each) for each in examples) / count
+
+
+def _supervision(clean: bool, given: Literal["recorruption", "masking"] | None) -> Supervision:
+    if given is not None:
+        check_choice("supervision", given, ("recorruption", "masking"))
+    if given is not None and clean:
+        message = f"supervision is {given!r}, and clean images are given; leave out one of them"
+        raise ParameterError(message)
+    return "clean" if clean else given or "recorruption"
+
+
+def _check_sides(pairs: list[Pair], least: int) -> None:
+    for k, pair in enumerate(pairs):
+        h, w = pair.noisy.shape[:2]
+        if min(h, w) < least:
+            message = (
+                f"noisy[{k}] is {h}x{w}; without clean images, at least {least}x{least} are needed "
+                "for these patch_size and search_size"
+            )
+            raise ValueError(message)
 
 
 def _radius(name: str, size: int) -> int:

@@ -1,31 +1,35 @@
 """Crops of images to learn from, with their surroundings."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.fitting.masking import hidden
 from nlmeans.fitting.model import Example
 
 Floats = NDArray[Any]
+# What tells how well a block does: clean images, or the noisy ones in one of two ways.
+Supervision = Literal["clean", "recorruption", "masking"]
 RECORRUPTION = 0.5  # alpha: the noise added to the input, over that of the image
 
 
 class Pair(NamedTuple):
-    """An image (H, W, C), noisy and clean; without a clean one it is recorrupted."""
+    """An image (H, W, C), noisy and, if there is one, clean."""
 
     noisy: Floats
     clean: Floats | None
 
 
-def level(pairs: Sequence[Pair], sigma: float) -> float:
+def level(supervision: Supervision, sigma: float) -> float:
     """The noise of the inputs that are learned from."""
-    return float(sigma * np.hypot(1, 0 if pairs[0].clean is not None else RECORRUPTION))
+    return float(sigma * np.hypot(1, RECORRUPTION if supervision == "recorruption" else 0))
 
 
 def sample(
     pairs: Sequence[Pair],
+    supervision: Supervision,
     count: int,
     side: int,
     margin: int,
@@ -35,18 +39,31 @@ def sample(
     """So many crops, from one image after the other, flipped and transposed at random.
 
     Without its own mean, in units of the inputs' noise: the block commutes with adding a constant.
-    Without a clean image x, of noise sigma, x + alpha n and x - n/alpha are input and target, n
-    another noise of this sigma: their errors are then independent if the noise is Gaussian.
+    Crops without a clean image keep the margin off the border: what is mirrored there would show
+    the noise of a target a second time.
+    By recorruption of an image x of noise sigma, x + alpha n and x - n/alpha are input and target,
+    n another noise of this sigma: their errors are then independent if the noise is Gaussian.
     """
-    unit = level(pairs, sigma)
-    return [_crop(pairs[k % len(pairs)], side, margin, sigma, unit, rng) for k in range(count)]
+    return [
+        _crop(pairs[k % len(pairs)], supervision, side, margin, sigma, rng) for k in range(count)
+    ]
 
 
 def _crop(
-    pair: Pair, side: int, margin: int, sigma: float, unit: float, rng: np.random.Generator
+    pair: Pair,
+    supervision: Supervision,
+    side: int,
+    margin: int,
+    sigma: float,
+    rng: np.random.Generator,
 ) -> Example:
-    h, w = (min(side, n) for n in pair.noisy.shape[:2])
-    y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(pair.noisy.shape, (h, w), strict=False))
+    unit = level(supervision, sigma)
+    off = 0 if pair.clean is not None else margin
+    h, w = (min(side, n - 2 * off) for n in pair.noisy.shape[:2])
+    y, x = (
+        int(rng.integers(off, n - m - off + 1))
+        for n, m in zip(pair.noisy.shape, (h, w), strict=False)
+    )
     flips, transposed = 1 - 2 * rng.integers(0, 2, 2), bool(rng.integers(0, 2))
 
     def cut(image: Floats) -> Floats:
@@ -54,14 +71,18 @@ def _crop(
         return wide.transpose(1, 0, 2) if transposed else wide
 
     seen = target = cut(pair.noisy)
+    counting = np.ones((*seen.shape[:2], 1), np.bool_)
     if pair.clean is not None:
         target = cut(pair.clean)
-    else:
+    elif supervision == "recorruption":
         noise = rng.normal(0, sigma, seen.shape)
         seen, target = seen + RECORRUPTION * noise, seen - noise / RECORRUPTION
-    mean, inner = seen.mean(), slice(margin, -margin)
-    scaled = ((seen - mean) / unit, (target[inner, inner] - mean) / unit)
-    return Example(*(np.ascontiguousarray(each, dtype=np.float32) for each in scaled))
+    else:
+        seen, counting = hidden(seen, margin, rng)
+    mean, inner = seen.mean(), (slice(margin, -margin),) * 2
+    scaled = ((seen - mean) / unit, (target[inner] - mean) / unit)
+    shown, true = (np.ascontiguousarray(each, dtype=np.float32) for each in scaled)
+    return Example(shown, true, counting[inner])
 
 
 def _around(image: Floats, corner: tuple[int, int], sides: tuple[int, int], margin: int) -> Floats:

@@ -45,6 +45,11 @@ class Example(NamedTuple):
 
     x: Floats  # (H + 2 margin, W + 2 margin, C)
     target: Floats  # (H, W, outputs)
+    counting: NDArray[np.bool_]  # (H, W, 1): the pixels whose error counts
+
+    @property
+    def size(self) -> int:
+        return int(np.count_nonzero(self.counting)) * int(self.target.shape[2])
 
 
 class _Forward(NamedTuple):
@@ -65,13 +70,13 @@ def apply(m: Matrices, geometry: Geometry, x: Floats) -> Floats:
 def error_and_gradient(m: Matrices, geometry: Geometry, of: Example) -> tuple[float, Matrices]:
     """The sum of squared errors, and its derivatives."""
     forward = _forward(m, geometry, of.x, keep=True)
-    error = forward.z - of.target
+    error = (forward.z - of.target) * of.counting
     gradient = _backward(m, geometry, forward, 2 * error)
     return float((error.astype(np.float64) ** 2).sum()), gradient
 
 
 def squared_error(m: Matrices, geometry: Geometry, of: Example) -> float:
-    error = apply(m, geometry, of.x) - of.target
+    error = (apply(m, geometry, of.x) - of.target) * of.counting
     return float((error.astype(np.float64) ** 2).sum())
 
 

@@ -91,6 +91,18 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), code
 
 
+@intrinsic
+def store_anywhere(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Put a vector at array[index], wherever that lies."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = vector_pointer(context, builder, array, vector, values)
+        builder.store(values[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), code
+
+
 @intrinsic(prefer_literal=True)
 def spread(typing: Any, array: Any, index: Any, vectors: Any) -> Any:
     """array[index] in every place of so many times 64 bytes."""

@@ -21,11 +21,17 @@ class _Kernel(NamedTuple):
     by_depth: bool
 
 
-def keras_blocks(tensors: Tensors, pairwise: str | None) -> list[Found]:
+def keras_blocks(
+    tensors: Tensors, pairwise: str | None, pool: int | tuple[int, ...] | None
+) -> list[Found]:
     """Runs of 1x1 convolutions without biases whose shapes are those of a block.
 
-    Keras 2 numbers layers as they are made: theta, phi, g, out. Keras 3 numbers them by their
-    depth in the graph, and with a pool behind it phi's is one more than theta's.
+    Keras 2 numbers layers as they are made: theta, phi, g, out. Keras 3 numbers those of one class
+    in the order of `model.layers` (`_save_container_state` in keras/src/saving/saving_lib.py),
+    which for a graph is the number of operations from there to the output, at most, largest first,
+    and of equal ones as they are met from the output on (`map_graph` in keras/src/ops/function.py).
+    From phi and theta it is conv, reshape, dot, softmax, dot, and one more with a pool behind phi;
+    g is nearer. Parallel branches between the layers of a block would change the order.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def keras_blocks(tensors: Tensors, pairwise: str | None) -> list[Found]:
         if not _fits([kernel.shape for kernel in run]):
             place += 1
             continue
-        pooled = pairwise in (None, "embedded_gaussian")
+        pooled = pairwise in (None, "embedded_gaussian") and pool != 1
         order = ("phi", "theta", "g", "out") if run[0].by_depth and pooled else EMBEDDED
         named = zip(order if len(run) == 4 else GAUSSIAN, run, strict=True)
         keys = {(role, "kernel"): kernel.key for role, kernel in named}

@@ -129,18 +129,21 @@ def block_names(path: StrPath, layout: str | None = None, pairwise: str | None =
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             return [""]
-        return [found.name for found in _found(tensors, layout, pairwise)[0]]
+        return [found.name for found in _found(tensors, layout, pairwise, None)[0]]
     except Refused as error:
         message = f"{shown(path)}: {error}"
         raise WeightsError(message) from error
 
 
 def _found(
-    tensors: Tensors, layout: str | None, pairwise: str | None
+    tensors: Tensors,
+    layout: str | None,
+    pairwise: str | None,
+    pool: int | tuple[int, ...] | None,
 ) -> tuple[list[Found], dict[str, str]]:
     known: Layout | None = None if layout is None else layout_named(layout)
     if known is KERAS:
-        return keras_blocks(tensors, pairwise), {}
+        return keras_blocks(tensors, pairwise, pool), {}
     return find_blocks(tensors, known)
 
 
@@ -152,7 +155,7 @@ def _imported(
     options: Options,
     input_range: float | None,
 ) -> LoadedWeights:
-    blocks, wrong = _found(tensors, layout, options.pairwise)
+    blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
     found = _chosen(blocks, wrong, block)
     made, choices = assemble(tensors, found, options)
     notes = [*tensors.notes]

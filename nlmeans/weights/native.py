@@ -192,6 +192,8 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
         f"{prefix}pool": _pool(over),
         f"{prefix}residual": str(block.residual).lower(),
     }
+    if f.arithmetic != "exact":
+        texts[f"{prefix}arithmetic"] = f.arithmetic
 
 
 def _smallest(array: NDArray[np.float64]) -> NDArray[Any]:
@@ -339,6 +341,7 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
     shared = f"{prefix}phi" in texts.metadata and texts.allowed(f"{prefix}phi", {"theta": True})
     phi = theta if shared else embedding("phi") or Identity()
     g, out = embedding("g") or Identity(), embedding("out")
+    arithmetic = f"{prefix}arithmetic"  # left out where it is exact
     try:
         f = Pairwise(
             texts.text(f"{prefix}name", "embedded gaussian"),
@@ -352,6 +355,7 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
             texts.text(f"{prefix}centre", "as computed"),  # type: ignore[arg-type]
             embedding("key_bias"),
             texts.parsed(f"{prefix}cut", float, "0.0"),
+            texts.text(arithmetic, "exact") if arithmetic in texts.metadata else "exact",  # type: ignore[arg-type]
         )
         over = texts.parsed(f"{prefix}over", _support, "everywhere")
         pool = texts.parsed(f"{prefix}pool", _parsed_pool, "none")
