@@ -78,15 +78,16 @@ def timed(call: Callable[[], Array], units: int = 1) -> Run:
 def compare(
     title: str, methods: Iterable[Method], runs: int, clean: Array | None, peak: float
 ) -> Table:
-    """All methods once, to warm up, then in turn, `runs` times each."""
+    """All methods twice, the second time warm, then in turn, `runs` times each."""
     methods = list(methods)
     table = Table(f"{title}, medians of {runs}")
     outputs: list[Array] = []
     counts = []
     for method in methods:
-        start = time.perf_counter()
-        outputs.append(method.run()[1].astype(np.float64))
-        counts.append(max(1, min(runs, int(MOST_SECONDS / (time.perf_counter() - start)))))
+        method.run()
+        seconds, output = method.run()
+        outputs.append(output.astype(np.float64))
+        counts.append(max(1, min(runs, int(MOST_SECONDS / seconds))))
         if counts[-1] < runs:
             table.notes.append(f"- {method.name}: median of {counts[-1]}")
     times: list[list[float]] = [[] for _ in methods]

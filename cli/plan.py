@@ -54,7 +54,7 @@ def plan(
 
     Prints the noise level, the equation with its numbers, the kernel with the reason for it, and
     the operations and memory it takes; of several pages or volumes taken alone for the first. With
-    --method ridge these are of its classical step alone; its groups take about ten times as long.
+    --method ridge these are of its classical step alone; its groups take twenty times as long.
     """
     if like is not None:
         like = with_numbers(like, method, h, sigma, patch_size, search_size)

@@ -1,5 +1,7 @@
 """`threads` reaches what no kernel of ours computes: BLAS and the search for neighbours."""
 
+import threading
+
 import numpy as np
 import pytest
 import scipy.spatial
@@ -29,6 +31,24 @@ def test_limits_hold_within_the_block_alone():
         assert blas_threads() == USUAL
     with blas_at_most(50):  # no more than there were
         assert blas_threads() == USUAL
+
+
+def test_concurrent_callers_leave_the_limit_as_it_was():
+    other_in, leave = threading.Event(), threading.Event()
+
+    def other():
+        with blas_at_most(1):
+            other_in.set()
+            assert leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with blas_at_most(1):
+        thread.start()
+        assert other_in.wait(10)
+        assert blas_threads() == 1
+    leave.set()
+    thread.join()
+    assert blas_threads() == USUAL
 
 
 def test_an_operation_of_matrix_products():

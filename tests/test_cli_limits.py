@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from imageio.v3 import imread, imwrite
 from nlmeans.cli import notices
-from stand_in import slow_kernel, squares
+from numba import njit
+from numba.extending import overload
 
 
 @pytest.fixture
@@ -76,13 +77,26 @@ def test_plan_says_time_and_memory_of_the_whole(cli, picture):
 def test_compiling_is_told_once_and_only_while_it_lasts(monkeypatch, capsys):
     monkeypatch.setattr(notices, "PATIENCE", 0.2)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+    def same(x):
+        return x
+
+    @overload(same)
+    def _same(x):
+        time.sleep(0.6)  # what the compiler takes, for each type
+        return lambda x: x
+
+    @njit
+    def slow(x):
+        return same(x)
+
     with notices.compiling_notice(silent=True):
-        squares(slow_kernel, np.int16)
+        slow(1)
     assert capsys.readouterr().err == ""
     with notices.compiling_notice(silent=False):
-        squares(slow_kernel, np.float32)
+        slow(1.0)
     assert capsys.readouterr().err == "nlmeans: compiling, the first time only\n"
     with notices.compiling_notice(silent=False):
-        squares(slow_kernel, np.float32)  # compiled already
+        slow(1.0)  # compiled already
         time.sleep(0.4)
     assert capsys.readouterr().err == ""

@@ -53,7 +53,7 @@ def test_the_output_shown_of_a_stack_is_real(capfd, monkeypatch, tmp_path):
     runner.run(names, clear_globs=False)
     written = re.search(r"^tifffile.*$", section, re.MULTILINE)
     exec(written[0], names.globs)
-    shown = section.split("```console\n")[1].split("```")[0]
+    shown = "".join(part.split("```")[0] for part in section.split("```console\n")[1:])
     commands = re.findall(r"^\$ nlmeans (.*)$", shown, re.MULTILINE)
     for command in commands:
         main(command.split(), standalone_mode=False)

@@ -319,6 +319,27 @@ def test_a_cancelled_waiting_call_leaves_the_running_one_alone():
     np.testing.assert_array_equal(results[0], op(x))
 
 
+def test_a_worker_without_memory_is_an_error():
+    run_python(
+        """
+        import numpy as np, pytest
+        from numba import njit
+        from nlmeans.kernels import driver
+
+        @njit(nogil=True)
+        def greedy(worker, workers, out, done, cancel):
+            for tile in range(worker, len(done), workers):
+                if tile == 1:
+                    np.empty(1 << 60)[0] = 1
+                out[tile] = done[tile] = 1
+
+        for threads in (1, 2):
+            with pytest.raises(MemoryError, match="fewer threads"):
+                driver.run(greedy, (np.zeros(2),), np.zeros(2, np.uint8), threads, None)
+        """
+    )
+
+
 def test_results_are_freed_at_once():
     """Not by the garbage collector some time later: arrays may be large."""
     y = nl_means(0.3, 0.3, 3, 5)(np.zeros((50, 40), np.float32))

@@ -1,5 +1,7 @@
 """Neighbours of unstructured positions: the kernel against the reference, and who they are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,15 @@ def test_large_and_small_numbers(rng, dtype, size):
     op = Operation(gaussian(0.5 * size, 0.2 * size), over=Neighbours(points, k=9))
     scaled = op(x * dtype(size), channel_axis=-1)
     np.testing.assert_allclose(scaled / dtype(size), plain, rtol=1e-4)
+
+
+def test_weights_that_float32_does_not_hold(rng):
+    x = (rng.normal(size=(COUNT, CHANNELS)) * 1e20).astype(np.float32)
+    f = replace(dot_product(), weight="relu", normaliser="sum")
+    op = Operation(f, over=Neighbours(rng.random((COUNT, 2)), k=6))
+    expected = reference(op.f, op.g, op.over, x)
+    error = np.abs(op(x, channel_axis=-1) - expected).max()
+    assert error < 1e-5 * np.abs(expected).max()
 
 
 def test_far_apart_features_keep_their_value_and_extreme_logits_choose_one(rng):

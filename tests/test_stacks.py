@@ -49,8 +49,11 @@ def test_a_clip_takes_sizes_and_h_of_an_image(noisy):
 
 
 def test_volumes_have_a_table_of_their_own(noisy):
-    found = {settings_for(noisy, sigma, stack="volume").h / sigma for sigma in (2, 5, 40)}
+    levels = (1, 2, 4, 6, 8, 10, 12, 15, 20, 40)
+    used = [settings_for(noisy, sigma, stack="volume") for sigma in levels]
+    found = {round(each.h / each.sigma, 9) for each in used}
     assert sorted(found) == pytest.approx(sorted(row.h_over_sigma for row in VOLUME))
+    assert {each.search_size for each in used} == {(11, 11, 11)}
 
 
 def test_frames_that_differ_in_brightness_have_the_contrast_of_one(noisy):

@@ -57,7 +57,7 @@ def run_window(
     elements = len(features.planes) * math.prod(counts)
     scale, bias = 0.0, 0.0
     if op.f.maps is None:
-        scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, elements)
+        scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, features.reach, elements)
     scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
     integers = np.zeros((3, 20), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
@@ -70,7 +70,7 @@ def run_window(
     driver.run(
         window.window_kernel,
         (values.planes, values.offset, features.planes, features.offset,
-         _terms(op.f.maps, grid, features.scale, elements, dtype), out, isolated,
+         _terms(op.f.maps, grid, features, elements, dtype), out, isolated,
          *mirrors, integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y,
          taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
@@ -82,7 +82,7 @@ def run_window(
         driver.run(
             isolated_kernel,
             (values.planes, values.offset, features.planes, features.scale,
-             _terms(op.f.maps, grid, features.scale, elements, np.float64), out, isolated, *mirrors,
+             _terms(op.f.maps, grid, features, elements, np.float64), out, isolated, *mirrors,
              integers, scale, bias, _lowest(op.f.cut), *taps),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
@@ -92,11 +92,12 @@ def run_window(
 
 
 class _Centred(NamedTuple):
-    """Planes (C, Z, Y, X) and what brings them into [-1, 1]: (planes - offset) * scale."""
+    """Planes (C, Z, Y, X) and what brings them near [-1, 1]: (planes - offset) * scale."""
 
     planes: NDArray[Any]
     offset: NDArray[Any]  # one a channel
     scale: float  # a power of two
+    reach: float  # the largest magnitude so scaled: above 1 for the largest of numbers
 
 
 def _centred(planes: NDArray[Any]) -> _Centred:
@@ -111,31 +112,34 @@ def _centred(planes: NDArray[Any]) -> _Centred:
     # Numba compiles anew for read-only arrays: so that it need not, all are.
     locked = planes.view()
     locked.flags.writeable = False
-    return _Centred(locked, low / 2 + high / 2, 2.0 ** min(max(exponent, -limit), limit))
+    scale = 2.0 ** min(max(exponent, -limit), limit)
+    return _Centred(locked, low / 2 + high / 2, scale, max(half * scale, 1.0))
 
 
-def _exponent(inverse_h2: float, noise: float, scale: float, elements: int) -> tuple[float, float]:
+def _exponent(
+    inverse_h2: float, noise: float, scale: float, reach: float, elements: int
+) -> tuple[float, float]:
     """Scale and bias of 2^min(bias - scale D, 0), D the sum over `elements` scaled differences."""
     factor = min(inverse_h2 / scale / scale * math.log2(math.e) / elements, 2.0**900)
-    largest = 4.0 * elements  # of D: differences lie in [-2, 2]
+    largest = (2 * reach) ** 2 * elements  # of D
     return factor, factor * min(noise * scale * scale * elements, 2 * largest)
 
 
 def _terms(
     maps: "Maps | None",
     grid: tuple[int, ...],
-    scale: float,
+    of: _Centred,
     elements: int,
     dtype: type[np.floating[Any]],
 ) -> NDArray[Any] | None:
     """Of the exponent (s_i + s_j - D) u_i u_j the planes s and u, on the kernel's grid."""
     if maps is None:
         return None
-    most = 2.0**45 if dtype is np.float32 else 2.0**400
+    most = 2.0**40 if dtype is np.float32 else 2.0**400
     with np.errstate(over="ignore", divide="ignore"):
         # Beyond twice the largest difference, and h far below any difference, nothing changes.
-        s = elements * np.minimum(maps.sigma * scale, 4.0) ** 2
-        u = np.minimum(math.sqrt(math.log2(math.e) / elements) / scale / maps.h, most)
+        s = elements * np.minimum(maps.sigma * of.scale, 4 * of.reach) ** 2
+        u = np.minimum(math.sqrt(math.log2(math.e) / elements) / of.scale / maps.h, most)
     planes = np.stack([s, u]).astype(dtype).reshape(-1, *grid)
     planes.flags.writeable = False
     return planes

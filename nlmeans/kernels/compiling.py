@@ -27,7 +27,8 @@ OPTIONS = {"OPT": type(config.OPT)(1), "LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0} 
 def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Compile, or load, what a call with these arguments runs; the arguments' types."""
     signature = tuple(map(numba.typeof, arguments))
-    if isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
+    # A plain function where NUMBA_DISABLE_JIT is set. What is there waits for no other compilation.
+    if isinstance(kernel, Dispatcher) and signature not in kernel.overloads:
         keep_compiled(kernel)
         with _light_optimisation():
             kernel.compile(signature)

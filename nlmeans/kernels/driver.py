@@ -82,6 +82,8 @@ def run(
 
     Raises
     ------
+    MemoryError
+        If a kernel ended without having done its tiles.
     BaseException
         Whatever the kernel, the progress callable or an interrupt raised. After an interrupt the
         kernel has been told to stop; one that is still compiling goes on to do that, and the next
@@ -100,7 +102,13 @@ def run(
         address = address_of(kernel, compile_for(kernel, (0, workers, *given)))
         caller = call_in_turn if _forked_from_openmp else call_workers
         compile_for(caller, (address, workers, given))
-        caller(address, workers, given)
+        with suppress(SystemError):  # what comes of a worker's failure, if it is heard of at all
+            caller(address, workers, given)
+        if not done.all() and cancel[0] == 0:
+            message = (
+                "a thread found no memory for its buffers; use fewer threads or a smaller window"
+            )
+            raise MemoryError(message)
 
     job = _Job(call)
     try:

@@ -1,9 +1,9 @@
 """Vectors of 64 bytes as values in compiled code: 16 floats or 8 doubles, one a lane.
 
-`load(array, i)` and `splat(number)` make them, `+ - *` join them, `store(array, i, vector)` puts
-them down. LLVM maps each operation to one instruction where the machine has 512-bit vectors and to
-several narrower ones elsewhere. Against loops that LLVM has to vectorise by itself the code is a
-tenth as long and does not depend on its judgement: it compiles in a third of the time.
+`load(array, i, 1)` and `fill(number, 1)` make them, `+ - *` join them, `store(array, i, vector)`
+puts them down. LLVM maps each operation to one instruction where the machine has 512-bit vectors
+and to several narrower ones elsewhere. Against loops that LLVM has to vectorise by itself the code
+is a tenth as long and does not depend on its judgement: it compiles in a third of the time.
 """
 
 import operator

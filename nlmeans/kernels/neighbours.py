@@ -104,6 +104,19 @@ def weights_from(scores, count, top, own, kind):
 
 
 @compiled
+def unit_of(weights, count):
+    """Divide the weights by the largest, for the values' dtype may not hold it; returns that."""
+    unit = 0.0
+    for m in range(count):
+        unit = max(unit, abs(weights[m]))
+    if unit == 0:
+        return 1.0
+    for m in range(count):
+        weights[m] /= unit
+    return unit
+
+
+@compiled
 def write_average(row, weights, neighbours, values, width, offset, factor, numbers, sums):
     """factor * sum of weights[m] values[j] + offset, one vector of channels at a time."""
     L = lanes(values)
@@ -153,6 +166,8 @@ def neighbours_kernel(worker, workers, queries, keys, values, widths, starts, in
                     factor = np.exp(top)
                 if kind.normaliser == COUNT:
                     factor /= count
+            if kind.weight != EXP:
+                factor *= unit_of(scores, count)
             write_average(out[i], scores, neighbours, values, widths[1], offset, factor, numbers,
                           sums)  # fmt: skip
         done[tile] = 1

@@ -13,12 +13,12 @@ D_ij the sum of squared differences over the patch and the channels; images and 
   along y 5 %: 21 is three times seven.
 * Vectors hold one pixel of each of 16 segments (see tiles.py): no load is unaligned.
 * Weights stay vectors from the patch sums to the sums of both ends, and each is loaded once for
-  four multiplications: kernels that did the ends one after the other took 15 % more time.
+  the sums of a channel at both: kernels that did one end after the other took 15 % more time.
 * Weights and sums use different parts of a core, but computing the weights of one block between
   the sums of the block before took 11 to 18 % more (in C, by another compiler: 13 % less).
 
-Tiles depend on the array's shape alone and each is worked off by one thread in one order: the
-result has the same bits for any number of threads.
+Tiles depend on the array and the operation alone, and each is worked off by one thread in one
+order: the result has the same bits for any number of threads.
 """
 
 from typing import Any, NamedTuple
@@ -205,7 +205,7 @@ def put_rows(M, to, row, shift, v0, v1, v2, v3):
 
 @compiled
 def put_columns(M, to, row, shift, a, b, stride, side, planes):
-    """Patch sums along y, z and the channels of four rows under four shifts, in four columns."""
+    """Patch sums along y, z and the channels of four rows under three shifts, in four columns."""
     L = lanes(M)
     for column in range(0, COLUMNS * L, L):
         i, j = a + column, b + column
