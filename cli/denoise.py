@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nlmeans.settings import Settings
 
 PREVIEW_SUFFIX = "_preview"
+Given = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `nlmeans.filtering.filtered`
 
 
 @click.command(
@@ -235,7 +236,7 @@ def _picture(
     chosen = [liked.settings] * len(taken.parts) if liked else asked.settings(taken)
     seconds = time.perf_counter() - start
     work = _work(taken, chosen, liked, region, mask, how)
-    costs = [expected(*given, **rest) for given, rest in work]
+    costs = taken.map(lambda k, _: expected(*work[k][0], **work[k][1]))
     pixels = np.empty(_shape(taken, region), picture.pixels.dtype)
     left = memory_left(how.max_memory, picture.pixels.nbytes, pixels.nbytes)
     announce(path, sum(costs[1:], costs[0]), how.threads, left, silent=how.silent)
@@ -290,21 +291,22 @@ def _work(
     region: "Box | None",
     mask: "Callable[[Part], NDArray[Any]] | None",
     how: How,
-) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+) -> list[Given]:
     """What `nlmeans.filtering` is given for every part of the picture."""
     from nlmeans.layout import layout_of
 
     options = liked.options if liked else {}
-    work = []
-    for used, part in zip(settings, taken.parts, strict=True):
+
+    def given(k: int, part: Part) -> Given:
         image = taken.picture.pixels[part]
         layout = layout_of(image.shape, **taken.layout)
         rest: dict[str, Any] = {
             "amount": how.amount, "region": region, "threads": how.threads,
             "mask": None if mask is None else mask(part),
         }  # fmt: skip
-        work.append(((image, used, used.operation(**options), layout), rest))
-    return work
+        return (image, settings[k], settings[k].operation(**options), layout), rest
+
+    return taken.map(given)
 
 
 def _shape(taken: Taken, region: "Box | None") -> tuple[int, ...]:
@@ -330,7 +332,7 @@ def _settings_record(
     return (each[0] if len(each) == 1 else {"parts": each}) | shared
 
 
-def _load_kernels(work: list[tuple[tuple[Any, ...], dict[str, Any]]], *, silent: bool) -> None:
+def _load_kernels(work: list[Given], *, silent: bool) -> None:
     """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 

@@ -70,7 +70,7 @@ def run_window(
     driver.run(
         window.window_kernel,
         (values.planes, values.offset, features.planes, features.offset,
-         _terms(op.f.maps, grid, features.scale, elements, dtype), out, isolated,
+         _terms(op.f.maps, grid, features, elements, dtype), out, isolated,
          *mirrors, integers, np.array(scales), np.array(planes, dtype=np.intp), taps_z, taps_y,
          taps_x),
         np.zeros(plan.tiles, dtype=np.uint8), threads,
@@ -82,7 +82,7 @@ def run_window(
         driver.run(
             isolated_kernel,
             (values.planes, values.offset, features.planes, features.scale,
-             _terms(op.f.maps, grid, features.scale, elements, np.float64), out, isolated, *mirrors,
+             _terms(op.f.maps, grid, features, elements, np.float64), out, isolated, *mirrors,
              integers, scale, bias, _lowest(op.f.cut), *taps),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
@@ -128,18 +128,18 @@ def _exponent(
 def _terms(
     maps: "Maps | None",
     grid: tuple[int, ...],
-    scale: float,
+    of: _Centred,
     elements: int,
     dtype: type[np.floating[Any]],
 ) -> NDArray[Any] | None:
     """Of the exponent (s_i + s_j - D) u_i u_j the planes s and u, on the kernel's grid."""
     if maps is None:
         return None
-    most = 2.0**45 if dtype is np.float32 else 2.0**400
+    most = 2.0**40 if dtype is np.float32 else 2.0**400
     with np.errstate(over="ignore", divide="ignore"):
         # Beyond twice the largest difference, and h far below any difference, nothing changes.
-        s = elements * np.minimum(maps.sigma * scale, 4.0) ** 2
-        u = np.minimum(math.sqrt(math.log2(math.e) / elements) / scale / maps.h, most)
+        s = elements * np.minimum(maps.sigma * of.scale, 4 * of.reach) ** 2
+        u = np.minimum(math.sqrt(math.log2(math.e) / elements) / of.scale / maps.h, most)
     planes = np.stack([s, u]).astype(dtype).reshape(-1, *grid)
     planes.flags.writeable = False
     return planes
