@@ -643,6 +643,26 @@ def test_what_is_saved_is_loaded(tmp_path, name, suffix):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrices_in_fortran_order_are_saved_as_they_are(tmp_path, suffix, dtype):
+    matrix = np.asfortranarray(np.random.default_rng(0).normal(size=(3, 4)).astype(dtype))
+    theta = nlmeans.Linear(matrix)
+    block = nlmeans.Block(nlmeans.Operation(nlmeans.embedded_gaussian(theta, theta)))
+    nlmeans.save_weights(tmp_path / f"a{suffix}", block)
+    assert nlmeans.load_weights(tmp_path / f"a{suffix}").block == block
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_kernels_are_converted_as_they_are(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    shapes = {"theta": (1, 1, 4, 2), "phi": (1, 1, 4, 2), "g": (1, 1, 4, 4)}
+    given = {f"rnn/non_local_{k}/kernel": rng.normal(size=s).astype("f4") for k, s in shapes.items()}
+    loaded = nlmeans.load_weights(written(tmp_path, "n.npz", npz(given)))
+    nlmeans.save_weights(tmp_path / f"a{suffix}", loaded)
+    assert nlmeans.load_weights(tmp_path / f"a{suffix}").block == loaded.block
+
+
 def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     def said(path, block=BLOCKS["patches"], **options):
         with pytest.raises(WeightsError) as caught:

@@ -195,10 +195,10 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
 
 
 def _smallest(array: NDArray[np.float64]) -> NDArray[Any]:
-    """In float32 where nothing is lost."""
+    """In float32 where nothing is lost, and in C order, of which safetensors takes every array."""
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
-    return single if np.array_equal(single, array) else np.ascontiguousarray(array)
+    return np.ascontiguousarray(single if np.array_equal(single, array) else array)
 
 
 def _sides(size: int | tuple[int, ...]) -> str:
