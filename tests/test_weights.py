@@ -293,11 +293,11 @@ def zipped(members, compression=zipfile.ZIP_DEFLATED):
     return file.getvalue()
 
 
-def frugal_refusal(path):
+def frugal_refusal(path, layout=None):
     """The one line, said without much more memory than the file's size allows."""
     tracemalloc.start()
     try:
-        said = refusal(path)
+        said = refusal(path, layout)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -307,8 +307,8 @@ def frugal_refusal(path):
 
 def test_zip_bombs(tmp_path):
     bomb = zipped({"a/data.pkl": bytes(50_000_000)})
-    assert "zip bomb" in frugal_refusal(written(tmp_path, "a.pth", bomb))
-    assert "zip bomb" in frugal_refusal(
+    assert "but a bomb" in frugal_refusal(written(tmp_path, "a.pth", bomb))
+    assert "but a bomb" in frugal_refusal(
         written(tmp_path, "a.npz", zipped({"a.npy": bytes(50_000_000)}))
     )
     lying = bytearray(bomb)
@@ -321,11 +321,53 @@ def test_zip_bombs(tmp_path):
 
 def test_matlab_bombs(tmp_path):
     savemat(tmp_path / "a.mat", {"theta": np.zeros((4000, 4000))}, do_compression=True)
-    assert "zip bomb" in frugal_refusal(tmp_path / "a.mat")
+    assert "but a bomb" in frugal_refusal(tmp_path / "a.mat")
     savemat(tmp_path / "b.mat", {"theta": np.ones((3, 4))})
     content = (tmp_path / "b.mat").read_bytes()
     assert "truncated" in frugal_refusal(written(tmp_path, "c.mat", content[:-20]))
     assert "-v7" in refusal(written(tmp_path, "d.mat", b"MATLAB 7.3 MAT-file" + bytes(200)))
+
+
+def element(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def matlab(*elements, kind=6, name=b"theta", sides=(1, 2)):
+    """A file of one matrix, which is only as long as its elements are."""
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    parts = [element(6, struct.pack("<II", kind, 0)), element(5, np.array(sides, "<i4").tobytes()),
+             element(1, name), *elements]  # fmt: skip
+    return head + element(14, b"".join(parts))
+
+
+def test_matlab_whole_numbers_are_kept_in_fewer_bytes(tmp_path):
+    small = struct.pack("<HH", 2, 2) + b"\x07\xff\x00\x00"  # two uint8 within the tag
+    for content in (small, element(2, b"\x07\xff")):
+        found = read_tensors(written(tmp_path, "a.mat", matlab(content))).arrays["theta"]
+        assert found.dtype == "float64"
+        np.testing.assert_array_equal(found.values, [[7, 255]])
+
+
+def test_matlab_variables_of_other_kinds_are_left_out(tmp_path):
+    savemat(tmp_path / "a.mat", {"theta": np.eye(2), "name": "nl", "z": np.eye(2) * 1j})
+    tensors = read_tensors(tmp_path / "a.mat")
+    assert list(tensors.arrays) == ["theta"]
+    assert "left out name, which is no real numeric array" in tensors.notes
+
+
+@pytest.mark.parametrize(("kind", "sides"), [
+    (1, (1, 10**9)), (2, (1, 10**9)), (3, (1, 1)), (4, (1, 10**9)), (5, (10**9, 10**9)),
+    (6, (1, 10**9)), (6, (-1, -2)), (6, (2**31 - 1,) * 30), (17, (1, 1)), (255, (1, 1)), (0, (1,)),
+])  # fmt: skip
+def test_matlab_matrices_that_claim_more_than_is_there(tmp_path, kind, sides):
+    content = matlab(element(9, bytes(16)), kind=kind, sides=sides)
+    frugal_refusal(written(tmp_path, "a.mat", content))
+
+
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 14, 15, 16, 17, 19, 20, 21, 22, 25, 255, 2**16 - 1])
+def test_matlab_numbers_of_a_type_that_there_is_not(tmp_path, kind):
+    said = refusal(written(tmp_path, "a.mat", matlab(element(kind, bytes(16)))))
+    assert f"an element of type {kind}" in said
 
 
 def test_the_stride_of_a_side_of_one_is_never_taken(tmp_path):
@@ -564,6 +606,9 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     def huge(file):
         file.create_dataset("k", (10**12,), "f4", chunks=(1000,))
 
+    def chunked(file):
+        file.create_dataset("k", (1,), "f4", chunks=(10**8,), maxshape=(None,), compression="gzip")
+
     def cycle(file):
         group = file.create_group("a")
         group["b"] = group
@@ -579,8 +624,19 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     assert "another file" in said(virtual)
     assert "claims 4000000000000 bytes" in said(huge)
     assert "linked to twice" in said(cycle)
+    assert "claims 400000000 bytes" in said(chunked)
     content = (tmp_path / "a.h5").read_bytes()
     assert "damaged" in refusal(written(tmp_path, "b.h5", content[:100]), "keras")
+
+
+def test_a_keras_file_has_one_bound_for_both_containers(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["zeros"] = np.zeros(1_000_000, "i1")
+        file.create_dataset("huge", (4_000_000,), "f4", chunks=(1000,))  # of the inner file 16 times
+    archive = zipped({"model.weights.h5": (tmp_path / "a.h5").read_bytes()})
+    said = frugal_refusal(written(tmp_path, "a.keras", archive), "keras")
+    assert "huge claims 16000000 bytes" in said
 
 
 def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):

@@ -11,15 +11,29 @@ LARGEST_GROWTH, SPARE = 20, 2**20
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
 
 
-def most_bytes(file_size: int) -> int:
-    """How many bytes the content of a file of this size may unpack to."""
-    return LARGEST_GROWTH * file_size + SPARE
+class Budget:
+    """How many bytes the content of a file may take in memory, whatever it claims or repeats."""
+
+    def __init__(self, file_size: int) -> None:
+        self.file_size = file_size
+        self.left = LARGEST_GROWTH * file_size + SPARE
+
+    def take(self, count: int, claim: str) -> None:
+        """Count so many bytes; `claim` begins the message if they are too many."""
+        self.left -= count
+        if self.left < 0:
+            message = (
+                f"{claim} {count} bytes from a file of {self.file_size}; all its content may have "
+                f"{LARGEST_GROWTH} times its size: it is no weights file but a bomb"
+            )
+            raise Refused(message)
 
 
 class Archive:
     """The members of a zip file that is held in memory, checked before any is unpacked."""
 
     def __init__(self, data: bytes) -> None:
+        self.budget = Budget(len(data))
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
@@ -34,13 +48,9 @@ class Archive:
                 message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
                 raise Refused(message)
             self._members[info.filename] = info
-        unpacked = sum(info.file_size for info in self._members.values())
-        if unpacked > most_bytes(len(data)):
-            message = (
-                f"would unpack to {unpacked} bytes from {len(data)}, more than "
-                f"{LARGEST_GROWTH} times its size: it is no weights file but a zip bomb"
-            )
-            raise Refused(message)
+        self.budget.take(
+            sum(info.file_size for info in self._members.values()), "would unpack to"
+        )
 
     @property
     def names(self) -> list[str]:

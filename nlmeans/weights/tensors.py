@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from nlmeans.weights import hdf5_files, mat_files, numpy_files, torch_files
-from nlmeans.weights.archives import Archive
+from nlmeans.weights.archives import Archive, Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.pickles import ArrayBeing, read_pickle
 from nlmeans.weights.safetensors_files import looks_like_safetensors, read_safetensors
@@ -76,7 +76,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         case "Keras zip":
             return hdf5_files.read_keras_zip(Archive(data))
         case "HDF5":
-            return hdf5_files.read_hdf5(data)
+            return hdf5_files.read_hdf5(data, Budget(len(data)))
         case "MATLAB":
             return mat_files.read_mat(data)
         case "MATLAB 7.3":
