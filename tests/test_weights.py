@@ -16,7 +16,7 @@ from safetensors.numpy import save as to_safetensors
 from scipy.io import savemat
 
 import nlmeans
-from nlmeans.weights import WeightsError
+from nlmeans.weights import WeightsError, torch_files
 from nlmeans.weights.layouts import LAYOUTS, OTHERS
 from nlmeans.weights.roles import layout_named
 from nlmeans.weights.tensors import read_tensors
@@ -84,6 +84,7 @@ FORMATS = {
     "two.pkl": lambda: files.python2_pickle({"blobs": arrays()}),
     "three.pkl": lambda: pickle.dumps({"blobs": arrays()}, protocol=2),
     "four.pkl": lambda: pickle.dumps(arrays(), protocol=4),
+    "five.pkl": lambda: pickle.dumps(arrays(), protocol=5),
 }
 
 
@@ -216,6 +217,72 @@ def test_dict_keys_are_plain_and_nesting_ends(tmp_path):
     said = refusal(written(tmp_path, "d.pkl", pickle.dumps(twice, protocol=2)))
     assert "more than 100000 values" in said
     assert "dict key" in refusal(written(tmp_path, "c.pkl", b"\x80\x02}))s."))
+
+
+def laughs(count=22):
+    """A list of two of a list of two and so on, kept as number `count`."""
+    code = b"]q\x00"
+    for k in range(1, count + 1):
+        code += b"](h" + bytes([k - 1]) + b"h" + bytes([k - 1]) + b"eq" + bytes([k])
+    return code
+
+
+GET_LAUGHS = b"h\x16"
+ARRAY_OF = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01"
+F4 = b"cnumpy\ndtype\nU\x02f4\x85R"
+
+
+@pytest.mark.parametrize("code", [
+    b"\x8c\x01x\x93.",  # the module of a global
+    b"cnumpy\ndtype\n" + GET_LAUGHS + b"\x85R.",
+    b"c_codecs\nencode\nU\x01a" + GET_LAUGHS + b"\x86R.",
+    b"c_codecs\nencode\n" + GET_LAUGHS + b"\x85R.",
+    ARRAY_OF + GET_LAUGHS + b"\x85" + F4 + b"\x89U\x04aaaatb.",  # a side
+    b"ccollections\nOrderedDict\n" + GET_LAUGHS + b"\x85R.",
+    b"}" + GET_LAUGHS + b"Ns.",
+])  # fmt: skip
+def test_lists_within_lists_are_never_printed(tmp_path, code):
+    path = written(tmp_path, "a.pkl", b"\x80\x04" + laughs() + code)
+    assert len(frugal_refusal(path)) < 300
+
+
+def test_a_legacy_checkpoint_is_not_printed_either(tmp_path):
+    empty, keys, protocol = b"\x80\x02}.", b"\x80\x02](]e.", b"\x80\x02M\xe9\x03."
+    heads = [b"\x80\x02" + laughs() + b"." + empty + empty + keys,
+             protocol + empty + empty + keys,
+             protocol + empty + empty + b"\x80\x02](" + laughs() + b"e."]  # fmt: skip
+    for head in heads:
+        path = written(tmp_path, "a.pt", torch_files.MAGIC + head)
+        assert len(frugal_refusal(path)) < 300
+
+
+@pytest.mark.parametrize("named", [b"ctorch\nSize\n", b"c_codecs\nencode\n",
+                                   b"ccollections\nOrderedDict\n"])  # fmt: skip
+@pytest.mark.parametrize("long", [b"X" + struct.pack("<I", 50_000) + b"a" * 50_000,
+                                  b"](" + b"N" * 50_000 + b"e"])  # fmt: skip
+def test_what_is_named_again_and_again_is_not_copied_each_time(tmp_path, named, long):
+    code = long + b"q\x00" + named + b"q\x01](" + b"h\x01h\x00\x85R" * 1000 + b"e."
+    content = zipped({"a/data.pkl": b"\x80\x02" + code}, zipfile.ZIP_STORED)
+    frugal_refusal(written(tmp_path, "a.pth", content))
+
+
+def test_halves_are_widened_only_where_they_are_used(tmp_path):
+    storage = files.Storage("0", "bfloat16", 10_000, False)
+    tree = {f"{k:03}": files.tensor(storage, (10_000,)) for k in range(800)}
+    path = with_storage(tmp_path, files.torch_zip({}, wrap=lambda _: tree), bytes(20_000))
+    assert "holds no non-local block" in frugal_refusal(path)
+
+
+def test_long_names_are_not_repeated_for_every_leaf(tmp_path):
+    storage = files.Storage("0", "float32", 1, False)
+    tree = {"x" * 50_000: {f"{k:03}": files.tensor(storage, (1,)) for k in range(800)}}
+    path = with_storage(tmp_path, files.torch_zip({}, wrap=lambda _: tree), bytes(4))
+    assert "but a bomb" in frugal_refusal(path)
+
+
+def test_arrays_of_no_numbers_keep_their_shape(tmp_path):
+    path = written(tmp_path, "a.npz", npz({"a": np.zeros((0, 3))}))
+    assert read_tensors(path).arrays["a"].shape == (0, 3)
 
 
 def test_instructions_are_counted(tmp_path):

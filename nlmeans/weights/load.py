@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nlmeans.checks import check_number
 from nlmeans.weights.assemble import assemble
-from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.weights.errors import Refused, WeightsError, one_line
 from nlmeans.weights.keras_order import keras_blocks
 from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
@@ -112,7 +112,7 @@ def load_weights(
             message = f"would be assumed and strict is set: {guessed}; give them as options"
             raise Refused(message)
     except Refused as error:
-        message = f"{shown(path)}: {error}"
+        message = f"{shown(path)}: {one_line(str(error))}"
         raise WeightsError(message) from error
     return loaded
 
@@ -131,7 +131,7 @@ def block_names(path: StrPath, layout: str | None = None, pairwise: str | None =
             return [""]
         return [found.name for found in _found(tensors, layout, pairwise)[0]]
     except Refused as error:
-        message = f"{shown(path)}: {error}"
+        message = f"{shown(path)}: {one_line(str(error))}"
         raise WeightsError(message) from error
 
 

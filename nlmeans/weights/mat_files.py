@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nlmeans.weights.archives import Budget
 from nlmeans.weights.errors import Refused
-from nlmeans.weights.stored import Stored, Tensors, from_numpy
+from nlmeans.weights.stored import MOST_SIDES, Stored, Tensors, from_numpy
 
 MAGIC = b"MATLAB 5.0 MAT-file"
 NEWER = b"MATLAB 7.3 MAT-file"
@@ -28,7 +28,7 @@ CLASSES = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
 COMPLEX = 0x800
-MOST_SIDES, DEEPEST, LONGEST_NAME = 32, 20, 63
+DEEPEST, LONGEST_NAME = 20, 63
 Order = Literal["<", ">"]
 
 

@@ -141,6 +141,7 @@ def _zip_kind(names: list[str]) -> str:
 
 def _read_pickle_of_arrays(data: bytes) -> Tensors:
     """Caffe2's and other pickles of a dict of NumPy arrays."""
-    found, notes = flattened(read_pickle(io.BytesIO(data)), ArrayBeing)
+    budget = Budget(len(data))
+    found, notes = flattened(read_pickle(io.BytesIO(data), budget), ArrayBeing, budget)
     arrays = {key: from_numpy(made.array) for key, made in found.items() if made.array is not None}
     return Tensors("pickle", arrays, notes=notes)
