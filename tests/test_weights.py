@@ -515,6 +515,32 @@ def test_what_does_not_fit_is_named_by_its_key(tmp_path):
     assert "nl.theta.1.weight is no part of the layout" in said(theta_1_weight=np.ones(2))
 
 
+@pytest.mark.parametrize("key", ["prelu.weight", "pos_bias", "W.2.weight", "theta.prior"])
+def test_what_else_a_block_holds_is_refused(tmp_path, key):
+    given = {**arrays(), f"nl.{key}": np.ones(1, np.float32)}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert f"nl.{key} is no part of the layout alexhex7" in said
+    beside = {**arrays(), key: np.ones(1, np.float32)}
+    beside |= {"nl.W.1.num_batches_tracked": np.ones(())}
+    assert nlmeans.load_weights(written(tmp_path, "b.npz", npz(beside)), "alexhex7").name == "nl"
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    ("W.weight", "W.0.weight"), ("g.weight", "g.0.weight"), ("g.weight", "g.0.bias"),
+])  # fmt: skip
+def test_two_keys_for_one_role_are_refused(tmp_path, first, second):
+    given = {**arrays(), f"nl.{second}": np.ones(1, np.float32)}
+    del given["nl.g.bias"]
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert f"nl.{first} and nl.{second}" in said
+
+
+def test_keys_that_one_layout_takes_for_the_same_are_no_fault_elsewhere(tmp_path):
+    given = {**arrays(), "head_g_w": np.ones(3), "head.g.w": np.ones(3)}
+    path = written(tmp_path, "a.npz", npz(given))
+    assert nlmeans.load_weights(path, block="nl").layout == "alexhex7"
+
+
 def nan_at(array):
     broken = array.copy()
     broken[0, 1] = np.nan
@@ -629,6 +655,18 @@ def test_affine_batch_norm_and_zero_gain(tmp_path):
         loaded = nlmeans.load_weights(path)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, C))
     np.testing.assert_array_equal(loaded(x, channel_axis=-1), x)
+
+
+@pytest.mark.parametrize(("layout", "names", "norm"), [
+    ("slowfast", ("conv_theta", "conv_phi", "conv_g", "conv_out"), "norm"),
+    ("timm", ("t", "p", "g", "z"), "norm"),
+    ("alexhex7", ("theta", "phi", "g", "W.0"), "W.1"),
+    ("plain", ("theta", "phi", "g", "out"), "norm"),
+])  # fmt: skip
+def test_a_norm_without_statistics_is_no_batch_norm(tmp_path, layout, names, norm):
+    given = {**arrays("nl.", names), f"nl.{norm}.weight": np.ones(C), f"nl.{norm}.bias": np.ones(C)}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), layout)
+    assert f"nl.{norm}.weight is of a norm without running statistics" in said
 
 
 # --------------------------------------------------------------------------- Keras

@@ -89,7 +89,7 @@ class Parts:
         return weight, bias
 
     def _norm(self, count: int, eps: float) -> tuple[Matrix, Matrix]:
-        """Batch norm as factor and shift; without statistics it is already both (affine)."""
+        """Batch norm as factor and shift; a frozen one, without statistics, is both already."""
         given = {
             tensor: self.vector(key, count)
             for tensor in ("weight", "bias", "mean", "var")
@@ -99,6 +99,13 @@ class Parts:
             message = f"{self.found.name}: {self.found.paths['norm']} has only one of mean and var"
             raise Refused(message)
         factor = given.get("weight", np.ones(count))
+        if "var" not in given and not self.found.layout.affine:
+            key = self.key("norm", "weight") or self.key("norm", "bias")
+            message = (
+                f"{key} is of a norm without running statistics, which normalises by what it sees; "
+                "only batch norm can be folded into W_z"
+            )
+            raise Refused(message)
         if "var" not in given:
             return factor, given.get("bias", np.zeros(count))
         if (given["var"] + eps <= 0).any():

@@ -7,7 +7,7 @@ concat (w of the concatenation). A module path is what stands between a block's 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 SPACE = {1: (2,), 2: (2, 2), 3: (1, 2, 2)}  # pools that halve space and leave time
@@ -34,6 +34,10 @@ class Layout:
     softmax : {"keys", "queries"}
     eps : float
         Of the batch norm.
+    affine : bool
+        Whether a norm without running statistics is a factor and a shift, frozen in training.
+    among : bool
+        Whether the block's modules stand among others of the network, under its name too.
     free : tuple of str
         The settings that the code's users choose, so that they can only be assumed here.
     rewrites : pairs of pattern and replacement
@@ -55,6 +59,8 @@ class Layout:
     pool_told: bool = False
     softmax: Literal["keys", "queries"] = "keys"
     eps: float = 1e-5
+    affine: bool = False
+    among: bool = False
     free: tuple[str, ...] = ()
     rewrites: tuple[tuple[str, str], ...] = ()
     at: str | None = None
@@ -77,17 +83,14 @@ ALEXHEX7 = Layout(
     pool_told=True,
 )  # fmt: skip
 
-TSM = Layout(
-    "tsm",
-    "github.com/mit-han-lab/temporal-shift-module",
-    {
-        "theta": ("theta",), "phi": ("phi.0", "phi"), "g": ("g.0", "g"),
-        "out": ("W.0", "W"), "norm": ("W.1",),
-    },
-    pool="space",
-    pool_told=True,
+TSM = replace(
+    ALEXHEX7,
+    name="tsm",
+    source="github.com/mit-han-lab/temporal-shift-module",
+    roles={role: paths for role, paths in ALEXHEX7.roles.items() if role != "concat"},
+    pairwise=("embedded_gaussian",),
     at=r"(^|\.)base_model\..*\.nl$",
-)  # fmt: skip
+)
 
 RNAN = Layout(
     "rnan",
@@ -132,6 +135,7 @@ VIDEO_NONLOCAL = Layout(
     pool="space",
     pool_order="before",
     eps=1.0000001e-5,
+    affine=True,
     free=("scale", "pool"),
     rewrites=((r"_(theta|phi|g|out|bn)_(w|b|s|rm|riv)$", r".\1.\2"),),
     at=r"nonlocal",
@@ -163,6 +167,7 @@ NLRN = Layout(
     "nlrn",
     "github.com/Ding-Liu/NLRN",
     {"theta": ("non_local_theta",), "phi": ("non_local_phi",), "g": ("non_local_g",)},
+    among=True,
     remark="one step: NLRN feeds it batch-normalised features twelve times, and its first "
     "version also adds the logits of the step before",
 )
