@@ -587,14 +587,36 @@ def test_what_the_keys_leave_open_is_assumed_and_said(tmp_path):
     path = written(tmp_path, "a.npz", npz(arrays()))
     loaded = nlmeans.load_weights(path)
     assert loaded.layout == "alexhex7"
-    assert [each.name for each in loaded.assumed] == ["pairwise", "softmax"]  # RNAN's differs
+    assert [each.name for each in loaded.assumed] == [
+        "pairwise", "softmax", "input_range",  # RNAN's softmax differs
+    ]  # fmt: skip
     assert "the keys fit the layouts tsm, rnan as well" in str(loaded)
     said = refusal(path, strict=True)
     assert "pairwise (embedded_gaussian), softmax (keys)" in said
-    given = nlmeans.load_weights(path, pairwise="dot_product", strict=True)
+    given = nlmeans.load_weights(path, pairwise="dot_product", strict=True, input_range=1)
     assert given.block.operation.f.normaliser == "count"
-    rnan = nlmeans.load_weights(path, "rnan", strict=True)
+    rnan = nlmeans.load_weights(path, "rnan", strict=True, input_range=1)
     assert rnan.block.operation.f.normaliser == "query sum"
+
+
+def test_what_matrices_alone_do_not_tell_is_assumed(tmp_path):
+    names = ("conv_theta", "conv_phi", "conv_g", "conv_out")
+    given = arrays("nl.", ("theta", "phi.0", "g.0", "W"), ())
+    loaded = nlmeans.load_weights(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert "pool" in [each.name for each in loaded.assumed]  # or else time might be pooled too
+    timm = written(tmp_path, "b.npz", npz(arrays("nl.", ("t", "p", "g", "z"))))
+    assert "scale" in [each.name for each in nlmeans.load_weights(timm, "timm").assumed]
+    video = written(tmp_path, "c.npz", npz(arrays("nl.", names, (1, 1, 1))))
+    assert "group_frames" in [each.name for each in nlmeans.load_weights(video).assumed]
+
+
+def test_groups_of_frames(tmp_path):
+    names = ("conv_theta", "conv_phi", "conv_g", "conv_out")
+    path = written(tmp_path, "a.npz", npz(arrays("nl.", names, (1, 1, 1))))
+    x = np.random.default_rng(0).normal(size=(4, 4, 6, C))
+    pairs, whole = (nlmeans.load_weights(path, group_frames=frames) for frames in (2, 0))
+    expected = np.concatenate([whole(x[:2], channel_axis=-1), whole(x[2:], channel_axis=-1)])
+    np.testing.assert_allclose(pairs(x, channel_axis=-1), expected, rtol=1e-12)
 
 
 def test_options_change_what_runs(tmp_path):
@@ -602,6 +624,7 @@ def test_options_change_what_runs(tmp_path):
     loaded = nlmeans.load_weights(
         path, "alexhex7", pairwise="embedded_gaussian", scale="d**-0.5", pool=(2, 1),
         pool_kind="mean", pool_order="before", softmax="queries", strict=True,
+        input_range=2,
     )  # fmt: skip
     operation = loaded.block.operation
     assert operation.f.scale == pytest.approx(D**-0.5)
@@ -615,9 +638,19 @@ def test_options_that_contradict_are_refused(tmp_path):
     assert "'concatenation', but nl has" in refusal(path, pairwise="concatenation")
     assert "'gaussian', but nl has" in refusal(path, pairwise="gaussian")
     assert "softmax is given" in refusal(path, pairwise="dot_product", softmax="keys")
-    assert "eps is given" in refusal(path, eps=1e-3)
+    assert "eps is given, but there is no batch norm" in refusal(path, eps=1e-3)
+    for name, value in {"pool_kind": "mean", "pool_order": "after"}.items():
+        assert f"{name} is given, but no keys are pooled" in refusal(
+            path, "alexhex7", **{name: value}
+        )
+    pairs = {**arrays(), "nl.concat_project.0.weight": np.ones((1, 2 * D, 1, 1))}
+    both = written(tmp_path, "c.npz", npz(pairs))
+    assert "scale is given, but concatenation" in refusal(both, "alexhex7", scale=2)
+    assert "group_frames is given, but" in refusal(path, group_frames=2)
+    assert "pool (2, 2, 2) has 3 sides; the weights are for 2 axes" in refusal(path, pool=(2, 2, 2))
     for options in ({"pairwise": "x"}, {"scale": "e**2"}, {"pool": 0}, {"softmax": "rows"},
-                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}):  # fmt: skip
+                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}, {"scale": "d**99999"},
+                    {"pool": True}, {"group_frames": -1}):  # fmt: skip
         with pytest.raises(nlmeans.ParameterError):
             nlmeans.load_weights(path, **options)
 
@@ -686,7 +719,7 @@ def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
     assert "name the layout" in refusal(tmp_path / "a.h5")
     loaded = nlmeans.load_weights(tmp_path / "a.h5", "keras")
     assert loaded.name == "conv2d_7"
-    assert [each.name for each in loaded.assumed] == ["pairwise", "pool"]
+    assert [each.name for each in loaded.assumed] == ["pairwise", "pool", "input_range"]
     assert loaded.block.operation.over == nlmeans.Everywhere(
         nlmeans.Pool(2, order="after", flat=True)
     )
@@ -738,7 +771,9 @@ def test_a_keras_file_has_one_bound_for_both_containers(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["zeros"] = np.zeros(1_000_000, "i1")
-        file.create_dataset("huge", (4_000_000,), "f4", chunks=(1000,))  # of the inner file 16 times
+        file.create_dataset(
+            "huge", (4_000_000,), "f4", chunks=(1000,)
+        )  # of the inner file 16 times
     archive = zipped({"model.weights.h5": (tmp_path / "a.h5").read_bytes()})
     said = frugal_refusal(written(tmp_path, "a.keras", archive), "keras")
     assert "huge claims 16000000 bytes" in said
@@ -818,7 +853,9 @@ def test_matrices_in_fortran_order_are_saved_as_they_are(tmp_path, suffix, dtype
 def test_kernels_are_converted_as_they_are(tmp_path, suffix):
     rng = np.random.default_rng(0)
     shapes = {"theta": (1, 1, 4, 2), "phi": (1, 1, 4, 2), "g": (1, 1, 4, 4)}
-    given = {f"rnn/non_local_{k}/kernel": rng.normal(size=s).astype("f4") for k, s in shapes.items()}
+    given = {
+        f"rnn/non_local_{k}/kernel": rng.normal(size=s).astype("f4") for k, s in shapes.items()
+    }
     loaded = nlmeans.load_weights(written(tmp_path, "n.npz", npz(given)))
     nlmeans.save_weights(tmp_path / f"a{suffix}", loaded)
     assert nlmeans.load_weights(tmp_path / f"a{suffix}").block == loaded.block
@@ -994,7 +1031,9 @@ def test_weights_show(cli, tmp_path):
     record = json.loads(out)
     assert (record["format"], record["parameters"]) == ("npz", 42)
     (block,) = record["blocks"]
-    assert (block["block"], block["assumed"]) == ("b.nl", ["pairwise", "softmax"])
+    assert (block["block"], block["assumed"]) == (
+        "b.nl", ["pairwise", "softmax", "input_range"],
+    )  # fmt: skip
     assert block["tensors"][0] == {
         "role": "theta", "key": "b.nl.theta.weight", "shape": [2, 4, 1, 1], "dtype": "float32",
     }  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from nlmeans.arrays import checked_array, checked_axis, to_planes
 from nlmeans.blas import blas_at_most
 from nlmeans.block import Block
-from nlmeans.checks import ParameterError, check_number, check_size, check_threads
+from nlmeans.checks import ParameterError, check_number, check_size, check_threads, check_whole
 from nlmeans.fitting.crops import Pair, level, sample
 from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
 from nlmeans.fitting.model import (
@@ -149,9 +149,7 @@ def fit_weights(
         ("crops", crops), ("crop_size", crop_size), ("steps", steps),
         ("patience", patience),
     ):  # fmt: skip
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            message = f"{name} is {number!r}; allowed are whole numbers from 1"
-            raise ParameterError(message)
+        check_whole(name, number)
     check_threads(threads)
     check_number("held_out", held_out, low=0, high=0.9, above=True)
     pairs = _pairs(clean, noisy, channel_axis)

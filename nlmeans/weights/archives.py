@@ -48,9 +48,7 @@ class Archive:
                 message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
                 raise Refused(message)
             self._members[info.filename] = info
-        self.budget.take(
-            sum(info.file_size for info in self._members.values()), "would unpack to"
-        )
+        self.budget.take(sum(info.file_size for info in self._members.values()), "would unpack to")
 
     @property
     def names(self) -> list[str]:

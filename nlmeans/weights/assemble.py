@@ -8,7 +8,7 @@ from nlmeans.block import Block
 from nlmeans.embed import Identity, Linear
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
-from nlmeans.support import Everywhere, Pool
+from nlmeans.support import Everywhere, Pool, Regions, Support
 from nlmeans.weights.errors import Refused, WeightsWarning
 from nlmeans.weights.folding import Parts
 from nlmeans.weights.options import Choice, Options, scale_number
@@ -51,7 +51,7 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
         message = f"{found.name or 'the block'}: W_z with norm and gain is all 0; the block {does}"
         warnings.warn(message, WeightsWarning, stacklevel=4)
     block = Block(
-        Operation(f, embeds["g"], Everywhere(_pool(found, settings))),
+        Operation(f, embeds["g"], _over(found, settings)),
         None if out is None else Linear(*out),
     )
     return block, tuple(each.shown(name, d, channels) for name, each in settings.items())
@@ -92,6 +92,13 @@ def _pairwise(
     if name == "dot_product":
         return dot_product(theta, phi, scale=scale)
     return embedded_gaussian(theta, phi, scale=scale, softmax=settings["softmax"].value)
+
+
+def _over(found: Found, settings: dict[str, Setting]) -> Support:
+    pool = _pool(found, settings)
+    if "group_frames" not in settings or settings["group_frames"].value == 0:
+        return Everywhere(pool)
+    return Regions((settings["group_frames"].value, 0, 0), keys=pool)
 
 
 def _pool(found: Found, settings: dict[str, Setting]) -> Pool | None:

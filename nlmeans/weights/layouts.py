@@ -136,7 +136,7 @@ VIDEO_NONLOCAL = Layout(
     pool_order="before",
     eps=1.0000001e-5,
     affine=True,
-    free=("scale", "pool"),
+    free=("scale", "pool", "group_frames"),
     rewrites=((r"_(theta|phi|g|out|bn)_(w|b|s|rm|riv)$", r".\1.\2"),),
     at=r"nonlocal",
 )
@@ -152,7 +152,7 @@ SLOWFAST = Layout(
     scale="d**-0.5",
     pool="space",
     pool_order="before",
-    free=("pool",),
+    free=("pool", "group_frames"),
 )  # fmt: skip
 
 TIMM = Layout(
@@ -160,6 +160,7 @@ TIMM = Layout(
     "github.com/huggingface/pytorch-image-models, NonLocalAttn",
     {"theta": ("t",), "phi": ("p",), "g": ("g",), "out": ("z",), "norm": ("norm",)},
     scale="C**-0.5",
+    free=("scale",),
     unless=r"^gn\.",
 )
 

@@ -31,6 +31,7 @@ def load_weights(
     pool_order: str | None = None,
     softmax: str | None = None,
     eps: float | None = None,
+    group_frames: int | None = None,
     input_range: float | None = None,
 ) -> LoadedWeights:
     """Read trained weights as a block that gives what the framework gives.
@@ -62,6 +63,8 @@ def load_weights(
         What weights sum to 1 over.
     eps : float, from 0, optional
         Of the batch norm, which is folded into W_z.
+    group_frames : int, from 0, optional
+        Of video, how many frames in a row are a group that is summed over on its own; 0 for all.
     input_range : float, above 0, optional
         White minus black of the values the block is made for, with which images are scaled; by
         default as a native file says, else 1.
@@ -98,7 +101,7 @@ def load_weights(
     >>> print(weights.choices[0])
     pairwise    dot_product             given
     """
-    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps)
+    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps, group_frames)
     if input_range is not None:
         input_range = check_number("input_range", input_range, low=0, above=True)
     try:
@@ -168,7 +171,7 @@ def _imported(
         for (role, tensor), key in sorted(found.keys.items(), key=_order)
     )  # fmt: skip
     given: Choice = Choice(
-        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "layout"
+        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "assumed"
     )
     return LoadedWeights(
         os.fspath(path), tensors.format, found.layout.name, found.name, made, readings,

@@ -7,7 +7,7 @@ matrix holds flags, sides, a name and its numbers as elements of their own.
 import zlib
 from collections.abc import Iterator
 from math import prod
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class _File:
         own = _text(self._numbers(elements, INT8))
         name = key or own
         if len(flags) != 2 or len(sides) > MOST_SIDES or min(sides, default=-1) < 0:
-            raise _damaged("a matrix with other flags or sides than there can be")
+            _damaged("a matrix with other flags or sides than there can be")
         kind = int(flags[0]) & 0xFF
         if kind in CLASSES and not int(flags[0]) & COMPLEX:
             if name:  # MATLAB's own workspace has none
@@ -100,18 +100,18 @@ class _File:
 
     def _keep(self, name: str, array: NDArray[np.generic]) -> None:
         if name in self.arrays:
-            raise _damaged(f"{name!r} twice")
+            _damaged(f"{name!r} twice")
         self.arrays[name] = from_numpy(array)
 
     def _fields(self, key: str, elements: "Elements", depth: int) -> None:
         (length,) = self._numbers(elements, INT32)[:1].tolist() or [0]
         names = self._numbers(elements, INT8)
         if not 1 <= length <= LONGEST_NAME + 1 or len(names) % length:
-            raise _damaged("a struct whose names have no length")
+            _damaged("a struct whose names have no length")
         for name in names.reshape(-1, length):
             kind, content = _next(elements)
             if kind != MATRIX:
-                raise _damaged("a struct with fields that are no matrices")
+                _damaged("a struct with fields that are no matrices")
             self.collect(f"{key}.{_text(name)}", content, depth + 1)
 
     def _matrix(
@@ -120,17 +120,17 @@ class _File:
         """In the class's dtype; MATLAB keeps whole numbers in a smaller one."""
         numbers = self._numbers(elements)
         if len(numbers) != prod(sides):
-            raise _damaged(f"{len(numbers)} numbers for {name}, whose sides ask for {prod(sides)}")
+            _damaged(f"{len(numbers)} numbers for {name}, whose sides ask for {prod(sides)}")
         self.budget.take(len(numbers) * dtype.itemsize, f"{name} takes")
         return numbers.astype(dtype).reshape(sides, order="F")
 
     def _numbers(self, elements: "Elements", wanted: int | None = None) -> NDArray[np.generic]:
         kind, content = _next(elements)
         if kind not in NUMBERS or wanted not in (None, kind):
-            raise _damaged(f"an element of type {kind} where another has to be")
+            _damaged(f"an element of type {kind} where another has to be")
         dtype = np.dtype(NUMBERS[kind]).newbyteorder(self.order)
         if len(content) % dtype.itemsize:
-            raise _damaged(f"{len(content)} bytes of {dtype.name}")
+            _damaged(f"{len(content)} bytes of {dtype.name}")
         return np.frombuffer(content, dtype)
 
 
@@ -152,7 +152,7 @@ def _elements(data: memoryview, order: Order) -> Elements:
             start = end
             end = start + size + (0 if kind == COMPRESSED else -size % 8)
         if start + size > min(end, len(data)):
-            raise _damaged(f"an element of {size} bytes that ends too early: it is truncated")
+            _damaged(f"an element of {size} bytes that ends too early: it is truncated")
         yield kind, data[start : start + size]
         place = end
 
@@ -160,13 +160,14 @@ def _elements(data: memoryview, order: Order) -> Elements:
 def _next(elements: Elements) -> tuple[int, memoryview]:
     try:
         return next(elements)
-    except StopIteration as error:
-        raise _damaged("a matrix that ends too early") from error
+    except StopIteration:
+        _damaged("a matrix that ends too early")
 
 
 def _text(codes: NDArray[np.generic]) -> str:
     return codes.tobytes().partition(b"\0")[0].decode("ascii", "backslashreplace")
 
 
-def _damaged(what: str) -> Refused:
-    return Refused(f"is a damaged MATLAB file: it has {what}; fetch it again")
+def _damaged(what: str) -> NoReturn:
+    message = f"is a damaged MATLAB file: it has {what}; fetch it again"
+    raise Refused(message)

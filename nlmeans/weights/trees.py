@@ -16,9 +16,7 @@ WRAPPERS = (
 DEEPEST, MOST = 20, 100_000
 
 
-def flattened(
-    tree: Any, kind: type[T], budget: Budget
-) -> tuple[dict[str, T], tuple[str, ...]]:
+def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], tuple[str, ...]]:
     """The leaves of this type by their keys joined with dots, and what was chosen.
 
     Raises
