@@ -40,6 +40,12 @@ def npz(given):
     return file.getvalue()
 
 
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def safetensors_of(dtype, given):
     """Written by hand, for dtypes that NumPy lacks."""
     header, content = {}, b""
@@ -297,19 +303,42 @@ def test_truncated_files_are_refused_at_every_length(tmp_path, name):
         refusal(written(tmp_path, name, content[:length]), "alexhex7")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_damaged_bytes_never_do_more_than_refuse(tmp_path, name):
+def matlab_file(packed):
+    flat = {key.replace(".", "_"): array for key, array in arrays("", window=()).items()}
+    file = io.BytesIO()
+    savemat(file, {"nl": flat}, do_compression=packed)
+    return file.getvalue()
+
+
+def keras_content():
+    h5py = pytest.importorskip("h5py")
+    file = io.BytesIO()
+    files.keras_file(file, {f"conv2d_{k}": kernel for k, kernel in enumerate(kernels())}, h5py)
+    return file.getvalue()
+
+
+MORE_FORMATS = {
+    "a.mat": lambda: matlab_file(False),
+    "packed.mat": lambda: matlab_file(True),
+    "a.h5": keras_content,
+    "a.npy": lambda: npy(np.ones((2, 2))),
+}
+
+
+@pytest.mark.parametrize("part", ["head", "whole"])
+@pytest.mark.parametrize("name", [*FORMATS, *MORE_FORMATS])
+def test_damaged_bytes_never_do_more_than_refuse(tmp_path, name, part):
     rng = np.random.default_rng(0)
-    content = bytearray(FORMATS[name]())
+    content = bytearray({**FORMATS, **MORE_FORMATS}[name]())
     for _ in range(60):
         broken = bytearray(content)
-        for place in rng.integers(0, min(len(broken), 700), 3):
+        for place in rng.integers(0, min(len(broken), 700) if part == "head" else len(broken), 3):
             broken[place] = rng.integers(256)
         path = written(tmp_path, name, bytes(broken))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                nlmeans.load_weights(path, "alexhex7", block="nl")
+                nlmeans.load_weights(path, "keras" if name == "a.h5" else "alexhex7")
             except WeightsError as error:
                 assert "\n" not in str(error)  # noqa: PT017
 
@@ -571,6 +600,56 @@ def test_other_operations_are_refused_with_the_reason(tmp_path):
     assert "CGNL" in refusal(path)
     assert "PReLU" in refusal(path, "PANet")
     assert "known are alexhex7" in refusal(path, "alexnet")
+
+
+@pytest.mark.parametrize("header", [
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1,",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 'x'), }",
+    "{'descr': [], 'fortran_order': False, 'shape': (1,), }",
+    "{'descr': '<U0', 'fortran_order': False, 'shape': (99,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': " + "(" * 900 + ")" * 900 + ", }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1, " * 70 + "), }",
+    "{[]: 1}", "1 +", "\x00", "x" * 20_000,
+])  # fmt: skip
+def test_headers_that_python_cannot_parse(tmp_path, header):
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(4)
+    said = refusal(written(tmp_path, "a.npy", content))
+    assert said.startswith("the array ")
+
+
+@pytest.mark.parametrize("name", ["nl.\x1b[31m.weight", "nl.a\nb.weight", "n" * 501])
+def test_names_that_cannot_be_printed_are_refused(tmp_path, name):
+    path = written(tmp_path, "a.safetensors", to_safetensors({**arrays(), name: np.ones(2)}))
+    said = refusal(path, "alexhex7")
+    assert said.startswith("has an array named ")
+    assert said.isprintable()
+    assert len(said) < 200
+
+
+def test_texts_that_cannot_be_printed_are_shown_as_python_writes_them(tmp_path):
+    texts = {"format": "nlmeans", "version": "1", "name": "\x1b[31m", "origin": "a\nb"}
+    path = written(tmp_path, "a.safetensors", to_safetensors({"theta.weight": np.eye(2)}, texts))
+    shown = str(nlmeans.load_weights(path))
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "made from 'a\\nb'" in shown
+    texts = {**texts, "\x1b" * 5000: "x"}
+    path = written(tmp_path, "b.safetensors", to_safetensors({"theta.weight": np.eye(2)}, texts))
+    assert len(refusal(path)) < 500
+
+
+def test_numbers_that_overflow_are_refused_by_name(tmp_path):
+    given = arrays("nl.", ("theta", "phi", "g", "W.0"))
+    given["nl.W.0.weight"] = np.full((C, D, 1, 1), 1e300)
+    given |= {f"nl.W.1.{name}": np.full(C, 1e300) for name in ("weight", "bias")}
+    given |= {f"nl.W.1.running_{name}": np.ones(C) for name in ("mean", "var")}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert "nl.W.0.weight with its norm and gain" in said
+
+
+def test_a_layout_that_is_no_name(tmp_path):
+    assert "layout is 3; known are alexhex7" in refusal(
+        written(tmp_path, "a.npz", npz(arrays())), 3
+    )
 
 
 def test_layouts_are_data():

@@ -8,6 +8,9 @@ from nlmeans.weights.errors import Refused
 
 # Float weights hardly shrink when compressed; what grows more than this is no weights file.
 LARGEST_GROWTH, SPARE = 20, 2**20
+UNREADABLE = (
+    zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, zlib.error,
+)  # fmt: skip
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
 
 
@@ -36,7 +39,7 @@ class Archive:
         self.budget = Budget(len(data))
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        except UNREADABLE as error:
             message = f"is a damaged or truncated zip file ({error}); fetch it again"
             raise Refused(message) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
@@ -61,7 +64,7 @@ class Archive:
             with self._zip.open(name) as member:
                 content = member.read(size)
                 whole = len(content) == size and not member.read(1)
-        except (zipfile.BadZipFile, EOFError, ValueError, OSError, zlib.error) as error:
+        except UNREADABLE as error:
             message = f"member {name!r} is damaged ({error}); fetch the file again"
             raise Refused(message) from error
         if not whole:

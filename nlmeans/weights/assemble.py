@@ -31,13 +31,15 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
         If W_z is all zero.
     """
     parts = Parts(tensors, found)
-    embeds, channels = _embeddings(parts)
+    with np.errstate(all="ignore"):  # what is not finite then is refused by name
+        embeds, channels = _embeddings(parts)
     values = len(embeds["g"].weight)
     settings = settings_of(found, parts.axes, options)
     d = len(embeds["theta"].weight) if "theta" in embeds else channels
     f = _pairwise(parts, embeds, settings, d, channels)
     eps = settings["eps"].value if "eps" in settings else 0.0
-    out = parts.out(channels, values, eps)
+    with np.errstate(all="ignore"):
+        out = parts.out(channels, values, eps)
     gives = len(out[0]) if out is not None and parts.has("out") else values
     if gives != channels:
         key = parts.weight_key("out" if parts.has("out") else "g")

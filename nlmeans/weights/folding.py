@@ -86,6 +86,10 @@ class Parts:
         if self.has("gain"):
             gain = self.vector(self.found.keys["gain", "weight"], 1)
             weight, bias = gain * weight, gain * bias
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            key = self.weight_key("out") if self.has("out") else self.found.name
+            message = f"{key} with its norm and gain goes beyond all numbers; the file is damaged"
+            raise Refused(message)
         return weight, bias
 
     def _norm(self, count: int, eps: float) -> tuple[Matrix, Matrix]:
@@ -142,6 +146,9 @@ def _by_iteration(parts: Parts, role: str, weight: Matrix) -> Matrix:
 def _divided(parts: Parts, role: str, weight: Matrix, sigma: float) -> Matrix:
     if sigma == 0:
         message = f"{parts.found.name}: the spectral norm of {role} is 0; it cannot be divided out"
+        raise Refused(message)
+    if not np.isfinite(weight / sigma).all():
+        message = f"{parts.found.name}: the spectral norm of {role} is {sigma:g}: it is damaged"
         raise Refused(message)
     return weight / sigma
 

@@ -1,11 +1,13 @@
 """load_weights(path): tensors -> roles -> layout and options -> block."""
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from nlmeans.checks import check_number
+from nlmeans.checks import ParameterError, check_number
+from nlmeans.texts import one_line, shown
 from nlmeans.weights.assemble import assemble
-from nlmeans.weights.errors import Refused, WeightsError, one_line
+from nlmeans.weights.errors import Refused, WeightsError
 from nlmeans.weights.keras_order import keras_blocks
 from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
@@ -104,7 +106,7 @@ def load_weights(
     options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps, group_frames)
     if input_range is not None:
         input_range = check_number("input_range", input_range, low=0, above=True)
-    try:
+    with _refusals_with(path):
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             loaded = read_native(os.fspath(path), tensors, options, block, input_range)
@@ -114,9 +116,6 @@ def load_weights(
             guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
             message = f"would be assumed and strict is set: {guessed}; give them as options"
             raise Refused(message)
-    except Refused as error:
-        message = f"{shown(path)}: {one_line(str(error))}"
-        raise WeightsError(message) from error
     return loaded
 
 
@@ -128,13 +127,28 @@ def block_names(path: StrPath, layout: str | None = None, pairwise: str | None =
     WeightsError
         As `load_weights` does.
     """
-    try:
+    with _refusals_with(path):
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             return [""]
         return [found.name for found in _found(tensors, layout, pairwise)[0]]
+
+
+@contextmanager
+def _refusals_with(path: StrPath) -> Iterator[None]:
+    """Whatever goes wrong with a file is one line that starts with its path."""
+    try:
+        yield
     except Refused as error:
         message = f"{shown(path)}: {one_line(str(error))}"
+        raise WeightsError(message) from error
+    except (ParameterError, MemoryError, Warning):  # no fault of the file
+        raise
+    except Exception as error:
+        message = (
+            f"{shown(path)}: holds what cannot be read "
+            f"({one_line(f'{type(error).__name__}: {error}', 100)}); fetch the file again"
+        )
         raise WeightsError(message) from error
 
 
@@ -200,9 +214,3 @@ def _chosen(blocks: list[Found], wrong: dict[str, str], name: str | None) -> Fou
         message = f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)"
         raise Refused(message)
     return blocks[0]
-
-
-def shown(path: StrPath) -> str:
-    """A path on one line, whatever is in it."""
-    text = str(Path(path))
-    return text if text.isprintable() else repr(text)

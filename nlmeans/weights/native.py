@@ -42,6 +42,7 @@ from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Pool, Regions, Support, Window
+from nlmeans.texts import one_line, shown
 from nlmeans.weights.errors import Refused, WeightsError
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.options import Choice, Options
@@ -121,10 +122,10 @@ def save_weights(
             raise Refused(message)
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
-        message = f"{target}: {error}"
+        message = f"{shown(target)}: {error}"
         raise WeightsError(message) from error
     except OSError as error:
-        message = f"{target}: cannot be written ({error.strerror}); nothing was changed"
+        message = f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
         raise WeightsError(message) from error
 
 
@@ -264,21 +265,23 @@ def read_native(
         sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
     notes = tensors.notes
     if "origin" in tensors.metadata:
-        notes += (f"made from {texts.text('origin', '')}",)
+        notes += (f"made from {one_line(texts.text('origin', ''))}",)
     if by_file is not None and not 0 < by_file < np.inf:
         message = f"input_range is {by_file}; allowed are numbers above 0"
         raise Refused(message)
     unknown = [key for key in tensors.arrays if key not in used]
     unknown += [name for name in tensors.metadata if name not in texts.used]
     if unknown:
-        message = f"has {unknown[0]!r}, which is no part of the native format, version {VERSION}"
+        message = (
+            f"has {unknown[0][:60]!r}, which is no part of the native format, version {VERSION}"
+        )
         raise Refused(message)
     readings = tuple(
         Reading(key.rpartition(".")[0], key, stored.shape, stored.dtype)
         for key, stored in sorted(tensors.arrays.items(), key=_place)
     )
     choices = [
-        Choice(name, value, "file")
+        Choice(name, one_line(value, 200), "file")
         for name, value in sorted(tensors.metadata.items())
         if name not in ("format", "version", "input_range", "origin")
     ]
@@ -315,7 +318,7 @@ class _Texts:
     def allowed(self, name: str, allowed: Mapping[str, Any], default: str = "") -> Any:
         value = self.text(name, default)
         if value not in allowed:
-            message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
+            message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}"
             raise Refused(message)
         return allowed[value]
 
@@ -341,7 +344,7 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
     g, out = embedding("g") or Identity(), embedding("out")
     try:
         f = Pairwise(
-            texts.text(f"{prefix}name", "embedded gaussian"),
+            one_line(texts.text(f"{prefix}name", "embedded gaussian"), 200),
             texts.text(f"{prefix}score", "dot"),  # type: ignore[arg-type]
             texts.text(f"{prefix}weight", "exp"),  # type: ignore[arg-type]
             texts.text(f"{prefix}normaliser", "sum"),  # type: ignore[arg-type]

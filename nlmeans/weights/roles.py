@@ -58,8 +58,11 @@ class _Partial:
     complaint: str | None = None
 
 
-def layout_named(name: str) -> Layout:
+def layout_named(name: object) -> Layout:
     """The layout of this name; others are refused with the reason."""
+    if not isinstance(name, str):
+        message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
+        raise Refused(message)
     other = REFUSED.get(re.sub(r"\W", "", name.lower()))
     if other is not None:
         message = f"layout {name!r} is not this operation: {other.reason}"

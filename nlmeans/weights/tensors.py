@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from nlmeans.texts import one_line
 from nlmeans.weights import hdf5_files, mat_files, numpy_files, torch_files
 from nlmeans.weights.archives import Archive, Budget
 from nlmeans.weights.errors import Refused
@@ -13,6 +14,7 @@ from nlmeans.weights.safetensors_files import looks_like_safetensors, read_safet
 from nlmeans.weights.stored import Tensors, from_numpy
 from nlmeans.weights.trees import flattened
 
+LONGEST_NAME = 500
 TORCH = (".pth", ".pt", ".pyth", ".t7", ".bin", ".tar", ".ckpt")
 # What a file with such a name has to be, in words that `_kind` gives.
 NAMED = {
@@ -47,9 +49,21 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
     Refused
         Why it cannot be read, without the path.
     """
-    data = _content(Path(path))
+    tensors = _read(Path(path))
+    for key in tensors.arrays:
+        if not key.isprintable() or len(key) > LONGEST_NAME:
+            message = (
+                f"has an array named {one_line(key, 60)}; names are of printable characters, up to "
+                f"{LONGEST_NAME}"
+            )
+            raise Refused(message)
+    return tensors
+
+
+def _read(path: Path) -> Tensors:
+    data = _content(path)
     kind = _kind(data)
-    suffix = Path(path).suffix.lower()
+    suffix = path.suffix.lower()
     if kind is None and suffix == ".safetensors":
         kind = "safetensors"  # which the library will say what is wrong with
     if kind is None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from nlmeans.texts import one_line
 from nlmeans.weights.archives import Budget
-from nlmeans.weights.errors import Refused, one_line
+from nlmeans.weights.errors import Refused
 from nlmeans.weights.pickles import Ordered
 
 T = TypeVar("T")
