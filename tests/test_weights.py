@@ -746,6 +746,25 @@ def test_several_blocks_are_listed_and_chosen(tmp_path):
     assert "b.nl has no phi" in refusal(path, block="b.nl")
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_a_wrapped_block_has_both_names(tmp_path, wrapper):
+    given = {**arrays(f"{wrapper}nl_1."), **arrays(f"{wrapper}nl_2.")}
+    path = written(tmp_path, "a.npz", npz(given))
+    for name in ("nl_2", f"{wrapper}nl_2"):
+        assert nlmeans.load_weights(path, block=name).name == "nl_2"
+
+
+@pytest.mark.parametrize("error", [AttributeError("x\ny"), RecursionError(), ZeroDivisionError()])
+def test_errors_that_nobody_foresaw_are_one_line(tmp_path, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(nlmeans.weights.load, "read_tensors", fails)
+    assert type(error).__name__ in refusal(tmp_path / "a.npz")
+    with pytest.raises(WeightsError, match=type(error).__name__):
+        nlmeans.weights.block_names(tmp_path / "a.npz")
+
+
 def test_affine_batch_norm_and_zero_gain(tmp_path):
     blobs = {
         key.replace("nl.", "nonlocal_1_").replace(".weight", "_w").replace(".bias", "_b"): array
@@ -1130,7 +1149,11 @@ def test_weights_convert(cli, tmp_path):
     assert converted.block == nlmeans.load_weights("w.npz", block="a.nl").block
     assert "made from w.npz, layout alexhex7, block a.nl; assumed: pairwise" in str(converted)
     code, _, err = cli("weights", "convert", "w.npz", "o.safetensors", "--block", "a.nl")
-    assert (code, "exists already" in err) == (3, True)
+    assert (code, "exists already" in err) == (4, True)
+    code, _, err = cli("weights", "convert", "o.safetensors", "o.safetensors", "--overwrite")
+    assert (code, "o.safetensors: is the input" in err) == (4, True)
+    code, _, err = cli("weights", "convert", "o.safetensors", "no/o.npz")
+    assert (code, "cannot be written" in err) == (4, True)
     code, _, err = cli("weights", "convert", "w.npz", "p.safetensors")
     assert (code, "choose one by its name" in err) == (3, True)
     assert (tmp_path / "w.npz").read_bytes() == before

@@ -13,7 +13,7 @@ from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.native import is_native, read_native
 from nlmeans.weights.options import Choice, Options
-from nlmeans.weights.roles import Found, find_blocks, layout_named
+from nlmeans.weights.roles import Found, find_blocks, layout_named, unwrapped_name
 from nlmeans.weights.stored import Tensors
 from nlmeans.weights.tensors import read_tensors
 
@@ -49,7 +49,8 @@ def load_weights(
         Whose tensors they are, a name in `nlmeans.weights.layouts.LAYOUTS`; by default as the
         keys tell. Keras's anonymous layers tell nothing and need layout="keras".
     block : str, optional
-        Which of several blocks in the file, by the name that its keys begin with.
+        Which of several blocks in the file, by the name that its keys begin with, with or without
+        the "module." that PyTorch's DataParallel puts before all.
     strict : bool
         Refuse to assume any setting that neither file nor layout tells; see the result's `assumed`.
     pairwise : {"embedded_gaussian", "gaussian", "dot_product", "concatenation"}, optional
@@ -203,11 +204,12 @@ def _order(item: tuple[tuple[str, str], str]) -> int:
 def _chosen(blocks: list[Found], wrong: dict[str, str], name: str | None) -> Found:
     names = ", ".join(each.name or "''" for each in blocks)
     if name is not None:
-        for each in blocks:
-            if each.name == name:
-                return each
-        if name in wrong:
-            raise Refused(wrong[name])
+        for spelt in (name, unwrapped_name(name)):
+            for each in blocks:
+                if each.name == spelt:
+                    return each
+            if spelt in wrong:
+                raise Refused(wrong[spelt])
         message = f"has no block {name!r}; it has {names}"
         raise Refused(message)
     if len(blocks) > 1:

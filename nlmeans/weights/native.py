@@ -43,7 +43,7 @@ from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Pool, Regions, Support, Window
 from nlmeans.texts import one_line, shown
-from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.options import Choice, Options
 from nlmeans.weights.stored import Tensors
@@ -83,7 +83,7 @@ def save_weights(
 
     Raises
     ------
-    WeightsError
+    WeightsWriteError
         If the block cannot be kept in a file, or the file not written; one line that starts with
         the path. Nothing is left behind.
 
@@ -123,10 +123,10 @@ def save_weights(
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
         message = f"{shown(target)}: {error}"
-        raise WeightsError(message) from error
+        raise WeightsWriteError(message) from error
     except OSError as error:
         message = f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
-        raise WeightsError(message) from error
+        raise WeightsWriteError(message) from error
 
 
 def _as_safetensors(arrays: Arrays, texts: dict[str, str]) -> bytes:

@@ -139,6 +139,13 @@ def unwrapped(keys: list[str]) -> dict[str, str]:
     return names
 
 
+def unwrapped_name(name: str) -> str:
+    """The name that a block has once its keys are unwrapped."""
+    for prefix in WRAPPED:
+        name = name.removeprefix(prefix)
+    return name
+
+
 def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
     """Block name -> what of it is there, and what is wrong with it."""
     blocks: dict[str, _Partial] = {}
