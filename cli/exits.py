@@ -14,10 +14,12 @@ def code_of(error: Exception) -> int:
     """The exit code for an error met while working on one file."""
     from nlmeans.checks import ParameterError
     from nlmeans.images import ImageReadError, ImageWriteError
+    from nlmeans.weights.errors import WeightsWriteError
 
     kinds: tuple[tuple[type[Exception], int], ...] = (
         (ImageReadError, INPUT),
         (ImageWriteError, OUTPUT),
+        (WeightsWriteError, OUTPUT),
         (ParameterError, USAGE),
         (MemoryError, RESOURCES),
         (ValueError, INPUT),  # pixels that the filter or the estimator does not take

@@ -11,6 +11,8 @@ from typing import Any
 import click
 from nlmeans.cli import exits
 
+from nlmeans.texts import shown as shown
+
 
 @dataclass(frozen=True)
 class Report:
@@ -69,9 +71,3 @@ def _one_line(path: Path, error: Exception, code: int) -> str:
     elif isinstance(error, OSError):
         return text  # reading and writing name their file themselves
     return f"{shown(path)}: {text}"
-
-
-def shown(path: Path) -> str:
-    """A path on one line, whatever is in it."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)

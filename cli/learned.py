@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from nlmeans.weights import LoadedWeights
 
 SETTINGS = (
-    "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "input_range",
+    "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "group_frames",
+    "input_range",
 )  # fmt: skip
 CLASSICAL = (
     "method", "sigma", "noise", "gain", "read_noise", "h", "patch_size", "search_size", "strength",
@@ -54,6 +55,8 @@ def _parsed(name: str, text: str) -> Any:
     if name == "pool":
         sides = tuple(int(side) for side in text.split("x"))
         return sides if len(sides) > 1 else sides[0]
+    if name == "group_frames":
+        return int(text)
     if name in ("eps", "input_range") or (name == "scale" and "**" not in text):
         return float(text)
     return text
@@ -86,8 +89,8 @@ def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--set", "settings", type=SettingType(), multiple=True,
             show_default="by file and layout",
             help="What the tensors do not tell: pairwise, scale, pool (1x2x2), pool_kind, "
-            "pool_order, softmax (keys, queries), eps, input_range (white minus black of the "
-            "values the weights are made for). Can be given several times.",
+            "pool_order, softmax (keys, queries), eps, group_frames, input_range (white minus "
+            "black of the values the weights are made for). Can be given several times.",
         ),
     ))  # fmt: skip
 

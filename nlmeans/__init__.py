@@ -44,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "LoadedWeights",
             "WeightsError",
             "WeightsWarning",
+            "WeightsWriteError",
             "load_weights",
             "save_weights",
         ],
@@ -93,5 +94,6 @@ if TYPE_CHECKING:
     from nlmeans.weights import LoadedWeights as LoadedWeights
     from nlmeans.weights import WeightsError as WeightsError
     from nlmeans.weights import WeightsWarning as WeightsWarning
+    from nlmeans.weights import WeightsWriteError as WeightsWriteError
     from nlmeans.weights import load_weights as load_weights
     from nlmeans.weights import save_weights as save_weights

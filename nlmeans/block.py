@@ -96,7 +96,8 @@ class Block:
         Raises
         ------
         TypeError, ValueError
-            As an `Operation` does, or if W_z gives another number of channels than x has.
+            As an `Operation` does, or if W_z gives another number of channels than x has, or
+            looks at patches of a softmax over queries in a mirrored window.
         """
         if batch_axis is not None:
             return each_of_batch(
@@ -154,6 +155,13 @@ class Block:
             return (0,) * ndim
         if not isinstance(over, Window) or over.border != "mirror":
             return (0,) * ndim  # no candidate lies beyond the border; `out` mirrors y itself
+        if f.normaliser == "query sum":
+            message = (
+                "a softmax over queries is another one where more positions are seen, so that "
+                "W_z of patches cannot look beyond a mirrored window's border; give the window "
+                'border "inside", or W_z without patches'
+            )
+            raise ValueError(message)
         embeds = [each for each in (f.query, f.key, f.key_bias, self.operation.g) if each]
         patch = map(max, *(embed.radius(ndim) for embed in embeds))
         each_axis = zip(self.out.radius(ndim), over.radius(ndim), patch, strict=True)

@@ -65,9 +65,18 @@ def check_number(
     return number
 
 
-def check_threads(threads: int | None) -> None:
-    if threads is not None and (
-        isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
-    ):
-        message = f"threads is {threads!r}; allowed are whole numbers from 1, or None for all cores"
+def check_whole(name: str, value: object, *, low: int = 1, otherwise: str = "") -> int:
+    """A whole number from `low`, as a plain int; `otherwise` ends what is allowed."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or number < low:
+        message = f"{name} is {value!r}; allowed are whole numbers from {low}{otherwise}"
         raise ParameterError(message)
+    return number
+
+
+def check_threads(threads: int | None) -> None:
+    if threads is not None:
+        check_whole("threads", threads, otherwise=", or None for all cores")

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array
 from nlmeans.budget import Cost, check_limit, not_enough
-from nlmeans.checks import ParameterError, check_number, check_threads
+from nlmeans.checks import ParameterError, check_number, check_threads, check_whole
 from nlmeans.machine import cores
 from nlmeans.operation import Operation
 from nlmeans.pairwise import gaussian
@@ -107,11 +107,8 @@ def denoise_points(
         sigma = check_number("sigma", sigma, low=0)
     search = _neighbours("search_neighbours", search_neighbours, SEARCH_NEIGHBOURS, 1, count)
     strength = check_number("strength", strength, low=0, above=True)
-    if iterations is not None and (
-        isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1
-    ):
-        message = f"iterations is {iterations!r}; allowed are whole numbers from 1"
-        raise ParameterError(message)
+    if iterations is not None:
+        check_whole("iterations", iterations)
     check_threads(threads)
     level = noise_level(cloud.distinct, threads) if sigma is None else sigma / cloud.unit
     relative = level / point_side(cloud.distinct, threads)

@@ -372,6 +372,16 @@ def test_an_out_that_only_takes_the_middle_of_a_patch_changes_nothing(rng, over)
     np.testing.assert_allclose(Block(op, middle, residual=False)(x), op(x), atol=1e-12)
 
 
+def test_no_mirrored_softmax_over_queries_beyond_the_border():
+    f = nlmeans.embedded_gaussian(softmax="queries")
+    out = nlmeans.Linear(np.ones((1, 9)), of=nlmeans.Patches(3))
+    window = nlmeans.Operation(f, over=nlmeans.Window(3, "mirror"))
+    with pytest.raises(ValueError, match='give the window border "inside"'):
+        nlmeans.Block(window, out)(np.eye(5))
+    nlmeans.Block(window)(np.eye(5))
+    nlmeans.Block(nlmeans.Operation(f, over=nlmeans.Window(3)), out)(np.eye(5))
+
+
 @pytest.mark.parametrize("over", [Window(3), Everywhere(), Regions(4)])
 def test_beyond_the_border_out_sees_the_result_mirrored(rng, over):
     x = rng.normal(size=8)

@@ -16,7 +16,7 @@ from safetensors.numpy import save as to_safetensors
 from scipy.io import savemat
 
 import nlmeans
-from nlmeans.weights import WeightsError
+from nlmeans.weights import WeightsError, torch_files
 from nlmeans.weights.layouts import LAYOUTS, OTHERS
 from nlmeans.weights.roles import layout_named
 from nlmeans.weights.tensors import read_tensors
@@ -37,6 +37,12 @@ def arrays(prefix="nl.", names=("theta", "phi", "g", "W"), window=(1, 1)):
 def npz(given):
     file = io.BytesIO()
     np.savez(file, **given)
+    return file.getvalue()
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
     return file.getvalue()
 
 
@@ -84,6 +90,7 @@ FORMATS = {
     "two.pkl": lambda: files.python2_pickle({"blobs": arrays()}),
     "three.pkl": lambda: pickle.dumps({"blobs": arrays()}, protocol=2),
     "four.pkl": lambda: pickle.dumps(arrays(), protocol=4),
+    "five.pkl": lambda: pickle.dumps(arrays(), protocol=5),
 }
 
 
@@ -218,6 +225,72 @@ def test_dict_keys_are_plain_and_nesting_ends(tmp_path):
     assert "dict key" in refusal(written(tmp_path, "c.pkl", b"\x80\x02}))s."))
 
 
+def laughs(count=22):
+    """A list of two of a list of two and so on, kept as number `count`."""
+    code = b"]q\x00"
+    for k in range(1, count + 1):
+        code += b"](h" + bytes([k - 1]) + b"h" + bytes([k - 1]) + b"eq" + bytes([k])
+    return code
+
+
+GET_LAUGHS = b"h\x16"
+ARRAY_OF = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01"
+F4 = b"cnumpy\ndtype\nU\x02f4\x85R"
+
+
+@pytest.mark.parametrize("code", [
+    b"\x8c\x01x\x93.",  # the module of a global
+    b"cnumpy\ndtype\n" + GET_LAUGHS + b"\x85R.",
+    b"c_codecs\nencode\nU\x01a" + GET_LAUGHS + b"\x86R.",
+    b"c_codecs\nencode\n" + GET_LAUGHS + b"\x85R.",
+    ARRAY_OF + GET_LAUGHS + b"\x85" + F4 + b"\x89U\x04aaaatb.",  # a side
+    b"ccollections\nOrderedDict\n" + GET_LAUGHS + b"\x85R.",
+    b"}" + GET_LAUGHS + b"Ns.",
+])  # fmt: skip
+def test_lists_within_lists_are_never_printed(tmp_path, code):
+    path = written(tmp_path, "a.pkl", b"\x80\x04" + laughs() + code)
+    assert len(frugal_refusal(path)) < 300
+
+
+def test_a_legacy_checkpoint_is_not_printed_either(tmp_path):
+    empty, keys, protocol = b"\x80\x02}.", b"\x80\x02](]e.", b"\x80\x02M\xe9\x03."
+    heads = [b"\x80\x02" + laughs() + b"." + empty + empty + keys,
+             protocol + empty + empty + keys,
+             protocol + empty + empty + b"\x80\x02](" + laughs() + b"e."]  # fmt: skip
+    for head in heads:
+        path = written(tmp_path, "a.pt", torch_files.MAGIC + head)
+        assert len(frugal_refusal(path)) < 300
+
+
+@pytest.mark.parametrize("named", [b"ctorch\nSize\n", b"c_codecs\nencode\n",
+                                   b"ccollections\nOrderedDict\n"])  # fmt: skip
+@pytest.mark.parametrize("long", [b"X" + struct.pack("<I", 50_000) + b"a" * 50_000,
+                                  b"](" + b"N" * 50_000 + b"e"])  # fmt: skip
+def test_what_is_named_again_and_again_is_not_copied_each_time(tmp_path, named, long):
+    code = long + b"q\x00" + named + b"q\x01](" + b"h\x01h\x00\x85R" * 1000 + b"e."
+    content = zipped({"a/data.pkl": b"\x80\x02" + code}, zipfile.ZIP_STORED)
+    frugal_refusal(written(tmp_path, "a.pth", content))
+
+
+def test_halves_are_widened_only_where_they_are_used(tmp_path):
+    storage = files.Storage("0", "bfloat16", 10_000, False)
+    tree = {f"{k:03}": files.tensor(storage, (10_000,)) for k in range(800)}
+    path = with_storage(tmp_path, files.torch_zip({}, wrap=lambda _: tree), bytes(20_000))
+    assert "holds no non-local block" in frugal_refusal(path)
+
+
+def test_long_names_are_not_repeated_for_every_leaf(tmp_path):
+    storage = files.Storage("0", "float32", 1, False)
+    tree = {"x" * 50_000: {f"{k:03}": files.tensor(storage, (1,)) for k in range(800)}}
+    path = with_storage(tmp_path, files.torch_zip({}, wrap=lambda _: tree), bytes(4))
+    assert "but a bomb" in frugal_refusal(path)
+
+
+def test_arrays_of_no_numbers_keep_their_shape(tmp_path):
+    path = written(tmp_path, "a.npz", npz({"a": np.zeros((0, 3))}))
+    assert read_tensors(path).arrays["a"].shape == (0, 3)
+
+
 def test_instructions_are_counted(tmp_path):
     path = written(tmp_path, "a.pkl", b"\x80\x02" + b"}" * 1_000_100 + b".")
     assert "instructions" in refusal(path)
@@ -230,19 +303,42 @@ def test_truncated_files_are_refused_at_every_length(tmp_path, name):
         refusal(written(tmp_path, name, content[:length]), "alexhex7")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_damaged_bytes_never_do_more_than_refuse(tmp_path, name):
+def matlab_file(packed):
+    flat = {key.replace(".", "_"): array for key, array in arrays("", window=()).items()}
+    file = io.BytesIO()
+    savemat(file, {"nl": flat}, do_compression=packed)
+    return file.getvalue()
+
+
+def keras_content():
+    h5py = pytest.importorskip("h5py")
+    file = io.BytesIO()
+    files.keras_file(file, {f"conv2d_{k}": kernel for k, kernel in enumerate(kernels())}, h5py)
+    return file.getvalue()
+
+
+MORE_FORMATS = {
+    "a.mat": lambda: matlab_file(False),
+    "packed.mat": lambda: matlab_file(True),
+    "a.h5": keras_content,
+    "a.npy": lambda: npy(np.ones((2, 2))),
+}
+
+
+@pytest.mark.parametrize("part", ["head", "whole"])
+@pytest.mark.parametrize("name", [*FORMATS, *MORE_FORMATS])
+def test_damaged_bytes_never_do_more_than_refuse(tmp_path, name, part):
     rng = np.random.default_rng(0)
-    content = bytearray(FORMATS[name]())
+    content = bytearray({**FORMATS, **MORE_FORMATS}[name]())
     for _ in range(60):
         broken = bytearray(content)
-        for place in rng.integers(0, min(len(broken), 700), 3):
+        for place in rng.integers(0, min(len(broken), 700) if part == "head" else len(broken), 3):
             broken[place] = rng.integers(256)
         path = written(tmp_path, name, bytes(broken))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                nlmeans.load_weights(path, "alexhex7", block="nl")
+                nlmeans.load_weights(path, "keras" if name == "a.h5" else "alexhex7")
             except WeightsError as error:
                 assert "\n" not in str(error)  # noqa: PT017
 
@@ -293,11 +389,11 @@ def zipped(members, compression=zipfile.ZIP_DEFLATED):
     return file.getvalue()
 
 
-def frugal_refusal(path):
+def frugal_refusal(path, layout=None):
     """The one line, said without much more memory than the file's size allows."""
     tracemalloc.start()
     try:
-        said = refusal(path)
+        said = refusal(path, layout)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -307,8 +403,8 @@ def frugal_refusal(path):
 
 def test_zip_bombs(tmp_path):
     bomb = zipped({"a/data.pkl": bytes(50_000_000)})
-    assert "zip bomb" in frugal_refusal(written(tmp_path, "a.pth", bomb))
-    assert "zip bomb" in frugal_refusal(
+    assert "but a bomb" in frugal_refusal(written(tmp_path, "a.pth", bomb))
+    assert "but a bomb" in frugal_refusal(
         written(tmp_path, "a.npz", zipped({"a.npy": bytes(50_000_000)}))
     )
     lying = bytearray(bomb)
@@ -321,11 +417,53 @@ def test_zip_bombs(tmp_path):
 
 def test_matlab_bombs(tmp_path):
     savemat(tmp_path / "a.mat", {"theta": np.zeros((4000, 4000))}, do_compression=True)
-    assert "zip bomb" in frugal_refusal(tmp_path / "a.mat")
+    assert "but a bomb" in frugal_refusal(tmp_path / "a.mat")
     savemat(tmp_path / "b.mat", {"theta": np.ones((3, 4))})
     content = (tmp_path / "b.mat").read_bytes()
     assert "truncated" in frugal_refusal(written(tmp_path, "c.mat", content[:-20]))
     assert "-v7" in refusal(written(tmp_path, "d.mat", b"MATLAB 7.3 MAT-file" + bytes(200)))
+
+
+def element(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def matlab(*elements, kind=6, name=b"theta", sides=(1, 2)):
+    """A file of one matrix, which is only as long as its elements are."""
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    parts = [element(6, struct.pack("<II", kind, 0)), element(5, np.array(sides, "<i4").tobytes()),
+             element(1, name), *elements]  # fmt: skip
+    return head + element(14, b"".join(parts))
+
+
+def test_matlab_whole_numbers_are_kept_in_fewer_bytes(tmp_path):
+    small = struct.pack("<HH", 2, 2) + b"\x07\xff\x00\x00"  # two uint8 within the tag
+    for content in (small, element(2, b"\x07\xff")):
+        found = read_tensors(written(tmp_path, "a.mat", matlab(content))).arrays["theta"]
+        assert found.dtype == "float64"
+        np.testing.assert_array_equal(found.values, [[7, 255]])
+
+
+def test_matlab_variables_of_other_kinds_are_left_out(tmp_path):
+    savemat(tmp_path / "a.mat", {"theta": np.eye(2), "name": "nl", "z": np.eye(2) * 1j})
+    tensors = read_tensors(tmp_path / "a.mat")
+    assert list(tensors.arrays) == ["theta"]
+    assert "left out name, which is no real numeric array" in tensors.notes
+
+
+@pytest.mark.parametrize(("kind", "sides"), [
+    (1, (1, 10**9)), (2, (1, 10**9)), (3, (1, 1)), (4, (1, 10**9)), (5, (10**9, 10**9)),
+    (6, (1, 10**9)), (6, (-1, -2)), (6, (2**31 - 1,) * 30), (17, (1, 1)), (255, (1, 1)), (0, (1,)),
+])  # fmt: skip
+def test_matlab_matrices_that_claim_more_than_is_there(tmp_path, kind, sides):
+    content = matlab(element(9, bytes(16)), kind=kind, sides=sides)
+    frugal_refusal(written(tmp_path, "a.mat", content))
+
+
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 14, 15, 16, 17, 19, 20, 21, 22, 25, 255, 2**16 - 1])
+def test_matlab_numbers_of_a_type_that_there_is_not(tmp_path, kind):
+    said = refusal(written(tmp_path, "a.mat", matlab(element(kind, bytes(16)))))
+    assert f"an element of type {kind}" in said
 
 
 def test_the_stride_of_a_side_of_one_is_never_taken(tmp_path):
@@ -406,6 +544,32 @@ def test_what_does_not_fit_is_named_by_its_key(tmp_path):
     assert "nl.theta.1.weight is no part of the layout" in said(theta_1_weight=np.ones(2))
 
 
+@pytest.mark.parametrize("key", ["prelu.weight", "pos_bias", "W.2.weight", "theta.prior"])
+def test_what_else_a_block_holds_is_refused(tmp_path, key):
+    given = {**arrays(), f"nl.{key}": np.ones(1, np.float32)}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert f"nl.{key} is no part of the layout alexhex7" in said
+    beside = {**arrays(), key: np.ones(1, np.float32)}
+    beside |= {"nl.W.1.num_batches_tracked": np.ones(())}
+    assert nlmeans.load_weights(written(tmp_path, "b.npz", npz(beside)), "alexhex7").name == "nl"
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    ("W.weight", "W.0.weight"), ("g.weight", "g.0.weight"), ("g.weight", "g.0.bias"),
+])  # fmt: skip
+def test_two_keys_for_one_role_are_refused(tmp_path, first, second):
+    given = {**arrays(), f"nl.{second}": np.ones(1, np.float32)}
+    del given["nl.g.bias"]
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert f"nl.{first} and nl.{second}" in said
+
+
+def test_keys_that_one_layout_takes_for_the_same_are_no_fault_elsewhere(tmp_path):
+    given = {**arrays(), "head_g_w": np.ones(3), "head.g.w": np.ones(3)}
+    path = written(tmp_path, "a.npz", npz(given))
+    assert nlmeans.load_weights(path, block="nl").layout == "alexhex7"
+
+
 def nan_at(array):
     broken = array.copy()
     broken[0, 1] = np.nan
@@ -438,6 +602,56 @@ def test_other_operations_are_refused_with_the_reason(tmp_path):
     assert "known are alexhex7" in refusal(path, "alexnet")
 
 
+@pytest.mark.parametrize("header", [
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1,",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 'x'), }",
+    "{'descr': [], 'fortran_order': False, 'shape': (1,), }",
+    "{'descr': '<U0', 'fortran_order': False, 'shape': (99,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': " + "(" * 900 + ")" * 900 + ", }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1, " * 70 + "), }",
+    "{[]: 1}", "1 +", "\x00", "x" * 20_000,
+])  # fmt: skip
+def test_headers_that_python_cannot_parse(tmp_path, header):
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(4)
+    said = refusal(written(tmp_path, "a.npy", content))
+    assert said.startswith("the array ")
+
+
+@pytest.mark.parametrize("name", ["nl.\x1b[31m.weight", "nl.a\nb.weight", "n" * 501])
+def test_names_that_cannot_be_printed_are_refused(tmp_path, name):
+    path = written(tmp_path, "a.safetensors", to_safetensors({**arrays(), name: np.ones(2)}))
+    said = refusal(path, "alexhex7")
+    assert said.startswith("has an array named ")
+    assert said.isprintable()
+    assert len(said) < 200
+
+
+def test_texts_that_cannot_be_printed_are_shown_as_python_writes_them(tmp_path):
+    texts = {"format": "nlmeans", "version": "1", "name": "\x1b[31m", "origin": "a\nb"}
+    path = written(tmp_path, "a.safetensors", to_safetensors({"theta.weight": np.eye(2)}, texts))
+    shown = str(nlmeans.load_weights(path))
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "made from 'a\\nb'" in shown
+    texts = {**texts, "\x1b" * 5000: "x"}
+    path = written(tmp_path, "b.safetensors", to_safetensors({"theta.weight": np.eye(2)}, texts))
+    assert len(refusal(path)) < 500
+
+
+def test_numbers_that_overflow_are_refused_by_name(tmp_path):
+    given = arrays("nl.", ("theta", "phi", "g", "W.0"))
+    given["nl.W.0.weight"] = np.full((C, D, 1, 1), 1e300)
+    given |= {f"nl.W.1.{name}": np.full(C, 1e300) for name in ("weight", "bias")}
+    given |= {f"nl.W.1.running_{name}": np.ones(C) for name in ("mean", "var")}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert "nl.W.0.weight with its norm and gain" in said
+
+
+def test_a_layout_that_is_no_name(tmp_path):
+    assert "layout is 3; known are alexhex7" in refusal(
+        written(tmp_path, "a.npz", npz(arrays())), 3
+    )
+
+
 def test_layouts_are_data():
     assert layout_named("mmaction2") is LAYOUTS["mmcv"]
     for layout in LAYOUTS.values():
@@ -452,14 +666,36 @@ def test_what_the_keys_leave_open_is_assumed_and_said(tmp_path):
     path = written(tmp_path, "a.npz", npz(arrays()))
     loaded = nlmeans.load_weights(path)
     assert loaded.layout == "alexhex7"
-    assert [each.name for each in loaded.assumed] == ["pairwise", "softmax"]  # RNAN's differs
+    assert [each.name for each in loaded.assumed] == [
+        "pairwise", "softmax", "input_range",  # RNAN's softmax differs
+    ]  # fmt: skip
     assert "the keys fit the layouts tsm, rnan as well" in str(loaded)
     said = refusal(path, strict=True)
     assert "pairwise (embedded_gaussian), softmax (keys)" in said
-    given = nlmeans.load_weights(path, pairwise="dot_product", strict=True)
+    given = nlmeans.load_weights(path, pairwise="dot_product", strict=True, input_range=1)
     assert given.block.operation.f.normaliser == "count"
-    rnan = nlmeans.load_weights(path, "rnan", strict=True)
+    rnan = nlmeans.load_weights(path, "rnan", strict=True, input_range=1)
     assert rnan.block.operation.f.normaliser == "query sum"
+
+
+def test_what_matrices_alone_do_not_tell_is_assumed(tmp_path):
+    names = ("conv_theta", "conv_phi", "conv_g", "conv_out")
+    given = arrays("nl.", ("theta", "phi.0", "g.0", "W"), ())
+    loaded = nlmeans.load_weights(written(tmp_path, "a.npz", npz(given)), "alexhex7")
+    assert "pool" in [each.name for each in loaded.assumed]  # or else time might be pooled too
+    timm = written(tmp_path, "b.npz", npz(arrays("nl.", ("t", "p", "g", "z"))))
+    assert "scale" in [each.name for each in nlmeans.load_weights(timm, "timm").assumed]
+    video = written(tmp_path, "c.npz", npz(arrays("nl.", names, (1, 1, 1))))
+    assert "group_frames" in [each.name for each in nlmeans.load_weights(video).assumed]
+
+
+def test_groups_of_frames(tmp_path):
+    names = ("conv_theta", "conv_phi", "conv_g", "conv_out")
+    path = written(tmp_path, "a.npz", npz(arrays("nl.", names, (1, 1, 1))))
+    x = np.random.default_rng(0).normal(size=(4, 4, 6, C))
+    pairs, whole = (nlmeans.load_weights(path, group_frames=frames) for frames in (2, 0))
+    expected = np.concatenate([whole(x[:2], channel_axis=-1), whole(x[2:], channel_axis=-1)])
+    np.testing.assert_allclose(pairs(x, channel_axis=-1), expected, rtol=1e-12)
 
 
 def test_options_change_what_runs(tmp_path):
@@ -467,6 +703,7 @@ def test_options_change_what_runs(tmp_path):
     loaded = nlmeans.load_weights(
         path, "alexhex7", pairwise="embedded_gaussian", scale="d**-0.5", pool=(2, 1),
         pool_kind="mean", pool_order="before", softmax="queries", strict=True,
+        input_range=2,
     )  # fmt: skip
     operation = loaded.block.operation
     assert operation.f.scale == pytest.approx(D**-0.5)
@@ -480,9 +717,19 @@ def test_options_that_contradict_are_refused(tmp_path):
     assert "'concatenation', but nl has" in refusal(path, pairwise="concatenation")
     assert "'gaussian', but nl has" in refusal(path, pairwise="gaussian")
     assert "softmax is given" in refusal(path, pairwise="dot_product", softmax="keys")
-    assert "eps is given" in refusal(path, eps=1e-3)
+    assert "eps is given, but there is no batch norm" in refusal(path, eps=1e-3)
+    for name, value in {"pool_kind": "mean", "pool_order": "after"}.items():
+        assert f"{name} is given, but no keys are pooled" in refusal(
+            path, "alexhex7", **{name: value}
+        )
+    pairs = {**arrays(), "nl.concat_project.0.weight": np.ones((1, 2 * D, 1, 1))}
+    both = written(tmp_path, "c.npz", npz(pairs))
+    assert "scale is given, but concatenation" in refusal(both, "alexhex7", scale=2)
+    assert "group_frames is given, but" in refusal(path, group_frames=2)
+    assert "pool (2, 2, 2) has 3 sides; the weights are for 2 axes" in refusal(path, pool=(2, 2, 2))
     for options in ({"pairwise": "x"}, {"scale": "e**2"}, {"pool": 0}, {"softmax": "rows"},
-                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}):  # fmt: skip
+                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}, {"scale": "d**99999"},
+                    {"pool": True}, {"group_frames": -1}):  # fmt: skip
         with pytest.raises(nlmeans.ParameterError):
             nlmeans.load_weights(path, **options)
 
@@ -497,6 +744,25 @@ def test_several_blocks_are_listed_and_chosen(tmp_path):
     path = written(tmp_path, "b.npz", npz(given))
     assert "left out: b.nl has no phi" in str(nlmeans.load_weights(path))
     assert "b.nl has no phi" in refusal(path, block="b.nl")
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_a_wrapped_block_has_both_names(tmp_path, wrapper):
+    given = {**arrays(f"{wrapper}nl_1."), **arrays(f"{wrapper}nl_2.")}
+    path = written(tmp_path, "a.npz", npz(given))
+    for name in ("nl_2", f"{wrapper}nl_2"):
+        assert nlmeans.load_weights(path, block=name).name == "nl_2"
+
+
+@pytest.mark.parametrize("error", [AttributeError("x\ny"), RecursionError(), ZeroDivisionError()])
+def test_errors_that_nobody_foresaw_are_one_line(tmp_path, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(nlmeans.weights.load, "read_tensors", fails)
+    assert type(error).__name__ in refusal(tmp_path / "a.npz")
+    with pytest.raises(WeightsError, match=type(error).__name__):
+        nlmeans.weights.block_names(tmp_path / "a.npz")
 
 
 def test_affine_batch_norm_and_zero_gain(tmp_path):
@@ -522,6 +788,18 @@ def test_affine_batch_norm_and_zero_gain(tmp_path):
     np.testing.assert_array_equal(loaded(x, channel_axis=-1), x)
 
 
+@pytest.mark.parametrize(("layout", "names", "norm"), [
+    ("slowfast", ("conv_theta", "conv_phi", "conv_g", "conv_out"), "norm"),
+    ("timm", ("t", "p", "g", "z"), "norm"),
+    ("alexhex7", ("theta", "phi", "g", "W.0"), "W.1"),
+    ("plain", ("theta", "phi", "g", "out"), "norm"),
+])  # fmt: skip
+def test_a_norm_without_statistics_is_no_batch_norm(tmp_path, layout, names, norm):
+    given = {**arrays("nl.", names), f"nl.{norm}.weight": np.ones(C), f"nl.{norm}.bias": np.ones(C)}
+    said = refusal(written(tmp_path, "a.npz", npz(given)), layout)
+    assert f"nl.{norm}.weight is of a norm without running statistics" in said
+
+
 # --------------------------------------------------------------------------- Keras
 
 
@@ -539,7 +817,7 @@ def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
     assert "name the layout" in refusal(tmp_path / "a.h5")
     loaded = nlmeans.load_weights(tmp_path / "a.h5", "keras")
     assert loaded.name == "conv2d_7"
-    assert [each.name for each in loaded.assumed] == ["pairwise", "pool"]
+    assert [each.name for each in loaded.assumed] == ["pairwise", "pool", "input_range"]
     assert loaded.block.operation.over == nlmeans.Everywhere(
         nlmeans.Pool(2, order="after", flat=True)
     )
@@ -585,6 +863,9 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     def huge(file):
         file.create_dataset("k", (10**12,), "f4", chunks=(1000,))
 
+    def chunked(file):
+        file.create_dataset("k", (1,), "f4", chunks=(10**8,), maxshape=(None,), compression="gzip")
+
     def cycle(file):
         group = file.create_group("a")
         group["b"] = group
@@ -600,8 +881,21 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     assert "another file" in said(virtual)
     assert "claims 4000000000000 bytes" in said(huge)
     assert "linked to twice" in said(cycle)
+    assert "claims 400000000 bytes" in said(chunked)
     content = (tmp_path / "a.h5").read_bytes()
     assert "damaged" in refusal(written(tmp_path, "b.h5", content[:100]), "keras")
+
+
+def test_a_keras_file_has_one_bound_for_both_containers(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["zeros"] = np.zeros(1_000_000, "i1")
+        file.create_dataset(
+            "huge", (4_000_000,), "f4", chunks=(1000,)
+        )  # of the inner file 16 times
+    archive = zipped({"model.weights.h5": (tmp_path / "a.h5").read_bytes()})
+    said = frugal_refusal(written(tmp_path, "a.keras", archive), "keras")
+    assert "huge claims 16000000 bytes" in said
 
 
 def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
@@ -662,6 +956,28 @@ def test_what_is_saved_is_loaded(tmp_path, name, suffix):
     assert loaded.block == BLOCKS[name]
     assert (loaded.layout, loaded.input_range, loaded.sigma) == ("native", 255, 25)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrices_in_fortran_order_are_saved_as_they_are(tmp_path, suffix, dtype):
+    matrix = np.asfortranarray(np.random.default_rng(0).normal(size=(3, 4)).astype(dtype))
+    theta = nlmeans.Linear(matrix)
+    block = nlmeans.Block(nlmeans.Operation(nlmeans.embedded_gaussian(theta, theta)))
+    nlmeans.save_weights(tmp_path / f"a{suffix}", block)
+    assert nlmeans.load_weights(tmp_path / f"a{suffix}").block == block
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_kernels_are_converted_as_they_are(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    shapes = {"theta": (1, 1, 4, 2), "phi": (1, 1, 4, 2), "g": (1, 1, 4, 4)}
+    given = {
+        f"rnn/non_local_{k}/kernel": rng.normal(size=s).astype("f4") for k, s in shapes.items()
+    }
+    loaded = nlmeans.load_weights(written(tmp_path, "n.npz", npz(given)))
+    nlmeans.save_weights(tmp_path / f"a{suffix}", loaded)
+    assert nlmeans.load_weights(tmp_path / f"a{suffix}").block == loaded.block
 
 
 def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
@@ -834,7 +1150,9 @@ def test_weights_show(cli, tmp_path):
     record = json.loads(out)
     assert (record["format"], record["parameters"]) == ("npz", 42)
     (block,) = record["blocks"]
-    assert (block["block"], block["assumed"]) == ("b.nl", ["pairwise", "softmax"])
+    assert (block["block"], block["assumed"]) == (
+        "b.nl", ["pairwise", "softmax", "input_range"],
+    )  # fmt: skip
     assert block["tensors"][0] == {
         "role": "theta", "key": "b.nl.theta.weight", "shape": [2, 4, 1, 1], "dtype": "float32",
     }  # fmt: skip
@@ -852,7 +1170,11 @@ def test_weights_convert(cli, tmp_path):
     assert converted.block == nlmeans.load_weights("w.npz", block="a.nl").block
     assert "made from w.npz, layout alexhex7, block a.nl; assumed: pairwise" in str(converted)
     code, _, err = cli("weights", "convert", "w.npz", "o.safetensors", "--block", "a.nl")
-    assert (code, "exists already" in err) == (3, True)
+    assert (code, "exists already" in err) == (4, True)
+    code, _, err = cli("weights", "convert", "o.safetensors", "o.safetensors", "--overwrite")
+    assert (code, "o.safetensors: is the input" in err) == (4, True)
+    code, _, err = cli("weights", "convert", "o.safetensors", "no/o.npz")
+    assert (code, "cannot be written" in err) == (4, True)
     code, _, err = cli("weights", "convert", "w.npz", "p.safetensors")
     assert (code, "choose one by its name" in err) == (3, True)
     assert (tmp_path / "w.npz").read_bytes() == before

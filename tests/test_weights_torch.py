@@ -331,7 +331,7 @@ def test_alexhex7_in_parallel_and_among_other_layers(tmp_path):
 def test_tsm(tmp_path):
     module = trained(Tsm(3))
     torch.save({"epoch": 3, "state_dict": module.state_dict()}, tmp_path / "tsm.pth.tar")
-    weights = nlmeans.load_weights(tmp_path / "tsm.pth.tar", strict=True)
+    weights = nlmeans.load_weights(tmp_path / "tsm.pth.tar", strict=True, input_range=1)
     assert weights.layout == "tsm"
     check(module, features(3), weights)
 
@@ -361,7 +361,9 @@ def test_mmaction2_without_scale(tmp_path):
     path = saved(module, tmp_path / "a.pth")
     check(
         module, features(3),
-        nlmeans.load_weights(path, "mmaction2", pairwise="embedded_gaussian", scale=1, strict=True),
+        nlmeans.load_weights(
+            path, "mmaction2", pairwise="embedded_gaussian", scale=1, strict=True, input_range=1
+        ),
     )  # fmt: skip
 
 
@@ -370,7 +372,14 @@ def test_mmaction2_without_scale(tmp_path):
 def test_slowfast_and_pytorchvideo(tmp_path, mode, norm):
     module = trained(SlowFast(mode, norm))
     torch.save({"epoch": 1, "model_state": module.state_dict(), "cfg": "A: 1"}, tmp_path / "a.pyth")
-    weights = nlmeans.load_weights(tmp_path / "a.pyth", pairwise=mode, pool=(1, 2, 2), strict=True)
+    weights = nlmeans.load_weights(
+        tmp_path / "a.pyth",
+        pairwise=mode,
+        pool=(1, 2, 2),
+        group_frames=0,
+        strict=True,
+        input_range=1,
+    )
     assert weights.layout == "slowfast"
     check(module, features(3), weights)
 
@@ -399,7 +408,9 @@ def test_video_nonlocal(tmp_path, mode):
 
 def test_timm(tmp_path):
     module = trained(Timm())
-    weights = nlmeans.load_weights(saved(module, tmp_path / "a.bin"), strict=True)
+    weights = nlmeans.load_weights(
+        saved(module, tmp_path / "a.bin"), strict=True, scale="C**-0.5", input_range=1
+    )
     assert weights.layout == "timm"
     check(module, features(2), weights)
 
@@ -409,7 +420,7 @@ def test_rnan(tmp_path):
     name = "body_nl_low.0.body.0.RA_MB.0.MB_RB1.0"
     state = {f"{name}.{key}": value for key, value in module.state_dict().items()}
     torch.save(state, tmp_path / "a.pt")
-    weights = nlmeans.load_weights(tmp_path / "a.pt", strict=True)
+    weights = nlmeans.load_weights(tmp_path / "a.pt", strict=True, input_range=1)
     assert (weights.layout, weights.name) == ("rnan", name)
     check(module, features(2), weights)
 
@@ -424,14 +435,14 @@ def test_nlrn(tmp_path):
             array, tensor = array.transpose(2, 3, 1, 0), "kernel"
         arrays[f"rnn/non_local_{part}/{tensor}"] = array
     np.savez(tmp_path / "a.npz", **arrays)
-    weights = nlmeans.load_weights(tmp_path / "a.npz", strict=True)
+    weights = nlmeans.load_weights(tmp_path / "a.npz", strict=True, input_range=1)
     assert weights.layout == "nlrn"
     check(module, features(2), weights)
 
 
 def test_sagan(tmp_path):
     module = trained(Sagan())
-    weights = nlmeans.load_weights(saved(module, tmp_path / "a.pth"), strict=True)
+    weights = nlmeans.load_weights(saved(module, tmp_path / "a.pth"), strict=True, input_range=1)
     assert weights.layout == "sagan"
     check(module, features(2), weights)
 
@@ -449,7 +460,7 @@ def test_spectral_norm_of_pytorch_is_divided_out(tmp_path, how):
 
 def test_biggan(tmp_path):
     module = trained(BigGan())
-    weights = nlmeans.load_weights(saved(module, tmp_path / "a.pth"), strict=True)
+    weights = nlmeans.load_weights(saved(module, tmp_path / "a.pth"), strict=True, input_range=1)
     assert weights.layout == "biggan"
     check(module, features(2), weights)
 

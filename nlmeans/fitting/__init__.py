@@ -16,6 +16,7 @@ from nlmeans.checks import (
     check_number,
     check_size,
     check_threads,
+    check_whole,
 )
 from nlmeans.fitting.crops import Pair, Supervision, level, sample
 from nlmeans.fitting.masking import renoised
@@ -176,9 +177,7 @@ def fit_weights(
         ("crops", crops), ("crop_size", crop_size), ("steps", steps),
         ("patience", patience),
     ):  # fmt: skip
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            message = f"{name} is {number!r}; allowed are whole numbers from 1"
-            raise ParameterError(message)
+        check_whole(name, number)
     check_threads(threads)
     way = _supervision(clean is not None, supervision)
     check_number("held_out", held_out, low=0, high=0.9, above=True)

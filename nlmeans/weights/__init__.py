@@ -4,7 +4,7 @@ path -> tensors -> roles -> layout and options -> block
 tensors.py and the readers   roles.py   layouts.py, folding.py, assemble.py   load.py
 """
 
-from nlmeans.weights.errors import WeightsError, WeightsWarning
+from nlmeans.weights.errors import WeightsError, WeightsWarning, WeightsWriteError
 from nlmeans.weights.load import block_names, load_weights
 from nlmeans.weights.loaded import LoadedWeights
 from nlmeans.weights.native import save_weights
@@ -13,6 +13,7 @@ __all__ = [
     "LoadedWeights",
     "WeightsError",
     "WeightsWarning",
+    "WeightsWriteError",
     "block_names",
     "load_weights",
     "save_weights",

@@ -8,21 +8,38 @@ from nlmeans.weights.errors import Refused
 
 # Float weights hardly shrink when compressed; what grows more than this is no weights file.
 LARGEST_GROWTH, SPARE = 20, 2**20
+UNREADABLE = (
+    zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, zlib.error,
+)  # fmt: skip
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
 
 
-def most_bytes(file_size: int) -> int:
-    """How many bytes the content of a file of this size may unpack to."""
-    return LARGEST_GROWTH * file_size + SPARE
+class Budget:
+    """How many bytes the content of a file may take in memory, whatever it claims or repeats."""
+
+    def __init__(self, file_size: int) -> None:
+        self.file_size = file_size
+        self.left = LARGEST_GROWTH * file_size + SPARE
+
+    def take(self, count: int, claim: str) -> None:
+        """Count so many bytes; `claim` begins the message if they are too many."""
+        self.left -= count
+        if self.left < 0:
+            message = (
+                f"{claim} {count} bytes from a file of {self.file_size}; all its content may have "
+                f"{LARGEST_GROWTH} times its size: it is no weights file but a bomb"
+            )
+            raise Refused(message)
 
 
 class Archive:
     """The members of a zip file that is held in memory, checked before any is unpacked."""
 
     def __init__(self, data: bytes) -> None:
+        self.budget = Budget(len(data))
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        except UNREADABLE as error:
             message = f"is a damaged or truncated zip file ({error}); fetch it again"
             raise Refused(message) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
@@ -34,13 +51,7 @@ class Archive:
                 message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
                 raise Refused(message)
             self._members[info.filename] = info
-        unpacked = sum(info.file_size for info in self._members.values())
-        if unpacked > most_bytes(len(data)):
-            message = (
-                f"would unpack to {unpacked} bytes from {len(data)}, more than "
-                f"{LARGEST_GROWTH} times its size: it is no weights file but a zip bomb"
-            )
-            raise Refused(message)
+        self.budget.take(sum(info.file_size for info in self._members.values()), "would unpack to")
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +64,7 @@ class Archive:
             with self._zip.open(name) as member:
                 content = member.read(size)
                 whole = len(content) == size and not member.read(1)
-        except (zipfile.BadZipFile, EOFError, ValueError, OSError, zlib.error) as error:
+        except UNREADABLE as error:
             message = f"member {name!r} is damaged ({error}); fetch the file again"
             raise Refused(message) from error
         if not whole:

@@ -8,7 +8,7 @@ from nlmeans.block import Block
 from nlmeans.embed import Identity, Linear
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
-from nlmeans.support import Everywhere, Pool
+from nlmeans.support import Everywhere, Pool, Regions, Support
 from nlmeans.weights.errors import Refused, WeightsWarning
 from nlmeans.weights.folding import Parts
 from nlmeans.weights.options import Choice, Options, scale_number
@@ -31,13 +31,15 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
         If W_z is all zero.
     """
     parts = Parts(tensors, found)
-    embeds, channels = _embeddings(parts)
+    with np.errstate(all="ignore"):  # what is not finite then is refused by name
+        embeds, channels = _embeddings(parts)
     values = len(embeds["g"].weight)
     settings = settings_of(found, parts.axes, options)
     d = len(embeds["theta"].weight) if "theta" in embeds else channels
     f = _pairwise(parts, embeds, settings, d, channels)
     eps = settings["eps"].value if "eps" in settings else 0.0
-    out = parts.out(channels, values, eps)
+    with np.errstate(all="ignore"):
+        out = parts.out(channels, values, eps)
     gives = len(out[0]) if out is not None and parts.has("out") else values
     if gives != channels:
         key = parts.weight_key("out" if parts.has("out") else "g")
@@ -51,7 +53,7 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
         message = f"{found.name or 'the block'}: W_z with norm and gain is all 0; the block {does}"
         warnings.warn(message, WeightsWarning, stacklevel=4)
     block = Block(
-        Operation(f, embeds["g"], Everywhere(_pool(found, settings))),
+        Operation(f, embeds["g"], _over(found, settings)),
         None if out is None else Linear(*out),
     )
     return block, tuple(each.shown(name, d, channels) for name, each in settings.items())
@@ -92,6 +94,13 @@ def _pairwise(
     if name == "dot_product":
         return dot_product(theta, phi, scale=scale)
     return embedded_gaussian(theta, phi, scale=scale, softmax=settings["softmax"].value)
+
+
+def _over(found: Found, settings: dict[str, Setting]) -> Support:
+    pool = _pool(found, settings)
+    if "group_frames" not in settings or settings["group_frames"].value == 0:
+        return Everywhere(pool)
+    return Regions((settings["group_frames"].value, 0, 0), keys=pool)
 
 
 def _pool(found: Found, settings: dict[str, Setting]) -> Pool | None:

@@ -5,6 +5,10 @@ class WeightsError(OSError, ValueError):
     """A weights file that cannot be used; the message is one line that starts with its path."""
 
 
+class WeightsWriteError(WeightsError):
+    """A weights file that cannot be written; nothing was changed."""
+
+
 class WeightsWarning(UserWarning):
     """Weights that can be used but do nothing."""
 

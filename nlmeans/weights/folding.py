@@ -86,10 +86,14 @@ class Parts:
         if self.has("gain"):
             gain = self.vector(self.found.keys["gain", "weight"], 1)
             weight, bias = gain * weight, gain * bias
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            key = self.weight_key("out") if self.has("out") else self.found.name
+            message = f"{key} with its norm and gain goes beyond all numbers; the file is damaged"
+            raise Refused(message)
         return weight, bias
 
     def _norm(self, count: int, eps: float) -> tuple[Matrix, Matrix]:
-        """Batch norm as factor and shift; without statistics it is already both (affine)."""
+        """Batch norm as factor and shift; a frozen one, without statistics, is both already."""
         given = {
             tensor: self.vector(key, count)
             for tensor in ("weight", "bias", "mean", "var")
@@ -99,6 +103,13 @@ class Parts:
             message = f"{self.found.name}: {self.found.paths['norm']} has only one of mean and var"
             raise Refused(message)
         factor = given.get("weight", np.ones(count))
+        if "var" not in given and not self.found.layout.affine:
+            key = self.key("norm", "weight") or self.key("norm", "bias")
+            message = (
+                f"{key} is of a norm without running statistics, which normalises by what it sees; "
+                "only batch norm can be folded into W_z"
+            )
+            raise Refused(message)
         if "var" not in given:
             return factor, given.get("bias", np.zeros(count))
         if (given["var"] + eps <= 0).any():
@@ -135,6 +146,9 @@ def _by_iteration(parts: Parts, role: str, weight: Matrix) -> Matrix:
 def _divided(parts: Parts, role: str, weight: Matrix, sigma: float) -> Matrix:
     if sigma == 0:
         message = f"{parts.found.name}: the spectral norm of {role} is 0; it cannot be divided out"
+        raise Refused(message)
+    if not np.isfinite(weight / sigma).all():
+        message = f"{parts.found.name}: the spectral norm of {role} is {sigma:g}: it is damaged"
         raise Refused(message)
     return weight / sigma
 

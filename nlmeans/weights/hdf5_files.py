@@ -1,9 +1,10 @@
 """Keras weights: the datasets of an HDF5 file and nothing else of it; no model is ever loaded."""
 
 import io
+from math import prod
 from typing import Any
 
-from nlmeans.weights.archives import Archive, most_bytes
+from nlmeans.weights.archives import Archive, Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.stored import Stored, Tensors, from_numpy
 
@@ -13,17 +14,17 @@ KERAS_MEMBER = "model.weights.h5"
 
 def read_keras_zip(archive: Archive) -> Tensors:
     """A .keras file: its weights alone."""
-    return read_hdf5(archive.read(KERAS_MEMBER), "Keras (zip)")
+    return read_hdf5(archive.read(KERAS_MEMBER), archive.budget, "Keras (zip)")
 
 
-def read_hdf5(data: bytes, kind: str = "HDF5") -> Tensors:
-    """Every dataset by its path, joined with dots.
+def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
+    """Every dataset by its path, joined with dots, as far as the budget of the whole file goes.
 
     Raises
     ------
     Refused
-        For links to elsewhere, data kept in other files, cycles, and datasets that claim more
-        than the file can hold.
+        For links to elsewhere, data kept in other files, cycles, and datasets or chunks that
+        claim more than the file can hold.
     """
     try:
         import h5py
@@ -32,10 +33,8 @@ def read_hdf5(data: bytes, kind: str = "HDF5") -> Tensors:
         raise Refused(message) from error
     arrays: dict[str, Stored] = {}
     seen: set[Any] = set()
-    left = most_bytes(len(data))
 
     def walk(group: Any, path: str) -> None:
-        nonlocal left
         for name in group:
             key = f"{path}.{name}" if path else name
             link = group.get(name, getlink=True)
@@ -56,13 +55,9 @@ def read_hdf5(data: bytes, kind: str = "HDF5") -> Tensors:
                     raise Refused(message)
                 if item.dtype.kind not in "biuf" or item.shape is None:
                     continue  # the optimizer's names and the like
-                left -= item.nbytes
-                if left < 0:
-                    message = (
-                        f"{key} claims {item.nbytes} bytes in a file of {len(data)}; "
-                        "it is no weights file"
-                    )
-                    raise Refused(message)
+                # A chunk is unpacked whole, however little of it the dataset has.
+                chunk = prod(item.chunks or ()) * item.dtype.itemsize
+                budget.take(max(item.nbytes, chunk), f"{key} claims")
                 arrays[key] = from_numpy(item[()])
 
     try:

@@ -7,7 +7,7 @@ concat (w of the concatenation). A module path is what stands between a block's 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 SPACE = {1: (2,), 2: (2, 2), 3: (1, 2, 2)}  # pools that halve space and leave time
@@ -34,6 +34,10 @@ class Layout:
     softmax : {"keys", "queries"}
     eps : float
         Of the batch norm.
+    affine : bool
+        Whether a norm without running statistics is a factor and a shift, frozen in training.
+    among : bool
+        Whether the block's modules stand among others of the network, under its name too.
     free : tuple of str
         The settings that the code's users choose, so that they can only be assumed here.
     rewrites : pairs of pattern and replacement
@@ -55,6 +59,8 @@ class Layout:
     pool_told: bool = False
     softmax: Literal["keys", "queries"] = "keys"
     eps: float = 1e-5
+    affine: bool = False
+    among: bool = False
     free: tuple[str, ...] = ()
     rewrites: tuple[tuple[str, str], ...] = ()
     at: str | None = None
@@ -77,17 +83,14 @@ ALEXHEX7 = Layout(
     pool_told=True,
 )  # fmt: skip
 
-TSM = Layout(
-    "tsm",
-    "github.com/mit-han-lab/temporal-shift-module",
-    {
-        "theta": ("theta",), "phi": ("phi.0", "phi"), "g": ("g.0", "g"),
-        "out": ("W.0", "W"), "norm": ("W.1",),
-    },
-    pool="space",
-    pool_told=True,
+TSM = replace(
+    ALEXHEX7,
+    name="tsm",
+    source="github.com/mit-han-lab/temporal-shift-module",
+    roles={role: paths for role, paths in ALEXHEX7.roles.items() if role != "concat"},
+    pairwise=("embedded_gaussian",),
     at=r"(^|\.)base_model\..*\.nl$",
-)  # fmt: skip
+)
 
 RNAN = Layout(
     "rnan",
@@ -132,7 +135,8 @@ VIDEO_NONLOCAL = Layout(
     pool="space",
     pool_order="before",
     eps=1.0000001e-5,
-    free=("scale", "pool"),
+    affine=True,
+    free=("scale", "pool", "group_frames"),
     rewrites=((r"_(theta|phi|g|out|bn)_(w|b|s|rm|riv)$", r".\1.\2"),),
     at=r"nonlocal",
 )
@@ -148,7 +152,7 @@ SLOWFAST = Layout(
     scale="d**-0.5",
     pool="space",
     pool_order="before",
-    free=("pool",),
+    free=("pool", "group_frames"),
 )  # fmt: skip
 
 TIMM = Layout(
@@ -156,6 +160,7 @@ TIMM = Layout(
     "github.com/huggingface/pytorch-image-models, NonLocalAttn",
     {"theta": ("t",), "phi": ("p",), "g": ("g",), "out": ("z",), "norm": ("norm",)},
     scale="C**-0.5",
+    free=("scale",),
     unless=r"^gn\.",
 )
 
@@ -163,6 +168,7 @@ NLRN = Layout(
     "nlrn",
     "github.com/Ding-Liu/NLRN",
     {"theta": ("non_local_theta",), "phi": ("non_local_phi",), "g": ("non_local_g",)},
+    among=True,
     remark="one step: NLRN feeds it batch-normalised features twelve times, and its first "
     "version also adds the logits of the step before",
 )

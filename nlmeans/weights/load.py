@@ -1,9 +1,11 @@
 """load_weights(path): tensors -> roles -> layout and options -> block."""
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from nlmeans.checks import check_number
+from nlmeans.checks import ParameterError, check_number
+from nlmeans.texts import one_line, shown
 from nlmeans.weights.assemble import assemble
 from nlmeans.weights.errors import Refused, WeightsError
 from nlmeans.weights.keras_order import keras_blocks
@@ -11,7 +13,7 @@ from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.native import is_native, read_native
 from nlmeans.weights.options import Choice, Options
-from nlmeans.weights.roles import Found, find_blocks, layout_named
+from nlmeans.weights.roles import Found, find_blocks, layout_named, unwrapped_name
 from nlmeans.weights.stored import Tensors
 from nlmeans.weights.tensors import read_tensors
 
@@ -31,6 +33,7 @@ def load_weights(
     pool_order: str | None = None,
     softmax: str | None = None,
     eps: float | None = None,
+    group_frames: int | None = None,
     input_range: float | None = None,
 ) -> LoadedWeights:
     """Read trained weights as a block that gives what the framework gives.
@@ -46,7 +49,8 @@ def load_weights(
         Whose tensors they are, a name in `nlmeans.weights.layouts.LAYOUTS`; by default as the
         keys tell. Keras's anonymous layers tell nothing and need layout="keras".
     block : str, optional
-        Which of several blocks in the file, by the name that its keys begin with.
+        Which of several blocks in the file, by the name that its keys begin with, with or without
+        the "module." that PyTorch's DataParallel puts before all.
     strict : bool
         Refuse to assume any setting that neither file nor layout tells; see the result's `assumed`.
     pairwise : {"embedded_gaussian", "gaussian", "dot_product", "concatenation"}, optional
@@ -62,6 +66,8 @@ def load_weights(
         What weights sum to 1 over.
     eps : float, from 0, optional
         Of the batch norm, which is folded into W_z.
+    group_frames : int, from 0, optional
+        Of video, how many frames in a row are a group that is summed over on its own; 0 for all.
     input_range : float, above 0, optional
         White minus black of the values the block is made for, with which images are scaled; by
         default as a native file says, else 1.
@@ -98,10 +104,10 @@ def load_weights(
     >>> print(weights.choices[0])
     pairwise    dot_product             given
     """
-    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps)
+    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps, group_frames)
     if input_range is not None:
         input_range = check_number("input_range", input_range, low=0, above=True)
-    try:
+    with _refusals_with(path):
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             loaded = read_native(os.fspath(path), tensors, options, block, input_range)
@@ -111,9 +117,6 @@ def load_weights(
             guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
             message = f"would be assumed and strict is set: {guessed}; give them as options"
             raise Refused(message)
-    except Refused as error:
-        message = f"{shown(path)}: {error}"
-        raise WeightsError(message) from error
     return loaded
 
 
@@ -125,13 +128,28 @@ def block_names(path: StrPath, layout: str | None = None, pairwise: str | None =
     WeightsError
         As `load_weights` does.
     """
-    try:
+    with _refusals_with(path):
         tensors = read_tensors(path)
         if is_native(tensors) and layout in (None, "native"):
             return [""]
         return [found.name for found in _found(tensors, layout, pairwise, None)[0]]
+
+
+@contextmanager
+def _refusals_with(path: StrPath) -> Iterator[None]:
+    """Whatever goes wrong with a file is one line that starts with its path."""
+    try:
+        yield
     except Refused as error:
-        message = f"{shown(path)}: {error}"
+        message = f"{shown(path)}: {one_line(str(error))}"
+        raise WeightsError(message) from error
+    except (ParameterError, MemoryError, Warning):  # no fault of the file
+        raise
+    except Exception as error:
+        message = (
+            f"{shown(path)}: holds what cannot be read "
+            f"({one_line(f'{type(error).__name__}: {error}', 100)}); fetch the file again"
+        )
         raise WeightsError(message) from error
 
 
@@ -171,7 +189,7 @@ def _imported(
         for (role, tensor), key in sorted(found.keys.items(), key=_order)
     )  # fmt: skip
     given: Choice = Choice(
-        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "layout"
+        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "assumed"
     )
     return LoadedWeights(
         os.fspath(path), tensors.format, found.layout.name, found.name, made, readings,
@@ -189,20 +207,15 @@ def _order(item: tuple[tuple[str, str], str]) -> int:
 def _chosen(blocks: list[Found], wrong: dict[str, str], name: str | None) -> Found:
     names = ", ".join(each.name or "''" for each in blocks)
     if name is not None:
-        for each in blocks:
-            if each.name == name:
-                return each
-        if name in wrong:
-            raise Refused(wrong[name])
+        for spelt in (name, unwrapped_name(name)):
+            for each in blocks:
+                if each.name == spelt:
+                    return each
+            if spelt in wrong:
+                raise Refused(wrong[spelt])
         message = f"has no block {name!r}; it has {names}"
         raise Refused(message)
     if len(blocks) > 1:
         message = f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)"
         raise Refused(message)
     return blocks[0]
-
-
-def shown(path: StrPath) -> str:
-    """A path on one line, whatever is in it."""
-    text = str(Path(path))
-    return text if text.isprintable() else repr(text)

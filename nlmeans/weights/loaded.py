@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.block import Block, Chain
+from nlmeans.texts import shown
 from nlmeans.weights.options import Choice
 
 
@@ -69,7 +70,7 @@ class LoadedWeights:
             return next(kept, Path(self.path).name)
         block = f", block {self.name}" if self.name else ""
         assumed = ", ".join(f"{choice.name} {choice.value}" for choice in self.assumed)
-        file = Path(self.path).name
+        file = shown(Path(self.path).name)
         return f"{file}, layout {self.layout}{block}" + (f"; assumed: {assumed}" if assumed else "")
 
     @property
@@ -99,7 +100,7 @@ class LoadedWeights:
 
     def __str__(self) -> str:
         block = f", block {self.name}" if self.name else ""
-        lines = [f"{self.path}: {self.format}, layout {self.layout}{block}"]
+        lines = [f"{shown(self.path)}: {self.format}, layout {self.layout}{block}"]
         lines.append(f"read ({self.parameters} numbers)")
         lines += [f"  {reading}" for reading in self.readings]
         lines.append("settings")

@@ -42,7 +42,8 @@ from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Pool, Regions, Support, Window
-from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.texts import one_line, shown
+from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.options import Choice, Options
 from nlmeans.weights.stored import Tensors
@@ -82,7 +83,7 @@ def save_weights(
 
     Raises
     ------
-    WeightsError
+    WeightsWriteError
         If the block cannot be kept in a file, or the file not written; one line that starts with
         the path. Nothing is left behind.
 
@@ -121,11 +122,11 @@ def save_weights(
             raise Refused(message)
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
-        message = f"{target}: {error}"
-        raise WeightsError(message) from error
+        message = f"{shown(target)}: {error}"
+        raise WeightsWriteError(message) from error
     except OSError as error:
-        message = f"{target}: cannot be written ({error.strerror}); nothing was changed"
-        raise WeightsError(message) from error
+        message = f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
+        raise WeightsWriteError(message) from error
 
 
 def _as_safetensors(arrays: Arrays, texts: dict[str, str]) -> bytes:
@@ -197,10 +198,10 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
 
 
 def _smallest(array: NDArray[np.float64]) -> NDArray[Any]:
-    """In float32 where nothing is lost."""
+    """In float32 where nothing is lost, and in C order, of which safetensors takes every array."""
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
-    return single if np.array_equal(single, array) else np.ascontiguousarray(array)
+    return np.ascontiguousarray(single if np.array_equal(single, array) else array)
 
 
 def _sides(size: int | tuple[int, ...]) -> str:
@@ -266,21 +267,23 @@ def read_native(
         sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
     notes = tensors.notes
     if "origin" in tensors.metadata:
-        notes += (f"made from {texts.text('origin', '')}",)
+        notes += (f"made from {one_line(texts.text('origin', ''))}",)
     if by_file is not None and not 0 < by_file < np.inf:
         message = f"input_range is {by_file}; allowed are numbers above 0"
         raise Refused(message)
     unknown = [key for key in tensors.arrays if key not in used]
     unknown += [name for name in tensors.metadata if name not in texts.used]
     if unknown:
-        message = f"has {unknown[0]!r}, which is no part of the native format, version {VERSION}"
+        message = (
+            f"has {unknown[0][:60]!r}, which is no part of the native format, version {VERSION}"
+        )
         raise Refused(message)
     readings = tuple(
         Reading(key.rpartition(".")[0], key, stored.shape, stored.dtype)
         for key, stored in sorted(tensors.arrays.items(), key=_place)
     )
     choices = [
-        Choice(name, value, "file")
+        Choice(name, one_line(value, 200), "file")
         for name, value in sorted(tensors.metadata.items())
         if name not in ("format", "version", "input_range", "origin")
     ]
@@ -317,7 +320,7 @@ class _Texts:
     def allowed(self, name: str, allowed: Mapping[str, Any], default: str = "") -> Any:
         value = self.text(name, default)
         if value not in allowed:
-            message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
+            message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}"
             raise Refused(message)
         return allowed[value]
 
@@ -344,7 +347,7 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
     arithmetic = f"{prefix}arithmetic"  # left out where it is exact
     try:
         f = Pairwise(
-            texts.text(f"{prefix}name", "embedded gaussian"),
+            one_line(texts.text(f"{prefix}name", "embedded gaussian"), 200),
             texts.text(f"{prefix}score", "dot"),  # type: ignore[arg-type]
             texts.text(f"{prefix}weight", "exp"),  # type: ignore[arg-type]
             texts.text(f"{prefix}normaliser", "sum"),  # type: ignore[arg-type]

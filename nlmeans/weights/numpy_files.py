@@ -1,6 +1,7 @@
 """.npy and .npz, without pickles, and with every size checked before memory is taken for it."""
 
 import io
+from tokenize import TokenError
 from typing import Any
 
 from numpy.lib import format as npy
@@ -10,6 +11,10 @@ from nlmeans.weights.archives import Archive
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.stored import Tensors, from_numpy, shaped
 
+# What NumPy lets out of a header, which it has Python's own parser read.
+UNREADABLE = (
+    ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError,
+)  # fmt: skip
 MAGIC = b"\x93NUMPY"
 
 
@@ -38,11 +43,11 @@ def _array(key: str, data: bytes) -> NDArray[Any]:
         version = npy.read_magic(file)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(file)
-    except (ValueError, KeyError) as error:
+    except UNREADABLE as error:
         cause = " ".join(str(error).split())[:100]
         message = f"{key} is no .npy array that can be read ({cause}); fetch the file again"
         raise Refused(message) from error
-    if dtype.kind not in "biufcU":
+    if dtype.kind not in "biufcU" or dtype.itemsize == 0:
         message = f"{key} holds {dtype} and not numbers; Python objects are never unpickled"
         raise Refused(message)
     return shaped(key, memoryview(data)[file.tell() :], dtype, shape, fortran=fortran)

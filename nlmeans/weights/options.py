@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nlmeans.checks import ParameterError, check_choice, check_number
+from nlmeans.checks import ParameterError, check_choice, check_number, check_whole
 from nlmeans.weights.layouts import EVERY_F
 
 Source = Literal["file", "layout", "option", "assumed"]
@@ -42,6 +42,7 @@ class Options:
     pool_order: str | None = None
     softmax: str | None = None
     eps: float | None = None
+    group_frames: int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -61,12 +62,11 @@ class Options:
             check_number("scale", self.scale)
         if self.eps is not None:
             check_number("eps", self.eps, low=0)
-        sides = self.pool if isinstance(self.pool, tuple) else (self.pool,)
-        if self.pool is not None and not all(type(n) is int and n > 0 for n in sides):
-            message = (
-                f"pool is {self.pool!r}; allowed are whole numbers from 1, one or one per axis"
-            )
-            raise ParameterError(message)
+        if self.pool is not None:
+            for side in self.pool if isinstance(self.pool, tuple) else (self.pool,):
+                check_whole("pool", side)
+        if self.group_frames is not None:
+            check_whole("group_frames", self.group_frames, low=0)
 
     @property
     def given(self) -> dict[str, object]:
@@ -78,4 +78,9 @@ def scale_number(scale: float | str, d: int, channels: int) -> float:
     match = POWER.fullmatch(scale) if isinstance(scale, str) else None
     if match is None:
         return float(scale)
-    return float((d if match[1] == "d" else channels) ** float(match[2]))
+    base = d if match[1] == "d" else channels
+    try:
+        return check_number("scale", float(base) ** float(match[2]))
+    except OverflowError as error:
+        message = f"scale is {scale}, which for {match[1]} = {base} is beyond all numbers"
+        raise ParameterError(message) from error

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.weights.archives import Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.stored import shaped
 
 MOST_OPCODES = 1_000_000  # a checkpoint has some 20 a tensor
+POINTER = 8  # bytes of one place in a list
 PLAIN_KEYS = (str, int, float, bytes)
 
 
@@ -70,7 +72,8 @@ class Ordered:
 
 def _dtype(code: Any, *_: Any) -> DtypeBeing:
     if not isinstance(code, str) or not re.fullmatch(r"[biufc][1248]|c16", code):
-        message = f"holds an array of dtype {code!r}; only numbers are read"
+        kind = f"dtype {code[:20]!r}" if isinstance(code, str) else "no dtype"
+        message = f"holds an array of {kind}; only numbers are read"
         raise Refused(message)
     return DtypeBeing(np.dtype(code))
 
@@ -88,9 +91,16 @@ def _scalar(kind: Any, raw: Any) -> float:
 
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        message = f"encodes {type(text).__name__} as {encoding!r}; only latin1 is read"
+        message = f"encodes a {type(text).__name__} otherwise than texts in latin1; only so is read"
         raise Refused(message)
     return text.encode("latin-1")
+
+
+def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> ArrayBeing:
+    """What protocol 5 makes of a contiguous array."""
+    made = ArrayBeing()
+    made.build((1, shape, kind, order == "F", raw))
+    return made
 
 
 def _ordered(pairs: Any = ()) -> Ordered:
@@ -112,6 +122,7 @@ NUMPY: dict[str, Any] = {
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     NUMPY[f"{_module}._reconstruct"] = Call(lambda *_: ArrayBeing())
     NUMPY[f"{_module}.scalar"] = Call(_scalar)
+    NUMPY[f"{_module.replace('multiarray', 'numeric')}._frombuffer"] = Call(_from_buffer)
 
 
 def put(target: dict[Any, Any], key: Any, value: Any) -> None:
@@ -123,6 +134,7 @@ def put(target: dict[Any, Any], key: Any, value: Any) -> None:
 
 def read_pickle(
     file: io.BytesIO,
+    budget: Budget,
     names: Mapping[str, Any] = NUMPY,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
@@ -130,6 +142,8 @@ def read_pickle(
 
     Parameters
     ----------
+    budget : Budget
+        Of which each copy takes what it is long.
     names : dict
         What each global that may occur stands for.
     persistent : callable, optional
@@ -140,7 +154,7 @@ def read_pickle(
     Refused
         For a damaged pickle, and for any opcode or global that weights do not need.
     """
-    machine = _Machine(names, persistent)
+    machine = _Machine(budget, names, persistent)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if count > MOST_OPCODES:
@@ -160,8 +174,10 @@ _MARK = object()
 class _Machine:
     """The stack and the memo, and one step for an opcode."""
 
-    def __init__(self, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None) -> None:
-        self.names, self.persistent = names, persistent
+    def __init__(
+        self, budget: Budget, names: Mapping[str, Any], persistent: Callable[[Any], Any] | None
+    ) -> None:
+        self.budget, self.names, self.persistent = budget, names, persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -183,6 +199,8 @@ class _Machine:
                 | "SHORT_BINBYTES" | "BINBYTES" | "BINBYTES8"
             ):  # fmt: skip
                 self.stack.append(argument)
+            case "BYTEARRAY8":
+                self.stack.append(bytes(argument))
             case "EMPTY_DICT":
                 self.stack.append({})
             case "EMPTY_LIST":
@@ -221,6 +239,7 @@ class _Machine:
                 self._reduce(*self._last(2))
             case "BUILD":
                 (state,) = self._last(1)
+                self._count_copies(state)
                 self._top((ArrayBeing, DtypeBeing, Ordered)).build(state)
             case "BINPERSID" if self.persistent is not None:
                 (identity,) = self._last(1)
@@ -268,6 +287,9 @@ class _Machine:
             put(target, key, value)
 
     def _named(self, module: Any, name: Any) -> Any:
+        if not (isinstance(module, str) and isinstance(name, str)):
+            message = "a global has no name"
+            raise ValueError(message)
         full = f"{module}.{name}"
         if full not in self.names:
             message = (
@@ -281,4 +303,14 @@ class _Machine:
         if not isinstance(function, Call) or not isinstance(arguments, tuple):
             message = "calls what is no function"
             raise ValueError(message)
+        self._count_copies(arguments)
         self.stack.append(function.function(*arguments))
+
+    def _count_copies(self, arguments: Any) -> None:
+        """What is made of one text or list, which can be named again and again, may copy it."""
+        if isinstance(arguments, tuple):
+            for each in arguments:
+                if isinstance(each, str | bytes):
+                    self.budget.take(len(each), "copies")
+                elif isinstance(each, list | tuple):
+                    self.budget.take(POINTER * len(each), "copies")

@@ -58,8 +58,11 @@ class _Partial:
     complaint: str | None = None
 
 
-def layout_named(name: str) -> Layout:
+def layout_named(name: object) -> Layout:
     """The layout of this name; others are refused with the reason."""
+    if not isinstance(name, str):
+        message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
+        raise Refused(message)
     other = REFUSED.get(re.sub(r"\W", "", name.lower()))
     if other is not None:
         message = f"layout {name!r} is not this operation: {other.reason}"
@@ -136,27 +139,36 @@ def unwrapped(keys: list[str]) -> dict[str, str]:
     return names
 
 
+def unwrapped_name(name: str) -> str:
+    """The name that a block has once its keys are unwrapped."""
+    for prefix in WRAPPED:
+        name = name.removeprefix(prefix)
+    return name
+
+
 def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
     """Block name -> what of it is there, and what is wrong with it."""
-    names: dict[str, str] = {}
-    for name, key in unwrapped(keys).items():
-        other = names.setdefault(canonical(name, layout.rewrites), key)
-        if other != key:
-            message = f"holds both {other} and {key}, which mean the same; remove one"
-            raise Refused(message)
     blocks: dict[str, _Partial] = {}
-    claimed = set()
-    for name, key in names.items():
-        if (match := _matched(name, layout)) is not None:
-            block, role, path, tensor = match
-            partial = blocks.setdefault(block, _Partial())
-            partial.keys[role, tensor] = key
-            partial.paths[role] = path
-            claimed.add(name)
+    others: dict[str, str] = {}  # key -> its name
+    for unwrapped_key, key in unwrapped(keys).items():
+        name = canonical(unwrapped_key, layout.rewrites)
+        match = _matched(name, layout)
+        if match is None:
+            others[key] = name
+            continue
+        block, role, path, tensor = match
+        partial = blocks.setdefault(block, _Partial())
+        same = partial.keys.get((role, tensor))
+        if same is None and partial.paths.get(role, path) != path:
+            same = next(each for (of, _), each in partial.keys.items() if of == role)
+        if same is not None and partial.complaint is None:
+            partial.complaint = f"holds both {same} and {key} for {role}; remove one"
+        partial.keys[role, tensor] = key
+        partial.paths[role] = path
     embeds = {"theta", "phi", "g"}
     blocks = {name: partial for name, partial in blocks.items() if embeds & set(partial.paths)}
     for block, partial in blocks.items():
-        partial.complaint = _complaint(block, partial, layout, names, claimed)
+        partial.complaint = partial.complaint or _complaint(block, partial, layout, others)
     return blocks
 
 
@@ -176,7 +188,7 @@ def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
 
 
 def _complaint(
-    block: str, partial: _Partial, layout: Layout, names: Mapping[str, str], claimed: set[str]
+    block: str, partial: _Partial, layout: Layout, others: Mapping[str, str]
 ) -> str | None:
     """Why these keys are no block of this layout, or None."""
     shown = block or "the block"
@@ -190,12 +202,13 @@ def _complaint(
             return f"{shown} has no {role} ({layout.roles[role][-1]}.weight); it has {there}"
     firsts = {path.split(".")[0] for path in partial.paths.values()}
     prefix = f"{block}." if block else ""
-    for name, key in names.items():
-        if not name.startswith(prefix) or name in claimed:
+    alone = block and not layout.among  # all that is named after it is part of it
+    for key, name in others.items():
+        if not name.startswith(prefix):
             continue
         rest = name.removeprefix(prefix)
         if layout.unless and re.search(layout.unless, rest):
             return f"{key} belongs to another operation than {layout.name}"
-        if rest.split(".")[0] in firsts and rest.rpartition(".")[2] not in UNUSED:
+        if (alone or rest.split(".")[0] in firsts) and rest.rpartition(".")[2] not in UNUSED:
             return f"{key} is no part of the layout {layout.name}: the block does more than it says"
     return None

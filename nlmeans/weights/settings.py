@@ -9,6 +9,17 @@ from nlmeans.weights.layouts import SPACE, Layout
 from nlmeans.weights.options import Choice, Options, Source, scale_number
 from nlmeans.weights.roles import Found
 
+CONCAT = "concatenation"
+# Why an option that is given is of no use here.
+USE = {
+    "softmax": "only exponential functions of pairs have one",
+    "scale": "concatenation has none",
+    "eps": "there is no batch norm with running statistics",
+    "pool_kind": "no keys are pooled (give pool)",
+    "pool_order": "no keys are pooled (give pool)",
+    "group_frames": "the weights have no three axes, of which the first is time",
+}
+
 
 class Setting(NamedTuple):
     value: Any
@@ -22,6 +33,8 @@ class Setting(NamedTuple):
         elif name == "pool":
             sides = self.value if isinstance(self.value, tuple) else (self.value,)
             text = "none" if set(sides) == {1} else "x".join(map(str, sides))
+        elif name == "group_frames":
+            text = "all in one" if self.value == 0 else text
         elif isinstance(self.value, float):
             text = f"{self.value:.9g}"
         return Choice(name, text, self.source)
@@ -38,6 +51,14 @@ def settings_of(found: Found, axes: int, options: Options) -> dict[str, Setting]
         If an option contradicts the tensors, or is of no use for this pairwise function.
     """
     settings = _settings(found, found.layout, axes, options)
+    for name in options.given:
+        if name not in settings:
+            message = f"{name} is given, but {USE[name]}; leave it out"
+            raise Refused(message)
+    sides = settings["pool"].value
+    if axes and isinstance(sides, tuple) and len(sides) != axes:
+        message = f"pool {sides} has {len(sides)} sides; the weights are for {axes} axes"
+        raise Refused(message)
     for other in found.also:
         for name, setting in _settings(found, other, axes, options).items():
             mine = settings.get(name)
@@ -51,34 +72,30 @@ def _settings(found: Found, layout: Layout, axes: int, options: Options) -> dict
     pairwise = _pairwise(found, layout, options)
     settings = {"pairwise": pairwise}
 
-    def settle(name: str, by_layout: Any, *, told: bool = False) -> None:
+    def settle(name: str, by_layout: Any, *, told: bool = False, open_: bool = False) -> None:
         given = getattr(options, name)
-        source: Source = "file" if told else "assumed" if name in layout.free else "layout"
+        free = open_ or name in layout.free
+        source: Source = "file" if told else "assumed" if free else "layout"
         settings[name] = Setting(by_layout, source) if given is None else Setting(given, "option")
 
     if pairwise.value == "embedded_gaussian":
         settle("scale", layout.scale)
-    elif options.scale is not None or pairwise.value == "gaussian":
+    elif pairwise.value == "gaussian" or (options.scale is not None and pairwise.value != CONCAT):
         settle("scale", 1.0)
     if pairwise.value in ("embedded_gaussian", "gaussian"):
         settle("softmax", layout.softmax)
     if ("norm", "var") in found.keys:
         settle("eps", layout.eps)
-    useless = [
-        name
-        for name in ("softmax", "eps", "scale")
-        if getattr(options, name) is not None
-        and (name not in settings or (name, pairwise.value) == ("scale", "concatenation"))
-    ]
-    if useless:
-        message = f"{useless[0]} is given, but {pairwise.value} without it is here; leave it out"
-        raise Refused(message)
 
     sides = _pool(found, layout, axes, str(pairwise.value))
-    settle("pool", sides, told=layout.pool_told and sides == 1)
+    # Matrices without the axes of a window do not tell which axis would be time.
+    nameless = layout.pool == "space" and sides != 1 and axes == 0
+    settle("pool", sides, told=layout.pool_told and sides == 1, open_=nameless)
     if pooled(settings):
         settle("pool_kind", "max")
         settle("pool_order", layout.pool_order)
+    if axes == 3 and ("group_frames" in layout.free or options.group_frames is not None):
+        settle("group_frames", 0)
     return settings
 
 

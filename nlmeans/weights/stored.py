@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nlmeans.weights.errors import Refused
 
+MOST_SIDES = 32
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -23,7 +24,7 @@ class Stored:
         As the file has it, such as "bfloat16" or "float32 big-endian".
     shape : tuple of int
     values : array or None
-        None for a dtype that NumPy lacks.
+        None for a dtype that NumPy lacks; of bfloat16 the 16-bit words.
     """
 
     dtype: str
@@ -35,7 +36,8 @@ class Stored:
         if self.values is None or self.dtype.split()[0] not in FLOATS:
             message = f"{key} has dtype {self.dtype}; weights are {', '.join(FLOATS)}"
             raise Refused(message)
-        numbers = self.values.astype(np.float64)
+        values = widened(self.values) if self.dtype.startswith("bfloat16") else self.values
+        numbers = values.astype(np.float64)
         if not np.isfinite(numbers).all():
             bad = int((~np.isfinite(numbers)).sum())
             message = f"{key} holds {bad} NaN or infinite values; such weights cannot be used"
@@ -70,11 +72,9 @@ def from_numpy(array: NDArray[Any]) -> Stored:
 
 
 def from_bytes(key: str, dtype: str, shape: tuple[int, ...], data: bytes | memoryview) -> Stored:
-    """Little-endian raw bytes; "bfloat16" is widened, a dtype that NumPy lacks has no values."""
-    if dtype == "bfloat16":
-        return Stored(dtype, shape, widened(shaped(key, data, np.dtype("<u2"), shape)))
+    """Little-endian raw bytes; a dtype that NumPy lacks has no values."""
     try:
-        kind = np.dtype(dtype).newbyteorder("<")
+        kind = np.dtype("<u2" if dtype == "bfloat16" else dtype).newbyteorder("<")
     except TypeError:
         return Stored(dtype, shape, None)
     return Stored(dtype, shape, shaped(key, data, kind, shape))
@@ -89,11 +89,13 @@ def shaped(
     fortran: bool = False,
 ) -> NDArray[Any]:
     """The bytes as an array, if they are as many as the shape asks for."""
-    if not whole(*shape) or prod(shape) * dtype.itemsize != len(data):
+    if not whole(*shape) or len(shape) > MOST_SIDES:
+        message = f"{key} has a shape that is not of up to {MOST_SIDES} whole numbers from 0"
+        raise Refused(message)
+    sides = prod(n for n in shape if n)  # of an empty array, the others
+    if prod(shape) * dtype.itemsize != len(data) or sides * dtype.itemsize >= 2**63:
         message = f"{key} has {len(data)} bytes for shape {shape} of {dtype}; the file is damaged"
         raise Refused(message)
-    if not len(data):  # other sides may be beyond all bounds
-        return np.empty(0, dtype)
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

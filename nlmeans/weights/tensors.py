@@ -5,14 +5,16 @@ import os
 import stat
 from pathlib import Path
 
+from nlmeans.texts import one_line
 from nlmeans.weights import hdf5_files, mat_files, numpy_files, torch_files
-from nlmeans.weights.archives import Archive
+from nlmeans.weights.archives import Archive, Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.pickles import ArrayBeing, read_pickle
 from nlmeans.weights.safetensors_files import looks_like_safetensors, read_safetensors
 from nlmeans.weights.stored import Tensors, from_numpy
 from nlmeans.weights.trees import flattened
 
+LONGEST_NAME = 500
 TORCH = (".pth", ".pt", ".pyth", ".t7", ".bin", ".tar", ".ckpt")
 # What a file with such a name has to be, in words that `_kind` gives.
 NAMED = {
@@ -47,9 +49,21 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
     Refused
         Why it cannot be read, without the path.
     """
-    data = _content(Path(path))
+    tensors = _read(Path(path))
+    for key in tensors.arrays:
+        if not key.isprintable() or len(key) > LONGEST_NAME:
+            message = (
+                f"has an array named {one_line(key, 60)}; names are of printable characters, up to "
+                f"{LONGEST_NAME}"
+            )
+            raise Refused(message)
+    return tensors
+
+
+def _read(path: Path) -> Tensors:
+    data = _content(path)
     kind = _kind(data)
-    suffix = Path(path).suffix.lower()
+    suffix = path.suffix.lower()
     if kind is None and suffix == ".safetensors":
         kind = "safetensors"  # which the library will say what is wrong with
     if kind is None:
@@ -76,7 +90,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
         case "Keras zip":
             return hdf5_files.read_keras_zip(Archive(data))
         case "HDF5":
-            return hdf5_files.read_hdf5(data)
+            return hdf5_files.read_hdf5(data, Budget(len(data)))
         case "MATLAB":
             return mat_files.read_mat(data)
         case "MATLAB 7.3":
@@ -141,6 +155,7 @@ def _zip_kind(names: list[str]) -> str:
 
 def _read_pickle_of_arrays(data: bytes) -> Tensors:
     """Caffe2's and other pickles of a dict of NumPy arrays."""
-    found, notes = flattened(read_pickle(io.BytesIO(data)), ArrayBeing)
+    budget = Budget(len(data))
+    found, notes = flattened(read_pickle(io.BytesIO(data), budget), ArrayBeing, budget)
     arrays = {key: from_numpy(made.array) for key, made in found.items() if made.array is not None}
     return Tensors("pickle", arrays, notes=notes)

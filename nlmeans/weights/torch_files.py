@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlmeans.weights.archives import Archive
+from nlmeans.weights.archives import Archive, Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.pickles import NUMPY, Call, read_pickle
-from nlmeans.weights.stored import Stored, Tensors, whole, widened
+from nlmeans.weights.stored import MOST_SIDES, Stored, Tensors, whole
 from nlmeans.weights.trees import flattened
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickled number 0x1950a86a20f9469cfc6c
@@ -75,9 +75,8 @@ class Tensor:
             ),
             writeable=False,
         )
-        values = widened(view) if self.storage.dtype == "bfloat16" else view
         big = " big-endian" if byte_order == ">" and item.itemsize > 1 else ""
-        return Stored(self.storage.dtype + big, self.shape, values)
+        return Stored(self.storage.dtype + big, self.shape, view)
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
@@ -85,13 +84,20 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
         isinstance(storage, Storage)
         and isinstance(shape, tuple)
         and isinstance(strides, tuple)
-        and len(shape) == len(strides) <= 32
+        and len(shape) == len(strides) <= MOST_SIDES
         and whole(offset, *shape, *strides)
     )
     if not fits:
         message = "holds a tensor in a form that cannot be read; the file is damaged"
         raise Refused(message)
     return Tensor(storage, offset, shape, strides)
+
+
+def _size(sides: Any = ()) -> tuple[Any, ...]:
+    if not isinstance(sides, list | tuple):
+        message = "holds a torch.Size of something else than numbers; the file is damaged"
+        raise Refused(message)
+    return tuple(sides)
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
@@ -106,7 +112,7 @@ NAMES: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": Call(_tensor),
     "torch._utils._rebuild_parameter": Call(_parameter),
     "torch.nn.parameter.Parameter": Call(_parameter),
-    "torch.Size": Call(tuple),
+    "torch.Size": Call(_size),
     "torch.device": Call(lambda *name: name),
 }
 
@@ -132,7 +138,7 @@ def read_torch_zip(archive: Archive) -> Tensors:
     order: Literal["<", ">"] = "<"
     if f"{root}byteorder" in archive.names:
         order = ">" if archive.read(f"{root}byteorder").strip() == b"big" else "<"
-    tree = read_pickle(io.BytesIO(archive.read(pickles[0])), NAMES, _storage)
+    tree = read_pickle(io.BytesIO(archive.read(pickles[0])), archive.budget, NAMES, _storage)
 
     contents: dict[str, bytes] = {}
 
@@ -145,15 +151,16 @@ def read_torch_zip(archive: Archive) -> Tensors:
             contents[key] = archive.read(name)
         return contents[key]
 
-    return _tensors("PyTorch", tree, content, order)
+    return _tensors("PyTorch", tree, archive.budget, content, order)
 
 
 def read_torch_legacy(data: bytes) -> Tensors:
     """A checkpoint of the form before version 1.6."""
     file = io.BytesIO(data)
-    _, protocol, system = (read_pickle(file) for _ in range(3))
+    budget = Budget(len(data))
+    _, protocol, system = (read_pickle(file, budget) for _ in range(3))
     if protocol != PROTOCOL:
-        message = f"has PyTorch protocol {protocol!r}; {PROTOCOL} is read"
+        message = f"has another PyTorch protocol than {PROTOCOL}; save it again with PyTorch 2"
         raise Refused(message)
     if isinstance(system, dict) and system.get("little_endian") is False:
         message = "was written on a big-endian machine; save it again with PyTorch 2"
@@ -164,18 +171,18 @@ def read_torch_legacy(data: bytes) -> Tensors:
         storage = _storage(identity)
         return known.setdefault(storage.key, storage)
 
-    tree = read_pickle(file, NAMES, remembered)
-    keys = read_pickle(file)
-    if not isinstance(keys, list):
+    tree = read_pickle(file, budget, NAMES, remembered)
+    keys = read_pickle(file, budget)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         message = "lacks the list of its storages; the file is damaged"
         raise Refused(message)
     contents = {}
     for key in keys:
         if key not in known:
-            message = f"has a storage {str(key)[:40]!r} that no tensor uses; the file is damaged"
+            message = f"has a storage {key[:40]!r} that no tensor uses; the file is damaged"
             raise Refused(message)
         count = int.from_bytes(file.read(8), "little")
-        contents[key] = file.read(count * known[key].item.itemsize)
+        contents[key] = file.read(min(count * known[key].item.itemsize, len(data)))
 
     def content(key: str) -> bytes:
         if key not in contents:
@@ -183,13 +190,17 @@ def read_torch_legacy(data: bytes) -> Tensors:
             raise Refused(message)
         return contents[key]
 
-    return _tensors("PyTorch (legacy)", tree, content, "<")
+    return _tensors("PyTorch (legacy)", tree, budget, content, "<")
 
 
 def _tensors(
-    kind: str, tree: Any, content: Callable[[str], bytes], order: Literal["<", ">"]
+    kind: str,
+    tree: Any,
+    budget: Budget,
+    content: Callable[[str], bytes],
+    order: Literal["<", ">"],
 ) -> Tensors:
-    found, notes = flattened(tree, Tensor)
+    found, notes = flattened(tree, Tensor, budget)
     arrays = {
         name: tensor.stored(name, content(tensor.storage.key), order)
         for name, tensor in found.items()

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from nlmeans.texts import one_line
+from nlmeans.weights.archives import Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.pickles import Ordered
 
@@ -15,7 +17,7 @@ WRAPPERS = (
 DEEPEST, MOST = 20, 100_000
 
 
-def flattened(tree: Any, kind: type[T]) -> tuple[dict[str, T], tuple[str, ...]]:
+def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], tuple[str, ...]]:
     """The leaves of this type by their keys joined with dots, and what was chosen.
 
     Raises
@@ -29,7 +31,8 @@ def flattened(tree: Any, kind: type[T]) -> tuple[dict[str, T], tuple[str, ...]]:
         holding = [name for name in WRAPPERS if isinstance(_dict(tree.get(name)), dict)]
         if not holding:
             break
-        notes.append(f"read from {holding[0]!r} of {', '.join(map(repr, sorted(tree, key=str)))}")
+        beside = [one_line(str(name), 40) for name in list(tree)[:8]]
+        notes.append(f"read from {holding[0]!r} of {', '.join(map(repr, beside))}")
         tree = _dict(tree[holding[0]])
         if len(notes) > DEEPEST:
             break
@@ -39,6 +42,7 @@ def flattened(tree: Any, kind: type[T]) -> tuple[dict[str, T], tuple[str, ...]]:
             message = f"holds more than {MOST} values; it is no weights file"
             raise Refused(message)
         if isinstance(leaf, kind):
+            budget.take(len(key), "has in names")
             leaves[key] = leaf
     if not leaves:
         message = "holds no tensors in its dicts; save a state_dict"

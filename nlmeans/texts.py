@@ -1,0 +1,24 @@
+"""Texts from outside, such as names in files, as they can be printed: on a line, not for ever."""
+
+import os
+
+LONGEST = 1000
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """As it is if it can be printed on a line, else as Python would write it; cut where too long.
+
+    Examples
+    --------
+    >>> one_line("two\\nlines")
+    "'two\\\\nlines'"
+    >>> one_line("abc", 2)
+    'ab ...'
+    """
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= longest else f"{shown[:longest]} ..."
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path on one line, whatever is in it."""
+    return one_line(os.fspath(path))
