@@ -49,9 +49,10 @@ def check_limit(max_memory: int | None) -> None:
 
 
 def not_enough(needed: int, max_memory: int, why: str = "") -> NotEnoughMemory:
+    left = show_bytes(max_memory) if max_memory > 1 else "nothing"
     message = (
-        f"{show_bytes(needed)} of memory are needed{why} and {show_bytes(max_memory)} allowed; "
-        "allow more, or filter a part of it"
+        f"{show_bytes(needed)} of memory are needed{why}, and of what is allowed {left} is left "
+        "beside the input; allow more, or filter a part of it"
     )
     return NotEnoughMemory(message)
 

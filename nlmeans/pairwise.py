@@ -66,14 +66,14 @@ class Pairwise:
     cut : float, 0 to 1
         Weights "exp" below this are 0, as several programs have it. Where all of a position's
         others are, it keeps its value; the centre is therefore not "as computed".
-    maps : Maps, optional
-        Of sigma and h, for the Gaussian of a distance: every pair takes sigma_i^2 + sigma_j^2 off
-        as well, and divides by h_i h_j.
     arithmetic : {"exact", "scikit-image"}
         "scikit-image": as the slow mode of that program computes a Gaussian of patches. exp is
         `rough_exp`, and a weight is 0 not where all of the patch says so, but where its first rows
         do, along the first axis, however many but all: -scale (sum over them - noise) < log(cut).
         The centre is "one", which is here the weight of the distance 0.
+    maps : Maps, optional
+        Of sigma and h, for the Gaussian of a distance: every pair takes sigma_i^2 + sigma_j^2 off
+        as well, and divides by h_i h_j.
     """
 
     name: str
@@ -87,8 +87,8 @@ class Pairwise:
     centre: Centre = "as computed"
     key_bias: Embedding | None = None
     cut: float = 0.0
-    maps: Maps | None = None
     arithmetic: Arithmetic = "exact"
+    maps: Maps | None = None
 
     def __post_init__(self) -> None:
         check_choice("score", self.score, ("distance", "dot", "sum"))
