@@ -147,7 +147,10 @@ def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation
     """The operation, and the picture in the units that it is made for."""
     from nlmeans.arrays import whole_range
     from nlmeans.block import Chain
+    from nlmeans.weights.images import check_fit
 
+    height, width, *colours = picture.colours.shape
+    check_fit(loaded, colours[0] if colours else 1, (height, width))
     block = loaded.block.blocks[0] if isinstance(loaded.block, Chain) else loaded.block
     values = picture.colours
     if values.dtype.kind != "f":

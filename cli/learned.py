@@ -1,7 +1,8 @@
 """Options that choose a block in a weights file, and denoising with it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,13 @@ SETTINGS = (
     "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "group_frames",
     "input_range",
 )  # fmt: skip
+FORMS = {  # of those that are no names
+    "scale": "a number, d**-0.5 or C**-0.5",
+    "pool": "whole numbers from 1, one or one per axis, such as 2 or 1x2x2",
+    "eps": "a number from 0, such as 1e-5",
+    "group_frames": "a whole number of frames, or 0 for all",
+    "input_range": "a number above 0, such as 255",
+}
 CLASSICAL = (
     "method", "sigma", "noise", "gain", "read_noise", "h", "patch_size", "search_size", "strength",
     "chroma_strength", "sigma_map", "h_map", "keep_detail", "mask", "preview",
@@ -48,7 +56,7 @@ class SettingType(click.ParamType[tuple[str, Any]]):
         try:
             return name, _parsed(name, text)
         except ValueError:
-            self.fail(f"{text!r} is no value of {name}", param, ctx)
+            self.fail(f"{text!r} is no value of {name}; give {FORMS[name]}", param, ctx)
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -99,14 +107,25 @@ def load(
     path: Path, layout: str | None, block: str | None, settings: tuple[tuple[str, Any], ...]
 ) -> "tuple[LoadedWeights, tuple[str, ...]]":
     """The weights, and what there is to say of them on standard error."""
+    from nlmeans.weights import load_weights
+
+    with warnings_of(path) as notes:
+        loaded = load_weights(path, layout, block=block, **dict(settings))
+    return loaded, tuple(notes)
+
+
+@contextmanager
+def warnings_of(path: Path) -> Iterator[list[str]]:
+    """What is warned of in the block, as notes for standard error."""
     import warnings
 
-    from nlmeans.weights import WeightsWarning, load_weights
+    from nlmeans.weights import WeightsWarning
 
+    notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", WeightsWarning)
-        loaded = load_weights(path, layout, block=block, **dict(settings))
-    return loaded, tuple(f"{shown(path)}: {warning.message}" for warning in caught)
+        yield notes
+    notes += [f"{shown(path)}: {warning.message}" for warning in caught]
 
 
 def loader(

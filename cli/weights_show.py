@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 from nlmeans.cli.files import Report, each_file
-from nlmeans.cli.learned import block_options, load, record_of
+from nlmeans.cli.learned import block_options, record_of, warnings_of
 from nlmeans.cli.options import inputs_argument, json_option
 
 
@@ -31,15 +31,13 @@ def show(
     """
 
     def work(path: Path) -> Report:
-        from nlmeans.weights import block_names
+        from nlmeans.weights import load_blocks, load_weights
 
-        names = [block] if block is not None else block_names(path, layout, **_pairwise(settings))
-        each = []
-        notes: list[str] = []
-        for name in names:
-            loaded, said = load(path, layout, name or None, settings)
-            each.append(loaded)
-            notes += said
+        with warnings_of(path) as notes:
+            if block is None:
+                each = load_blocks(path, layout, **dict(settings))
+            else:
+                each = [load_weights(path, layout, block=block, **dict(settings))]
         record = {
             "format": each[0].format,
             "parameters": sum(loaded.parameters for loaded in each),
@@ -60,7 +58,3 @@ def show(
         return Report("\n\n".join(map(str, each)), record, tuple(notes))
 
     return each_file(inputs, work, as_json=as_json)
-
-
-def _pairwise(settings: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    return {name: value for name, value in settings if name == "pairwise"}

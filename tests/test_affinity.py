@@ -9,6 +9,7 @@ import pytest
 from nlmeans.cli.affinity import _on_pixels
 
 from nlmeans import (
+    Block,
     Everywhere,
     Linear,
     Neighbours,
@@ -23,6 +24,7 @@ from nlmeans import (
     embedded_gaussian,
     gaussian,
     nl_means,
+    save_weights,
 )
 from nlmeans.drawing import SIDE, Weights, draw_weights, ramp
 from nlmeans.embed import mirror
@@ -227,6 +229,14 @@ def test_weights_of_pooled_keys_lie_on_their_blocks(rng):
     for y, column in np.ndindex(8, 8):  # the last row and three columns fill no block
         expected[y, column] = weights[y // 2, column // 4]
     np.testing.assert_array_equal(shown, expected)
+
+
+def test_learned_weights_for_other_channels_are_refused_with_both_numbers(cli, tmp_path):
+    theta = Linear(np.ones((2, 4)))
+    save_weights("w.npz", Block(Operation(embedded_gaussian(theta, theta))))
+    code, _, err = cli("affinity", SAMPLE, "-o", "a.png", "--weights", "w.npz")
+    assert code == 3
+    assert "the image has 1 channel and the weights take 4" in err
 
 
 @pytest.mark.parametrize(

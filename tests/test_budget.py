@@ -66,7 +66,9 @@ def test_parts_of_a_volume_are_those_of_the_whole(rng, op):
 def test_what_needs_all_is_refused_with_both_figures():
     attention = Operation(nlmeans.embedded_gaussian())
     x = np.zeros((600, 600), np.float32)
-    with pytest.raises(MemoryError, match=r"[\d.]+ MiB of memory are needed, and of what is allowed 1 MiB is"):
+    with pytest.raises(
+        MemoryError, match=r"[\d.]+ MiB of memory are needed, and of what is allowed 1 MiB is"
+    ):
         attention(x, max_memory=2**20)
     with pytest.raises(MemoryError, match="even in parts"):
         nl_means(20, 15)(x, max_memory=2**20)

@@ -600,6 +600,8 @@ def test_other_operations_are_refused_with_the_reason(tmp_path):
     assert "CGNL" in refusal(path)
     assert "PReLU" in refusal(path, "PANet")
     assert "known are alexhex7" in refusal(path, "alexnet")
+    assert "BilinearAttnTransform" in refusal(path, "timm_bilinear")
+    assert "is no native file" in refusal(path, "native")
 
 
 @pytest.mark.parametrize("header", [
@@ -734,6 +736,18 @@ def test_options_that_contradict_are_refused(tmp_path):
             nlmeans.load_weights(path, **options)
 
 
+def test_all_blocks_of_a_file_at_once(tmp_path, monkeypatch):
+    path = written(tmp_path, "a.npz", npz({**arrays("a.nl."), **arrays("b.nl.")}))
+    one_by_one = [nlmeans.load_weights(path, block=name) for name in ("a.nl", "b.nl")]
+    read = []
+    real = nlmeans.weights.load.read_tensors
+    monkeypatch.setattr(
+        nlmeans.weights.load, "read_tensors", lambda path: read.append(path) or real(path)
+    )
+    assert nlmeans.weights.load_blocks(path) == one_by_one
+    assert len(read) == 1
+
+
 def test_several_blocks_are_listed_and_chosen(tmp_path):
     given = {**arrays("a.nl."), **arrays("b.nl.")}
     path = written(tmp_path, "a.npz", npz(given))
@@ -763,6 +777,15 @@ def test_errors_that_nobody_foresaw_are_one_line(tmp_path, monkeypatch, error):
     assert type(error).__name__ in refusal(tmp_path / "a.npz")
     with pytest.raises(WeightsError, match=type(error).__name__):
         nlmeans.weights.block_names(tmp_path / "a.npz")
+
+
+def test_a_variance_of_0_needs_an_eps(tmp_path):
+    given = arrays("nl.", ("theta", "phi", "g", "W.0"))
+    given |= {f"nl.W.1.running_{name}": np.zeros(C) for name in ("mean", "var")}
+    path = written(tmp_path, "a.npz", npz(given))
+    nlmeans.load_weights(path, "alexhex7")
+    said = refusal(path, "alexhex7", eps=0)
+    assert "nl.W.1.running_var holds 0, which plus eps 0 is not above 0; give a larger eps" in said
 
 
 def test_affine_batch_norm_and_zero_gain(tmp_path):
@@ -982,7 +1005,7 @@ def test_kernels_are_converted_as_they_are(tmp_path, suffix):
 
 def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     def said(path, block=BLOCKS["patches"], **options):
-        with pytest.raises(WeightsError) as caught:
+        with pytest.raises(nlmeans.WeightsWriteError) as caught:
             nlmeans.save_weights(tmp_path / path, block, **options)
         return str(caught.value)
 
@@ -993,6 +1016,11 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["dot"])
     assert "exists already" in said("a.npz")
+    for options in ({"input_range": 0}, {"input_range": -1}, {"sigma": -1}):
+        with pytest.raises(nlmeans.ParameterError):
+            nlmeans.save_weights(tmp_path / "b.npz", BLOCKS["dot"], **options)
+    with pytest.raises(TypeError, match="of type Operation; give a Block"):
+        nlmeans.save_weights(tmp_path / "b.npz", BLOCKS["dot"].operation)
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["patches"], overwrite=True)
     assert nlmeans.load_weights(tmp_path / "a.npz").block == BLOCKS["patches"]
 
@@ -1021,6 +1049,24 @@ def test_native_files_are_checked_text_by_text(tmp_path):
     assert "blocks is 5000" in said(blocks=np.array("5000"))
     assert "input_range is -1.0" in said(input_range=np.array("-1"))
     assert "leave out scale" in refusal(tmp_path / "a.npz", scale=2)
+    assert "leave out layout 'plain'" in refusal(tmp_path / "a.npz", "plain")
+
+
+@pytest.mark.parametrize(("out", "residual", "does"), [
+    (nlmeans.Linear([[0.0]]), True, "the block: .* is the identity"),
+    (nlmeans.Linear([[0.0]], [1]), True, "only adds a constant"),
+    (nlmeans.Linear([[0.0]]), False, "gives 0"),
+    (nlmeans.Linear([[0.0]], [1]), False, "gives a constant"),
+])  # fmt: skip
+def test_native_blocks_that_do_nothing(tmp_path, out, residual, does):
+    block = nlmeans.Block(BLOCKS["dot"].operation, out, residual)
+    nlmeans.save_weights(tmp_path / "a.npz", block)
+    with pytest.warns(nlmeans.WeightsWarning, match=does) as caught:
+        nlmeans.load_weights(tmp_path / "a.npz")
+    assert caught[0].filename == __file__
+    nlmeans.save_weights(tmp_path / "b.npz", nlmeans.Chain((BLOCKS["dot"], block)))
+    with pytest.warns(nlmeans.WeightsWarning, match="block 1: W_z"):
+        nlmeans.load_weights(tmp_path / "b.npz")
 
 
 def test_a_text_that_is_missing_is_assumed(tmp_path):
@@ -1128,8 +1174,17 @@ def test_denoise_refuses_what_does_not_go_together(cli, tmp_path):
     assert (code, "--layout is for --weights" in err) == (2, True)
     code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "colour=red")
     assert (code, "is no setting" in err) == (2, True)
-    code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "pool=two")
-    assert (code, "'two' is no value of pool" in err) == (2, True)
+    for name, value, form in (
+        ("pool", "two", "whole numbers from 1"), ("scale", "x", "a number, d**-0.5"),
+        ("eps", "x", "from 0"), ("group_frames", "2.5", "0 for all"),
+        ("input_range", "x", "above 0"),
+    ):  # fmt: skip
+        code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", f"{name}={value}")
+        assert (code, f"'{value}' is no value of {name}; give " in err, form in err) == (
+            2,
+            True,
+            True,
+        )
     code, _, err = cli("denoise", "a.png", "--weights", "missing.npz")
     assert (code, err) == (3, "nlmeans: missing.npz: no such file; check the name and the folder\n")
     code, _, err = cli("denoise", "a.png", "--weights", "w.npz")
@@ -1156,6 +1211,11 @@ def test_weights_show(cli, tmp_path):
     assert block["tensors"][0] == {
         "role": "theta", "key": "b.nl.theta.weight", "shape": [2, 4, 1, 1], "dtype": "float32",
     }  # fmt: skip
+    np.savez("root.npz", **arrays(""), **arrays("b.nl."))
+    code, out, err = cli("weights", "show", "root.npz", "--layout", "alexhex7")
+    assert (code, err, out.count("numbers)")) == (0, "", 2)
+    nlmeans.save_weights("native.npz", BLOCKS["dot"])
+    assert cli("weights", "show", "native.npz")[0] == 0
     code, _, err = cli("weights", "show", "w.npz", "missing.npz")
     assert (code, err.count("\n")) == (1, 1)
 

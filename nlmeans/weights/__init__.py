@@ -5,9 +5,9 @@ tensors.py and the readers   roles.py   layouts.py, folding.py, assemble.py   lo
 """
 
 from nlmeans.weights.errors import WeightsError, WeightsWarning, WeightsWriteError
-from nlmeans.weights.load import block_names, load_weights
+from nlmeans.weights.load import block_names, load_blocks, load_weights
 from nlmeans.weights.loaded import LoadedWeights
-from nlmeans.weights.native import save_weights
+from nlmeans.weights.save import save_weights
 
 __all__ = [
     "LoadedWeights",
@@ -15,6 +15,7 @@ __all__ = [
     "WeightsWarning",
     "WeightsWriteError",
     "block_names",
+    "load_blocks",
     "load_weights",
     "save_weights",
 ]

@@ -1,7 +1,5 @@
 """A block from its tensors, its layout and what the user says."""
 
-import warnings
-
 import numpy as np
 
 from nlmeans.block import Block
@@ -9,7 +7,7 @@ from nlmeans.embed import Identity, Linear
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
 from nlmeans.support import Everywhere, Pool, Regions, Support
-from nlmeans.weights.errors import Refused, WeightsWarning
+from nlmeans.weights.errors import Refused
 from nlmeans.weights.folding import Parts
 from nlmeans.weights.options import Choice, Options, scale_number
 from nlmeans.weights.roles import Found
@@ -24,11 +22,6 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
     ------
     Refused
         For tensors that do not fit each other or the settings, each named by its key.
-
-    Warns
-    -----
-    WeightsWarning
-        If W_z is all zero.
     """
     parts = Parts(tensors, found)
     with np.errstate(all="ignore"):  # what is not finite then is refused by name
@@ -48,10 +41,6 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
             f"takes {channels}, so they cannot be added"
         )
         raise Refused(message)
-    if out is not None and not out[0].any():
-        does = "only adds a constant" if out[1].any() else "is the identity"
-        message = f"{found.name or 'the block'}: W_z with norm and gain is all 0; the block {does}"
-        warnings.warn(message, WeightsWarning, stacklevel=4)
     block = Block(
         Operation(f, embeds["g"], _over(found, settings)),
         None if out is None else Linear(*out),

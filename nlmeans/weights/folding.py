@@ -113,7 +113,11 @@ class Parts:
         if "var" not in given:
             return factor, given.get("bias", np.zeros(count))
         if (given["var"] + eps <= 0).any():
-            message = f"{self.key('norm', 'var')} holds variances below 0; the file is damaged"
+            least = given["var"].min()
+            message = (
+                f"{self.key('norm', 'var')} holds {least:g}, which plus eps {eps:g} is not above "
+                "0; give a larger eps, or fetch the file again"
+            )
             raise Refused(message)
         factor = factor / np.sqrt(given["var"] + eps)
         return factor, given.get("bias", np.zeros(count)) - factor * given["mean"]

@@ -91,7 +91,7 @@ def _run(
     axis = layout.channel_axis
     grid = colours.shape if axis is None else np.delete(colours.shape, axis)
     channels = 1 if axis is None else colours.shape[axis]
-    _check_fit(weights, channels, tuple(map(int, grid)))
+    check_fit(weights, channels, tuple(map(int, grid)))
     values = colours.astype(working_dtype(colours.dtype), copy=False)
     units = 1.0
     if colours.dtype.kind != "f":
@@ -109,7 +109,7 @@ def _run(
     return layout.put_colours(image, to_dtype(blended(values, result, amount), image.dtype))
 
 
-def _check_fit(weights: LoadedWeights, channels: int, grid: tuple[int, ...]) -> None:
+def check_fit(weights: LoadedWeights, channels: int, grid: tuple[int, ...]) -> None:
     """Say what does not fit before any work, with both numbers."""
     wanted = channels_of(weights.block, len(grid))
     if wanted is not None and wanted != channels:

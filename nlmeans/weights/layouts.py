@@ -266,5 +266,5 @@ OTHERS = (
     Other("SwinIR", r"relative_position_bias_table$", "its attention has several heads and a bias "
           "for every offset, in shifted windows"),
 )  # fmt: skip
-REFUSED = {re.sub(r"\W", "", other.name.lower()): other for other in OTHERS}
+REFUSED = {re.sub(r"[\W_]", "", other.name.lower()): other for other in OTHERS}
 REFUSED["panet"] = REFUSED["csnln"]

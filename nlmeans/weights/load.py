@@ -1,13 +1,17 @@
 """load_weights(path): tensors -> roles -> layout and options -> block."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from nlmeans.block import Chain
 from nlmeans.checks import ParameterError, check_number
+from nlmeans.embed import Linear
 from nlmeans.texts import one_line, shown
 from nlmeans.weights.assemble import assemble
-from nlmeans.weights.errors import Refused, WeightsError
+from nlmeans.weights.errors import Refused, WeightsError, WeightsWarning
 from nlmeans.weights.keras_order import keras_blocks
 from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
@@ -88,7 +92,7 @@ def load_weights(
     Warns
     -----
     WeightsWarning
-        If the block is the identity, as untrained ones are.
+        If W_z is all 0, as in untrained blocks, which do nothing.
 
     Examples
     --------
@@ -109,15 +113,45 @@ def load_weights(
         input_range = check_number("input_range", input_range, low=0, above=True)
     with _refusals_with(path):
         tensors = read_tensors(path)
-        if is_native(tensors) and layout in (None, "native"):
+        if _is_native(tensors, layout):
             loaded = read_native(os.fspath(path), tensors, options, block, input_range)
         else:
-            loaded = _imported(path, tensors, layout, block, options, input_range)
+            blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
+            found = _chosen(blocks, wrong, block)
+            loaded = _imported(path, tensors, found, wrong, options, input_range)
         if strict and loaded.assumed:
             guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
             message = f"would be assumed and strict is set: {guessed}; give them as options"
             raise Refused(message)
+    _warn_of_nothing(loaded)
     return loaded
+
+
+def load_blocks(
+    path: StrPath, layout: str | None = None, *, input_range: float | None = None, **settings: Any
+) -> list[LoadedWeights]:
+    """Every block of a file, which is read once; parameters and errors as `load_weights` has them.
+
+    Returns
+    -------
+    list of LoadedWeights
+        In the order of `block_names`; of a native file one.
+    """
+    options = Options(**settings)
+    if input_range is not None:
+        input_range = check_number("input_range", input_range, low=0, above=True)
+    with _refusals_with(path):
+        tensors = read_tensors(path)
+        if _is_native(tensors, layout):
+            every = [read_native(os.fspath(path), tensors, options, None, input_range)]
+        else:
+            blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
+            every = [
+                _imported(path, tensors, found, wrong, options, input_range) for found in blocks
+            ]
+    for loaded in every:
+        _warn_of_nothing(loaded)
+    return every
 
 
 def block_names(path: StrPath, layout: str | None = None, pairwise: str | None = None) -> list[str]:
@@ -130,7 +164,7 @@ def block_names(path: StrPath, layout: str | None = None, pairwise: str | None =
     """
     with _refusals_with(path):
         tensors = read_tensors(path)
-        if is_native(tensors) and layout in (None, "native"):
+        if _is_native(tensors, layout):
             return [""]
         return [found.name for found in _found(tensors, layout, pairwise, None)[0]]
 
@@ -153,6 +187,31 @@ def _refusals_with(path: StrPath) -> Iterator[None]:
         raise WeightsError(message) from error
 
 
+def _is_native(tensors: Tensors, layout: str | None) -> bool:
+    """Whether it is read as a native file; a layout that says otherwise is refused."""
+    native = is_native(tensors)
+    if native and layout not in (None, "native"):
+        message = f"is a native file, which says everything itself; leave out layout {layout!r}"
+        raise Refused(message)
+    if layout == "native" and not native:
+        message = "is no native file, which has a text named format; leave out the layout"
+        raise Refused(message)
+    return native
+
+
+def _warn_of_nothing(loaded: LoadedWeights) -> None:
+    """As untrained blocks are, whose last matrix starts at 0."""
+    blocks = loaded.block.blocks if isinstance(loaded.block, Chain) else (loaded.block,)
+    for number, block in enumerate(blocks):
+        if isinstance(block.out, Linear) and not block.out.weight.any():
+            does = "is the identity" if block.residual else "gives 0"
+            if block.out.bias.any():
+                does = "only adds a constant" if block.residual else "gives a constant"
+            name = f"block {number}" if len(blocks) > 1 else loaded.name or "the block"
+            message = f"{name}: W_z with norm and gain is all 0; the block {does}"
+            warnings.warn(message, WeightsWarning, stacklevel=3)
+
+
 def _found(
     tensors: Tensors,
     layout: str | None,
@@ -168,13 +227,11 @@ def _found(
 def _imported(
     path: StrPath,
     tensors: Tensors,
-    layout: str | None,
-    block: str | None,
+    found: Found,
+    wrong: dict[str, str],
     options: Options,
     input_range: float | None,
 ) -> LoadedWeights:
-    blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
-    found = _chosen(blocks, wrong, block)
     made, choices = assemble(tensors, found, options)
     notes = [*tensors.notes]
     if found.also:

@@ -63,7 +63,7 @@ def layout_named(name: object) -> Layout:
     if not isinstance(name, str):
         message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
         raise Refused(message)
-    other = REFUSED.get(re.sub(r"\W", "", name.lower()))
+    other = REFUSED.get(re.sub(r"[\W_]", "", name.lower()))
     if other is not None:
         message = f"layout {name!r} is not this operation: {other.reason}"
         raise Refused(message)
