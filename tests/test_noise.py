@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from skimage import data
 
+from nlmeans import denoise, settings_for
 from nlmeans.noise import estimate_sigma
 
 FLOATS = ("float16", "float32", "float64")
@@ -84,6 +86,44 @@ def test_small_images(shape):
 def test_rounding_counts_as_noise():
     image = np.rint(noisy(np.full((256, 256), 100.4), 1)).astype(np.uint8)
     assert estimate_sigma(image) == pytest.approx(np.sqrt(1 + 1 / 12), rel=0.03)
+
+
+# --------------------------------------------------------------------------- nearly clean pictures
+
+
+def middle_of(name, blur):
+    image = getattr(data, name)()
+    rows, columns = (n // 2 - 128 for n in image.shape)
+    return gaussian_filter(image[rows : rows + 256, columns : columns + 256].astype(float), blur)
+
+
+def psnr(clean, image):
+    return 10 * np.log10(255**2 / np.mean((clean - image) ** 2))
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 3])
+@pytest.mark.parametrize("blur", [0.5, 0.7, 0.9])  # as resized pictures are
+@pytest.mark.parametrize("name", ["grass", "gravel"])
+def test_soft_texture_is_no_correlated_noise(name, blur, sigma):
+    clean = middle_of(name, blur)
+    image = to_uint8(noisy(clean, sigma))
+    assert settings_for(image).noise.extent == 1
+    for method in ("classic", "ridge"):
+        assert psnr(clean, denoise(image, method=method)) > psnr(clean, image) - 0.1
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 3])
+@pytest.mark.parametrize(("name", "lost"), [("gravel", 0.1), ("brick", 0.1), ("grass", 0.8)])
+def test_texture_survives_at_its_own_sharpness(name, lost, sigma):
+    clean = getattr(data, name)()[-256:, -256:].astype(float)
+    image = to_uint8(noisy(clean, sigma))
+    assert psnr(clean, denoise(image)) > psnr(clean, image) - lost
+
+
+@pytest.mark.parametrize("name", ["gravel", "grass", "brick", "camera"])
+def test_clean_texture_is_hardly_changed(name):
+    clean = getattr(data, name)()[-256:, -256:]
+    assert np.sqrt(np.mean((denoise(clean).astype(float) - clean) ** 2)) < 0.5
 
 
 # --------------------------------------------------------------------------- clipping
