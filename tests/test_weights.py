@@ -286,6 +286,12 @@ def test_long_names_are_not_repeated_for_every_leaf(tmp_path):
     assert "but a bomb" in frugal_refusal(path)
 
 
+def test_a_checkpoint_of_no_numbers_keeps_its_shape(tmp_path):
+    given = {**arrays(), "nl.theta.weight": np.zeros((2, 0, 1, 1), np.float32)}
+    said = refusal(written(tmp_path, "a.pth", files.torch_zip(given)), "alexhex7")
+    assert "nl.theta.weight has shape (2, 0, 1, 1)" in said
+
+
 def test_arrays_of_no_numbers_keep_their_shape(tmp_path):
     path = written(tmp_path, "a.npz", npz({"a": np.zeros((0, 3))}))
     assert read_tensors(path).arrays["a"].shape == (0, 3)
