@@ -1019,6 +1019,8 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     assert "cannot be written" in said("no/a.npz")
     points = nlmeans.Neighbours([[0.0], [1.0]], k=1)
     assert "2 points" in said("a.npz", block_of(nlmeans.dot_product(), points))
+    maps = nlmeans.Block(nlmeans.nl_means(np.full((4, 4), 20.0), 12))
+    assert "a.npz: the operation has maps of sigma or h" in said("a.npz", maps)
     assert list(tmp_path.iterdir()) == []
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["dot"])
     assert "exists already" in said("a.npz")
