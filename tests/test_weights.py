@@ -286,6 +286,12 @@ def test_long_names_are_not_repeated_for_every_leaf(tmp_path):
     assert "but a bomb" in frugal_refusal(path)
 
 
+def test_a_checkpoint_of_no_numbers_keeps_its_shape(tmp_path):
+    given = {**arrays(), "nl.theta.weight": np.zeros((2, 0, 1, 1), np.float32)}
+    said = refusal(written(tmp_path, "a.pth", files.torch_zip(given)), "alexhex7")
+    assert "nl.theta.weight has shape (2, 0, 1, 1)" in said
+
+
 def test_arrays_of_no_numbers_keep_their_shape(tmp_path):
     path = written(tmp_path, "a.npz", npz({"a": np.zeros((0, 3))}))
     assert read_tensors(path).arrays["a"].shape == (0, 3)
@@ -1013,6 +1019,8 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     assert "cannot be written" in said("no/a.npz")
     points = nlmeans.Neighbours([[0.0], [1.0]], k=1)
     assert "2 points" in said("a.npz", block_of(nlmeans.dot_product(), points))
+    maps = nlmeans.Block(nlmeans.nl_means(np.full((4, 4), 20.0), 12))
+    assert "a.npz: the operation has maps of sigma or h" in said("a.npz", maps)
     assert list(tmp_path.iterdir()) == []
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["dot"])
     assert "exists already" in said("a.npz")

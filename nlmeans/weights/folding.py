@@ -48,9 +48,10 @@ class Parts:
     def _flat(self, key: str, reverse: bool) -> Matrix:
         """Without the axes of a 1x1 window, which stand last, or first in a kernel."""
         weight = self._numbers(key)
-        window = weight.shape[:-2] if reverse else weight.shape[2:]
-        if weight.ndim < 2 or weight.ndim > 5 or 0 in weight.shape:
-            message = f"{key} has shape {weight.shape}; a 1x1 convolution or a matrix is needed"
+        shape = self.tensors.arrays[key].shape
+        window = shape[:-2] if reverse else shape[2:]
+        if len(shape) < 2 or len(shape) > 5 or 0 in shape:
+            message = f"{key} has shape {shape}; a 1x1 convolution or a matrix is needed"
             raise Refused(message)
         if any(n != 1 for n in window):
             size = "x".join(map(str, window))

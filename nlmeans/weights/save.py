@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.block import Block, Chain
-from nlmeans.checks import ParameterError, check_number
+from nlmeans.checks import check_number
 from nlmeans.embed import Linear, Patches
 from nlmeans.support import Everywhere, Pool, Regions, Support, Window
 from nlmeans.texts import shown
@@ -134,7 +134,7 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
     f, over = block.operation.f, block.operation.over
     if f.maps is not None:
         message = "the operation has maps of sigma or h, which are of one array; leave them out"
-        raise ParameterError(message)
+        raise Refused(message)
     embeddings = {
         "theta": f.query, "phi": f.key, "key_bias": f.key_bias, "g": block.operation.g,
         "out": block.out,
