@@ -1033,6 +1033,32 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
     assert nlmeans.load_weights(tmp_path / "a.npz").block == BLOCKS["patches"]
 
 
+def test_short_texts_of_a_native_file(tmp_path, rng):
+    theta, g = rng.normal(size=(4, 9)), rng.normal(size=(2, 9))
+    arrays = {"theta.weight": theta, "phi.weight": theta, "g.weight": g,
+              "out.weight": rng.normal(size=(1, 2))}  # fmt: skip
+    texts = {"format": "nlmeans", "version": "1", "scale": "0.5", "input_range": "1"}
+    short = {"pairwise": "embedded_gaussian", "normalise": "softmax", "window": "5x5",
+             "patch": "3x3"}  # fmt: skip
+    full = {"score": "dot", "weight": "exp", "normaliser": "sum", "over": "window 5x5 inside",
+            "name": "embedded gaussian"}  # fmt: skip
+    full |= {f"{role}.patch": "3x3 none" for role in ("theta", "phi", "g")}
+    x = rng.normal(size=(8, 9))
+    results = []
+    for number, more in enumerate((short, full)):
+        path = tmp_path / f"{number}.npz"
+        np.savez(path, **arrays, **{k: np.array(v) for k, v in (texts | more).items()})
+        results.append(nlmeans.load_weights(path).block(x))
+    np.testing.assert_array_equal(*results)
+    for wrong, says in (
+        ({"pairwise": "cosine"}, "pairwise is 'cosine'; allowed are"),
+        ({"window": "5x5", "over": "everywhere"}, "window is '5x5' and over 'everywhere'"),
+    ):
+        np.savez(path, **arrays, **{k: np.array(v) for k, v in (texts | wrong).items()})
+        with pytest.raises(nlmeans.WeightsError, match=says):
+            nlmeans.load_weights(path)
+
+
 def test_native_files_are_checked_text_by_text(tmp_path):
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["patches"])
     with np.load(tmp_path / "a.npz") as archive:

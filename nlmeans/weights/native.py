@@ -22,8 +22,15 @@ Texts:
     sigma       the noise that it is made for, in the same units
     origin      where it comes from, in words
 
-Files of other projects that say pairwise, normalise, self, window and input_mean have to say them
-as f's traits, centre and over; a mean belongs into the biases.
+For files that others write there are shorter texts, which stand for several of these:
+
+    pairwise    embedded_gaussian, gaussian, dot_product, concatenation or l2: f's traits
+    normalise   softmax or count: the normaliser
+    self        one, max or zero: the centre
+    window      sides, such as 21x21, of a window that ends at the border; null is everywhere
+    patch       sides, such as 7x7, of patches that the matrices of theta, phi and g act on
+
+A mean that is to be taken off the input belongs into the biases.
 
 Of several blocks in a chain every array and text but the first three and the last three is named
 `0.NAME`, `1.NAME` and so on.
@@ -31,6 +38,7 @@ Of several blocks in a chain every array and text but the first three and the la
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +58,18 @@ from nlmeans.weights.stored import Tensors
 FORMAT, VERSION = "nlmeans", "1"
 ROLES = ("theta", "phi", "key_bias", "g", "out")
 MOST_BLOCKS = 1000
+TRAITS = ("score", "weight", "normaliser")
+SHORT: dict[str, dict[str, Any]] = {
+    "pairwise": {
+        "embedded_gaussian": ("dot", "exp", "sum"),
+        "gaussian": ("dot", "exp", "sum"),
+        "dot_product": ("dot", "identity", "count"),
+        "concatenation": ("sum", "relu", "count"),
+        "l2": ("distance", "exp", "sum"),
+    },
+    "normalise": {"softmax": "sum", "count": "count"},
+    "self": {"one": "one", "max": "max", "zero": "zero"},
+}
 
 
 def is_native(tensors: Tensors) -> bool:
@@ -70,6 +90,7 @@ def read_native(
         names = ", ".join([*options.given, *(["block"] if block is not None else [])])
         message = f"is a native file, which says everything itself; leave out {names}"
         raise Refused(message)
+    tensors = replace(tensors, metadata=_in_full(tensors))
     texts = _Texts(tensors.metadata)
     texts.allowed("format", {FORMAT: FORMAT})
     texts.allowed("version", {VERSION: VERSION})
@@ -118,6 +139,37 @@ def read_native(
         path, tensors.format, "native", "", made, readings, tuple(choices), notes,
         used_range, sigma,
     )  # fmt: skip
+
+
+def _in_full(tensors: Tensors) -> dict[str, str]:
+    """The texts, each short one replaced by what it stands for."""
+    full = dict(tensors.metadata)
+    for name in tensors.metadata:
+        prefix, _, last = name.rpartition(".")
+        if last not in (*SHORT, "window", "patch") or (prefix and not prefix.isdigit()):
+            continue
+        prefix = f"{prefix}." if prefix else ""
+        value = full.pop(name)
+        if last in SHORT and value not in SHORT[last]:
+            message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, SHORT[last]))}"
+            raise Refused(message)
+        if last == "pairwise":
+            meant = dict(zip(TRAITS, SHORT[last][value], strict=True))
+            meant["name"] = value.replace("_", " ")
+            if f"{prefix}normalise" in tensors.metadata:
+                del meant["normaliser"]
+        elif last == "window":
+            meant = {"over": "everywhere" if value == "null" else f"window {value} inside"}
+        elif last == "patch":
+            roles = [r for r in ("theta", "phi", "g") if f"{prefix}{r}.weight" in tensors.arrays]
+            meant = {f"{role}.patch": f"{value} none" for role in roles}
+        else:
+            meant = {{"normalise": "normaliser", "self": "centre"}[last]: SHORT[last][value]}
+        for each, text in meant.items():
+            if full.setdefault(f"{prefix}{each}", text) != text:
+                message = f"{name} is {value!r} and {prefix}{each} {full[prefix + each][:60]!r}"
+                raise Refused(message)
+    return full
 
 
 def _place(item: tuple[str, Any]) -> tuple[int, int, str]:
