@@ -21,6 +21,7 @@ PACKAGES = (
 )  # fmt: skip
 MOST_SECONDS = 60  # of one method in one table
 SETTLE_SECONDS = 0.05  # the threads of the method before spin for a while
+READY_SECONDS = 1.0  # shorter runs follow an untimed one: sleeping cores take milliseconds to wake
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,29 @@ def timed(call: Callable[[], Array], units: int = 1) -> Run:
 def compare(
     title: str, methods: Iterable[Method], runs: int, clean: Array | None, peak: float
 ) -> Table:
-    """All methods twice, the second time warm, then in turn, `runs` times each."""
+    """All methods twice, the second time warm, then in turn, `runs` times each.
+
+    A run of less than READY_SECONDS follows at once on an untimed one of the same method.
+    """
     methods = list(methods)
     table = Table(f"{title}, medians of {runs}")
     outputs: list[Array] = []
-    counts = []
+    counts, short = [], []
     for method in methods:
         method.run()
         seconds, output = method.run()
         outputs.append(output.astype(np.float64))
         counts.append(max(1, min(runs, int(MOST_SECONDS / seconds))))
+        short.append(seconds < READY_SECONDS)
         if counts[-1] < runs:
             table.notes.append(f"- {method.name}: median of {counts[-1]}")
     times: list[list[float]] = [[] for _ in methods]
     for i in range(runs):
-        for method, count, taken in zip(methods, counts, times, strict=True):
+        for method, count, warm, taken in zip(methods, counts, short, times, strict=True):
             if i < count:
                 time.sleep(SETTLE_SECONDS)
+                if warm:
+                    method.run()
                 taken.append(method.run()[0])
     medians = [statistics.median(taken) for taken in times]
     for method, output, seconds in zip(methods, outputs, medians, strict=True):
