@@ -7,6 +7,7 @@ from numba import njit
 from numba.extending import overload
 
 from nlmeans.kernels import driver
+from nlmeans.kernels.parallel import claim
 
 COMPILING = 2.0  # seconds of slow_kernel
 
@@ -22,8 +23,11 @@ def _wait():
 
 
 @njit(nogil=True)
-def kernel(worker, workers, out, done, cancel):
-    for i in range(worker, len(done), workers):
+def kernel(taken, out, done, cancel):
+    while True:
+        i = claim(taken)
+        if i >= len(done):
+            return
         if cancel[0] != 0:
             break
         out[i] = i * i
@@ -31,9 +35,9 @@ def kernel(worker, workers, out, done, cancel):
 
 
 @njit(nogil=True)
-def slow_kernel(worker, workers, out, done, cancel):
+def slow_kernel(taken, out, done, cancel):
     wait()
-    kernel(worker, workers, out, done, cancel)
+    kernel(taken, out, done, cancel)
 
 
 def squares(kernel=kernel, dtype=np.float64, progress=None, out=None):

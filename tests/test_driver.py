@@ -325,10 +325,14 @@ def test_a_worker_without_memory_is_an_error():
         import numpy as np, pytest
         from numba import njit
         from nlmeans.kernels import driver
+        from nlmeans.kernels.parallel import claim
 
         @njit(nogil=True)
-        def greedy(worker, workers, out, done, cancel):
-            for tile in range(worker, len(done), workers):
+        def greedy(taken, out, done, cancel):
+            while True:
+                tile = claim(taken)
+                if tile >= len(done):
+                    return
                 if tile == 1:
                     np.empty(1 << 60)[0] = 1
                 out[tile] = done[tile] = 1
@@ -337,6 +341,46 @@ def test_a_worker_without_memory_is_an_error():
             with pytest.raises(MemoryError, match="fewer threads"):
                 driver.run(greedy, (np.zeros(2),), np.zeros(2, np.uint8), threads, None)
         """
+    )
+
+
+def test_no_thread_waits_for_tiles_dealt_to_another():
+    """Whoever is free takes the next tile: behind one long tile, the others are done meanwhile."""
+    run_python(
+        """
+        import numpy as np
+        from numba import njit
+        from nlmeans.kernels import driver
+        from nlmeans.kernels.parallel import claim
+
+        @njit(nogil=True)
+        def uneven(taken, out, done, cancel):
+            count = 0  # of this worker's tiles
+            while True:
+                tile = claim(taken)
+                if tile >= len(done):
+                    return
+                count += 1
+                for i in range(100_000_000 if tile == 0 else 0):
+                    out[0] += np.sin(i)
+                out[tile] = count
+                done[tile] = 1
+
+        out = np.zeros(40)
+        driver.run(uneven, (out,), np.zeros(40, np.uint8), 2, None)
+        assert out.max() >= 30, out
+        """
+    )
+
+
+def test_a_switched_off_compiler_is_named():
+    run_python(
+        """
+        import numpy as np, nlmeans, pytest
+        with pytest.raises(RuntimeError, match="NUMBA_DISABLE_JIT is set"):
+            nlmeans.denoise(np.zeros((8, 9), np.float32), sigma=0.1)
+        """,
+        NUMBA_DISABLE_JIT="1",
     )
 
 

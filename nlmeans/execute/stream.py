@@ -146,12 +146,12 @@ def _run(
         for first in range(start, end, at_once)
     ]
     traits = (d, channels, scores.distance, scores.weight, normaliser, scores.centre)
-    integers = np.zeros((2, 8), dtype=np.intp)
-    integers[0, :6] = stream.Traits._make(traits)
+    integers = np.zeros((2, stream.BUFFERS), dtype=np.intp)
+    integers[0, : stream.TRAITS] = stream.Traits._make(traits)
     integers[1] = blocks.lay_out(d, channels, dtype.itemsize)
     lowest = -(2.0**100) if dtype == np.float32 else -(2.0**1000)
     cut = math.log2(scores.cut) if scores.cut else lowest
-    scales = stream.Scales(scores.scale, scores.scale, scores.noise, lowest, cut)
+    scales = stream.Scales(scores.scale, scores.noise, lowest, cut)
     out = np.empty((max(channels, 1), count), dtype=dtype)
     arrays = (scores.queries, scores.keys, values, scores.row, scores.bias)
     driver.run(

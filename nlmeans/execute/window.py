@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nlmeans.embed import Patches, mirror
 from nlmeans.execute.window_layout import along_axes, window_layout
 from nlmeans.kernels import driver, window
+from nlmeans.kernels.centre import CENTRE_ONE, CENTRES
 from nlmeans.kernels.exp2 import LOWEST32, LOWEST64
 from nlmeans.progress import Progress, between
 
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from nlmeans.maps import Maps
     from nlmeans.operation import Operation
     from nlmeans.plan import Plan
-
-CENTRE_CODES = {
-    "as computed": window.CENTRE_ONE,
-    "one": window.CENTRE_ONE,
-    "max": window.CENTRE_MAX,
-    "zero": window.CENTRE_ZERO,
-}
 
 
 def run_window(
@@ -39,7 +33,8 @@ def run_window(
     guide_channels = None if guide is None else len(guide)
     axes, tiles, at = window_layout(op.f, op.over, image.shape, guide_channels, image.dtype)
     grid = tuple(axis.size for axis in axes)
-    centre = CENTRE_CODES[op.f.centre]
+    # A patch differs from itself by 0: its weight is one as it is computed, too.
+    centre = CENTRE_ONE if op.f.centre == "as computed" else CENTRES[op.f.centre]
     radii = (*(a.patch for a in axes), *(a.search for a in axes))
     candidates = (*(-a.margin for a in axes), *(a.size + a.margin for a in axes))
     values = _centred(image.reshape(-1, *grid))
@@ -66,7 +61,7 @@ def run_window(
     planes = [c * at.source_c + z * at.source_z for c in several for z in deep]
     mirrors = mirror(grid, tuple(a.patch + a.search for a in axes))
     out = np.empty_like(values.planes)
-    isolated = np.zeros(grid if centre != window.CENTRE_ONE else (0, 0, 0), dtype=np.bool_)
+    isolated = np.zeros(grid if centre != CENTRE_ONE else (0, 0, 0), dtype=np.bool_)
     driver.run(
         window.window_kernel,
         (values.planes, values.offset, features.planes, features.offset,

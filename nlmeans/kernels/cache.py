@@ -25,7 +25,6 @@ from typing import Any
 import numba
 import platformdirs
 from numba.core.compiler import CompileResult
-from numba.core.dispatcher import Dispatcher
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
@@ -36,9 +35,8 @@ _log = logging.getLogger(__name__)
 
 
 def keep_compiled(kernel: Any) -> None:
-    """Give a jitted function this cache. A plain one, as with NUMBA_DISABLE_JIT, stays as it is."""
-    jitted = isinstance(kernel, Dispatcher)
-    if jitted and not isinstance(kernel._cache, KernelCache):
+    """Give a jitted function this cache."""
+    if not isinstance(kernel._cache, KernelCache):
         kernel._cache = KernelCache(kernel.py_func)
 
 

@@ -24,11 +24,10 @@ FUNCTION: dict[str, Any] = {
 OPTIONS = {"OPT": type(config.OPT)(1), "LOOP_VECTORIZE": 0, "SLP_VECTORIZE": 0}  # type: ignore[attr-defined]
 
 
-def compile_for(kernel: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def compile_for(kernel: Dispatcher, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Compile, or load, what a call with these arguments runs; the arguments' types."""
     signature = tuple(map(numba.typeof, arguments))
-    # A plain function where NUMBA_DISABLE_JIT is set. What is there waits for no other compilation.
-    if isinstance(kernel, Dispatcher) and signature not in kernel.overloads:
+    if signature not in kernel.overloads:  # what is there waits for no other compilation
         keep_compiled(kernel)
         with _light_optimisation():
             kernel.compile(signature)

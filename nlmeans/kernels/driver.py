@@ -64,15 +64,14 @@ def run(
     threads: int | None,
     progress: Callable[[float], None] | None,
 ) -> None:
-    """Call kernel(worker, workers, *arguments, done, cancel) for all workers and wait for them.
+    """Call kernel(taken, *arguments, done, cancel) by all workers and wait for them.
 
     They run in parallel, but for a child forked from a process that has used OpenMP.
 
     Parameters
     ----------
     kernel : jitted function
-        It works off the tiles whose number is `worker` modulo `workers`, and writes nothing once
-        cancel[0] is 1.
+        It works off the tiles that claim(taken) gives it, and writes nothing once cancel[0] is 1.
     done : array (tiles,)
         Set to 1 by the kernel, tile by tile.
     threads : int or None
@@ -82,6 +81,8 @@ def run(
 
     Raises
     ------
+    RuntimeError
+        If Numba's compiler is switched off.
     MemoryError
         If a kernel ended without having done its tiles.
     BaseException
@@ -89,17 +90,19 @@ def run(
         kernel has been told to stop; one that is still compiling goes on to do that, and the next
         call waits for it.
     """
+    if not isinstance(kernel, Dispatcher):
+        message = (
+            "NUMBA_DISABLE_JIT is set, and kernels only run compiled; unset it, or use"
+            " nlmeans.reference"
+        )
+        raise RuntimeError(message)
     available = numba.get_num_threads()
     workers = min(threads or usable_threads(), available, len(done))
 
     def call(cancel: NDArray[np.uint8]) -> None:
         numba.set_num_threads(workers)
-        given = (*arguments, done, cancel)
-        if not isinstance(kernel, Dispatcher):  # a plain function where NUMBA_DISABLE_JIT is set
-            for worker in range(workers):
-                kernel(worker, workers, *given)
-            return
-        address = address_of(kernel, compile_for(kernel, (0, workers, *given)))
+        given = (np.zeros(1, dtype=np.int64), *arguments, done, cancel)
+        address = address_of(kernel, compile_for(kernel, given))
         caller = call_in_turn if _forked_from_openmp else call_workers
         compile_for(caller, (address, workers, given))
         with suppress(SystemError):  # what comes of a worker's failure, if it is heard of at all

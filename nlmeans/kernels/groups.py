@@ -36,8 +36,10 @@ from nlmeans.kernels.lanes import (
     spread,
     store,
 )  # fmt: skip
+from nlmeans.kernels.parallel import claim
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
+SIZES, PARTS = len(Sizes._fields), len(Parts._fields)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
 
 
@@ -335,30 +337,29 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
 
 
 @compiled
-def filter_groups(worker, workers, turn, noisy, pilot, match, sums, counts, integers, floats, done,
+def filter_groups(taken, turn, noisy, pilot, match, sums, counts, integers, floats, done,
                  cancel):  # fmt: skip
-    """Of the tiles of one turn those whose number is `worker` modulo `workers`."""
-    S = Sizes(*to_fixed_tuple(integers[0], 12))
-    at = Parts(*to_fixed_tuple(integers[1], 8))
+    """The tiles of one turn, one by one until none is left."""
+    S = Sizes(*to_fixed_tuple(integers[0], SIZES))
+    at = Parts(*to_fixed_tuple(integers[1], PARTS))
     L = lanes(sums)
     buffer = np.zeros(at.end + L, sums.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
     places = np.empty(S.padded, np.intp)
     most_y = references(S.height, S.patch, S.step)
     most_x = references(S.width, S.patch, S.step)
-    across_y, across_x = -(-most_y // S.tile), -(-most_x // S.tile)
-    number = -1
-    for tile_y in range(turn // 2, across_y, 2):
-        for tile_x in range(turn % 2, across_x, 2):
-            number += 1
-            if number % workers != worker:
-                continue
-            for j in range(tile_y * S.tile, min((tile_y + 1) * S.tile, most_y)):
-                for i in range(tile_x * S.tile, min((tile_x + 1) * S.tile, most_x)):
-                    if cancel[0] != 0:
-                        return
-                    y = min(j * S.step, S.height - S.patch)
-                    x = min(i * S.step, S.width - S.patch)
-                    filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats,
-                                 places)  # fmt: skip
-            done[number] = 1
+    across = (-(-most_x // S.tile) + 1 - turn % 2) // 2  # tiles of this turn, along x
+    while True:
+        tile = claim(taken)
+        if tile >= len(done):
+            return
+        tile_y, tile_x = turn // 2 + tile // across * 2, turn % 2 + tile % across * 2
+        for j in range(tile_y * S.tile, min((tile_y + 1) * S.tile, most_y)):
+            for i in range(tile_x * S.tile, min((tile_x + 1) * S.tile, most_x)):
+                if cancel[0] != 0:
+                    return
+                y = min(j * S.step, S.height - S.patch)
+                x = min(i * S.step, S.width - S.patch)
+                filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats,
+                             places)  # fmt: skip
+        done[tile] = 1

@@ -10,7 +10,9 @@ window kernel marks these pixels; they are few, unless h is far below the noise.
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.window import CENTRE_MAX, GEOMETRY, Geometry, compiled
+from nlmeans.kernels.centre import CENTRE_MAX
+from nlmeans.kernels.parallel import claim
+from nlmeans.kernels.window import GEOMETRY, Geometry, compiled
 
 
 @compiled
@@ -79,12 +81,15 @@ def average_pixel(z, y, x, image, offset, guide, guide_scale, maps, out, zs, ys,
 
 
 @compiled
-def isolated_kernel(worker, workers, image, offset, guide, guide_scale, maps, out, isolated, zs, ys,
+def isolated_kernel(taken, image, offset, guide, guide_scale, maps, out, isolated, zs, ys,
                  xs, integers, scale, bias, lowest, taps_z, taps_y, taps_x, done,
                  cancel):  # fmt: skip
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
-    for row in range(worker, len(done), workers):
+    while True:
+        row = claim(taken)
+        if row >= len(done):
+            return
         z, y = row // height, row % height
         for x in range(width):
             if cancel[0] != 0:

@@ -24,16 +24,25 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
-from nlmeans.kernels.lanes import FASTMATH, fill, lanes, larger, like, load, store
+from nlmeans.kernels.lanes import (
+    FASTMATH,
+    fill,
+    lanes,
+    larger,
+    like,
+    load,
+    load_anywhere,
+    store,
+    store_anywhere,
+)
+from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.products import (
     add_values,
     fetch,
     gather,
-    put,
     put_distances,
     put_past,
     put_products,
-    take,
 )
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
 
@@ -62,6 +71,9 @@ class Numbers(NamedTuple):
     unset: Any  # above it, and below any other: the maximum of no scores
 
 
+SIZES, SCRATCH, NUMBERS = (len(kind._fields) for kind in (Sizes, Scratch, Numbers))
+
+
 @compiled
 def put_ends(R, to, beyond, s):
     """What lies before and behind the positions of a row."""
@@ -82,12 +94,12 @@ def put_rows(R, to, source, start, strides, factor, s):
     whole = s.keys_x // L * L
     for c in range(several if next_ == 1 else 0):
         for x in range(0, whole, L):
-            v = take(source, start + c * plane + x)
-            put(R, to + c * s.step + x, v * like(v, factor))
+            v = load_anywhere(source, start + c * plane + x, 1)
+            store_anywhere(R, to + c * s.step + x, v * like(v, factor))
     for x in range(0, whole if next_ != 1 else 0, L):
         for c in range(several):
             v = gather(source, start + c * plane + x * next_, next_)
-            put(R, to + c * s.step + x, v * like(v, factor))
+            store_anywhere(R, to + c * s.step + x, v * like(v, factor))
     for c in range(several):
         for x in range(whole, s.keys_x):
             R[to + c * s.step + x] = source[start + c * plane + x * next_] * factor
@@ -299,22 +311,22 @@ def write_block(out, M, R, at, s, z, y, x, past):
             if past:
                 put_past(out, to, load(M, k, 1))
             elif width == L:
-                put(out, to, load(M, k, 1))
+                store_anywhere(out, to, load(M, k, 1))
             else:
                 for lane in range(width):
                     out[to + lane] = M[k + lane]
 
 
 @compiled
-def neighbourhood_kernel(worker, workers, laid_out, queries, own, bias, keys, values, strides, R,
+def neighbourhood_kernel(taken, laid_out, queries, own, bias, keys, values, strides, R,
                          out, integers, floats, done, cancel):  # fmt: skip
-    """Every row of keys, or then every tile, whose number is `worker` modulo `workers`.
+    """Row of keys by row of keys, or then tile by tile, until none is left.
 
     One function, for each that calls others has LLVM optimise those once more.
     """
-    s = Sizes(*to_fixed_tuple(integers[0], 20))
-    at = Scratch(*to_fixed_tuple(integers[1], 8))
-    n = Numbers(*to_fixed_tuple(floats, 9))
+    s = Sizes(*to_fixed_tuple(integers[0], SIZES))
+    at = Scratch(*to_fixed_tuple(integers[1], SCRATCH))
+    n = Numbers(*to_fixed_tuple(floats, NUMBERS))
     L = lanes(out)
     buffer = np.empty(at.end + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
@@ -322,7 +334,10 @@ def neighbourhood_kernel(worker, workers, laid_out, queries, own, bias, keys, va
     across_x, across_y = -(-s.width // L), -(-s.height // (BLOCKS * ROWS))
     zero, one, unset = fill(n.key - n.key, ROWS), fill(out.dtype.type(1), ROWS), fill(n.unset, ROWS)
     past = s.width % L == 0 and out.ctypes.data % (L * out.itemsize) == 0
-    for tile in range(worker, len(done), workers):
+    while True:
+        tile = claim(taken)
+        if tile >= len(done):
+            return
         if not laid_out:
             if cancel[0] != 0:
                 return

@@ -22,6 +22,7 @@ from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE, C
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
+from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS
 
 DISTANCE, DOT = range(2)
@@ -49,6 +50,9 @@ class Numbers(NamedTuple):
     scale: float  # of the scores, with what the rows have been multiplied by taken out
     noise: float  # taken off distances
     unit: float  # what 1 in values stands for
+
+
+KIND, NUMBERS = len(Kind._fields), len(Numbers._fields)
 
 
 @compiled
@@ -139,14 +143,17 @@ def aligned_buffer(count, like_this):
 
 
 @compiled
-def neighbours_kernel(worker, workers, queries, keys, values, widths, starts, indices, bias, offset,
+def neighbours_kernel(taken, queries, keys, values, widths, starts, indices, bias, offset,
                       codes, floats, out, longest, done, cancel):  # fmt: skip
-    kind = Kind(*to_fixed_tuple(codes, 5))
-    numbers = Numbers(*to_fixed_tuple(floats, 3))
+    kind = Kind(*to_fixed_tuple(codes, KIND))
+    numbers = Numbers(*to_fixed_tuple(floats, NUMBERS))
     scores = aligned_buffer(longest, floats)
     scores[:] = -HIGHEST
     sums = aligned_buffer(lanes(values), values)
-    for tile in range(worker, len(done), workers):
+    while True:
+        tile = claim(taken)
+        if tile >= len(done):
+            return
         for i in range(tile * NEIGHBOUR_ROWS, min((tile + 1) * NEIGHBOUR_ROWS, len(out))):
             if cancel[0] != 0:
                 return

@@ -7,7 +7,6 @@ would also be compiled twice, for there has to be a serial one.
 
 from typing import Any
 
-import numpy as np
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.core.dispatcher import Dispatcher
@@ -23,21 +22,34 @@ def address_of(kernel: Dispatcher, signature: tuple[Any, ...]) -> int:
 
 @njit(parallel=True, nogil=True)
 def call_workers(address, workers, arguments):
-    """kernel(worker, workers, *arguments) for every worker, in parallel.
+    """kernel(*arguments) by so many workers, in parallel.
 
     The loop is given one pointer: Numba wraps each array by itself, 0.4 s for those of a kernel.
     """
     kept = _keep(arguments)
-    for worker in prange(workers):
-        _call(address, np.int64(worker), workers, kept)
+    for _ in prange(workers):
+        _call(address, kept)
 
 
 @njit(nogil=True)
 def call_in_turn(address, workers, arguments):
-    """The same, one worker after the other."""
-    kept = _keep(arguments)
-    for worker in range(workers):
-        _call(address, np.int64(worker), workers, kept)
+    """The same by a single one."""
+    _call(address, _keep(arguments))
+
+
+@intrinsic
+def claim(typing: Any, taken: Any) -> Any:
+    """The number, from 0 on, that no other worker has been given: taken[0], which goes up by one.
+
+    Tiles dealt out beforehand would all wait for the slowest core.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = cgutils.create_struct_proxy(taken)(context, builder, value=values[0]).data
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", data, one, "monotonic")
+
+    return types.int64(taken), code
 
 
 @intrinsic
@@ -52,21 +64,21 @@ def _keep(typing: Any, arguments: Any) -> Any:
 
 
 @intrinsic
-def _call(typing: Any, address: Any, worker: Any, workers: Any, arguments: Any) -> Any:
+def _call(typing: Any, address: Any, arguments: Any) -> Any:
     """Call the function there, whose arguments are of these very types and which returns None."""
-    given = (types.int64, types.int64, *arguments.dtype.types)
+    given = arguments.dtype.types
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         convention = context.call_conv
         function = convention.get_function_type(types.none, given).as_pointer()
         model = context.data_model_manager[arguments.dtype]
-        whole = model.load_from_data_pointer(builder, values[3])
+        whole = model.load_from_data_pointer(builder, values[1])
         status, _ = convention.call_function(
             builder, builder.inttoptr(values[0], function), types.none, given,
-            [*values[1:3], *cgutils.unpack_tuple(builder, whole)],
+            cgutils.unpack_tuple(builder, whole),
         )  # fmt: skip
         with cgutils.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(address, worker, workers, arguments), code
+    return types.void(address, arguments), code

@@ -261,39 +261,18 @@ def gather(typing: Any, array: Any, first: Any, stride: Any) -> Any:
 
 
 @intrinsic
-def take(typing: Any, array: Any, index: Any) -> Any:
-    """The vector at array[index], wherever that lies."""
+def put_past(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Store at array[index], a multiple of 64 bytes, past the caches: they would read it first."""
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         memory = _Memory(context, builder, array, values[0])
-        return memory.load(memory.at(values[1]), _whole(0), aligned=False)
+        pointer = builder.bitcast(memory.at(values[1]), memory.vector.as_pointer())
+        put = builder.store(values[2], pointer, align=VECTOR_BYTES)
+        one = ir.Constant(ir.IntType(32), 1)
+        put.set_metadata("nontemporal", builder.module.add_metadata([one]))
+        return context.get_dummy_value()
 
-    lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
-    return Vector(array.dtype, lanes)(array, types.intp), code
-
-
-def _put(*, past: bool) -> Any:
-    @intrinsic
-    def put_(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            memory = _Memory(context, builder, array, values[0])
-            pointer = builder.bitcast(memory.at(values[1]), memory.vector.as_pointer())
-            align = VECTOR_BYTES if past else array.dtype.bitwidth // 8
-            put = builder.store(values[2], pointer, align=align)
-            if past:
-                one = ir.Constant(ir.IntType(32), 1)
-                put.set_metadata("nontemporal", builder.module.add_metadata([one]))
-            return context.get_dummy_value()
-
-        return types.void(array, types.intp, vector), code
-
-    return put_
-
-
-# Store a vector at array[index]: wherever that lies; or on a multiple of 64 bytes, past the caches,
-# which otherwise read what is there first.
-put = _put(past=False)
-put_past = _put(past=True)
+    return types.void(array, types.intp, vector), code
 
 
 @intrinsic

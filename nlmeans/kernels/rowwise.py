@@ -30,6 +30,7 @@ from nlmeans.kernels.lanes import (
     store_anywhere,
     zero_below,
 )  # fmt: skip
+from nlmeans.kernels.parallel import claim
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
@@ -60,6 +61,9 @@ class Sizes(NamedTuple):
     channel: int
     features: int
     values: int
+
+
+SIZES = len(Sizes._fields)
 
 
 @intrinsic
@@ -144,10 +148,10 @@ def add_row(sums, to, channel, weights, values, start, width, s):
 
 
 @compiled
-def rowwise_kernel(worker, workers, features, values, out, integers, taps_z, taps_y, taps_x, noises,
+def rowwise_kernel(taken, features, values, out, integers, taps_z, taps_y, taps_x, noises,
                    limit, done, cancel):  # fmt: skip
-    """Every tile whose number is `worker` modulo `workers`; `out` is (channels, Z, Y, X)."""
-    s = Sizes(*to_fixed_tuple(integers, 16))
+    """Tile by tile until none is left; `out` is (channels, Z, Y, X)."""
+    s = Sizes(*to_fixed_tuple(integers, SIZES))
     step = s.columns + 2 * VECTORS * lanes(values)
     M = np.empty((s.band + 2 * s.patch_z) * step)
     squares = np.empty(step + 2 * s.patch_x)
@@ -156,7 +160,10 @@ def rowwise_kernel(worker, workers, features, values, out, integers, taps_z, tap
     sums = np.empty((1 + s.values) * channel)
     across = -(-s.width // s.columns)
     own = s.patch_z * s.plane + s.patch_y * s.row + s.patch_x  # from a patch's corner to its middle
-    for tile in range(worker, len(done), workers):
+    while True:
+        tile = claim(taken)
+        if tile >= len(done):
+            return
         first_z, y = tile // across // s.height * s.band, tile // across % s.height
         first_x = tile % across * s.columns
         end_z, end_x = min(first_z + s.band, s.depth), min(first_x + s.columns, s.width)

@@ -42,6 +42,7 @@ from nlmeans.kernels.lanes import (
     store,
     zero_below,
 )
+from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.rows import (
     add_numbers,
     add_products,
@@ -72,11 +73,13 @@ class Traits(NamedTuple):
 class Scales(NamedTuple):
     """In the kernel's float type."""
 
-    dot: Any  # of q . k
-    distance: Any  # of |q - k|^2
+    score: Any  # of q . k, or of |q - k|^2
     noise: Any
     lowest: Any  # a score below all others
     cut: Any  # distances' scores below this become the lowest
+
+
+TRAITS, BUFFERS, SCALES = (len(kind._fields) for kind in (Traits, Buffers, Scales))
 
 
 def scores_of(count):
@@ -125,7 +128,7 @@ add_six_sums, add_one_sum = sums_of(ROWS), sums_of(1)
 def turn_into_scores(M, bias, j, n, at, scales, width):
     """Squared distances become scores."""
     one = fill(M.dtype.type(1), VECTORS)
-    zero, factor, noise = like(one, 0), like(one, scales.distance), like(one, scales.noise)
+    zero, factor, noise = like(one, 0), like(one, scales.score), like(one, scales.noise)
     lowest, cut = like(one, scales.lowest), like(one, scales.cut)
     for i in range(at.weights, at.weights + n * width, width):
         s = smaller(noise - load(M, i, VECTORS) * factor, zero) + spread(bias, j, VECTORS)
@@ -195,7 +198,7 @@ def start_group(M, queries, rows, first, end, at, t, scales, width):
     for lane in range(end - first):
         for c in range(t.d):
             x = queries[(first + lane) * t.d + c]
-            M[at.queries + c * width + lane] = x if t.distance else x * scales.dot
+            M[at.queries + c * width + lane] = x if t.distance else x * scales.score
         M[at.rows + lane] = rows[first + lane]
     zero = fill(M.dtype.type(0), VECTORS)
     for i in range(at.sums, at.rows, width):
@@ -235,17 +238,20 @@ def of_group(at, group):
 
 
 @compiled
-def stream_kernel(worker, workers, queries, keys, values, rows, bias, floats, tasks, integers, out,
+def stream_kernel(taken, queries, keys, values, rows, bias, floats, tasks, integers, out,
                   done, cancel):  # fmt: skip
-    """Every task whose number is `worker` modulo `workers`, in buffers allocated once."""
-    t = Traits(*to_fixed_tuple(integers[0], 6))
-    at = Buffers(*to_fixed_tuple(integers[1], 8))
-    scales = Scales(*to_fixed_tuple(floats, 5))
+    """Task by task until none is left, in buffers allocated once."""
+    t = Traits(*to_fixed_tuple(integers[0], TRAITS))
+    at = Buffers(*to_fixed_tuple(integers[1], BUFFERS))
+    scales = Scales(*to_fixed_tuple(floats, SCALES))
     L = lanes(out)
     width = VECTORS * L
     buffer = np.zeros(at.queries + GROUPS * (at.end - at.queries) + L, out.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]
-    for task in range(worker, len(done), workers):
+    while True:
+        task = claim(taken)
+        if task >= len(done):
+            return
         start, stop, first_key, end_key = tasks[task]
         groups = (stop - start + width - 1) // width
         for g in range(groups):

@@ -67,11 +67,9 @@ class Buffers(NamedTuple):
     weights: int
     bias: int
     end: int
-    source_x: int
     source_y: int
     source_z: int
     source_c: int
-    sums_x: int
     sums_y: int
     sums_z: int
     sums_c: int
@@ -115,7 +113,7 @@ def lay_out(
     bias = weights + ROWS * SHIFTS * COLUMNS * lanes
     return Buffers(
         0, values, maps, total, sums, largest, columns, weights, bias, bias + ROWS * SHIFTS * lanes,
-        lanes, source_y, source_z, source_c, lanes, sums_y, sums_z, sums_c,
+        source_y, source_z, source_c, sums_y, sums_z, sums_c,
     )  # fmt: skip
 
 

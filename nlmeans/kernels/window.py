@@ -27,6 +27,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from nlmeans.kernels.centre import CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2_above
 from nlmeans.kernels.lanes import (
@@ -40,12 +41,11 @@ from nlmeans.kernels.lanes import (
     smaller,
     store,
 )  # fmt: skip
+from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import COLUMNS, ROWS, SHIFTS, Buffers, Tiles
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
-
-CENTRE_ONE, CENTRE_MAX, CENTRE_ZERO = 0, 1, 2
 
 
 class Geometry(NamedTuple):
@@ -449,7 +449,7 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
                 first = start + c * at.source_c + z * at.source_z + y * at.source_y
                 for lane in range(L):
                     i_z = box.low_z + lane // t.lanes_y * t.depth + z + g.search_z
-                    i_y = box.low_y + lane % t.lanes_y * t.height + y - g.search_y + g.search_y
+                    i_y = box.low_y + lane % t.lanes_y * t.height + y
                     plane = zs[min(i_z, len(zs) - 1)]
                     row = image[c, plane, ys[min(max(i_y, 0), len(ys) - 1)]]
                     i = first + lane
@@ -495,10 +495,10 @@ def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scal
 
 
 @compiled
-def window_kernel(worker, workers, image, image_offset, guide, guide_offset, maps, out, isolated,
+def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, isolated,
                  zs, ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
                  cancel):  # fmt: skip
-    """Every tile whose number is `worker` modulo `workers`, in buffers allocated once."""
+    """Tile by tile until none is left, in buffers allocated once."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     t = Tiles(*to_fixed_tuple(integers[1], TILES))
     at = Buffers(*to_fixed_tuple(integers[2], BUFFERS))
@@ -511,7 +511,10 @@ def window_kernel(worker, workers, image, image_offset, guide, guide_offset, map
     columns = np.empty(t.source_x, np.uint64)
     across_y, across_x = -(-height // t.tile_y), -(-width // t.tile_x)
     zero = fill(M.dtype.type(0), 1)
-    for tile in range(worker, len(done), workers):
+    while True:
+        tile = claim(taken)
+        if tile >= len(done):
+            return
         z0 = tile // (across_y * across_x) * t.tile_z
         y0 = tile // across_x % across_y * t.tile_y
         x0 = tile % across_x * t.tile_x
@@ -519,7 +522,7 @@ def window_kernel(worker, workers, image, image_offset, guide, guide_offset, map
         box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
                   min(g.end_y, end_y + g.search_y), x0, min(t.tile_x, width - x0))  # fmt: skip
         for x in range(t.source_x):
-            columns[x] = xs[min(max(x0 + x + g.search_x - g.search_x, 0), len(xs) - 1)]
+            columns[x] = xs[min(x0 + x, len(xs) - 1)]
         load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, columns, at.values, g)
         if at.source != at.values:
             load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source,
