@@ -6,7 +6,7 @@ from nlmeans.embed import Patches
 from nlmeans.kernels.tiles import VECTOR_BYTES
 from nlmeans.pairwise import Pairwise
 
-BAND, COLUMNS = 16, 128  # of a tile, along the first axis and the last of several
+BAND, COLUMNS = 32, 128  # of a tile, along the first axis and the last of several
 GUARD = 4 * VECTOR_BYTES // 8  # numbers behind a padded row: vectors are read beyond its end
 # The kernel's z, y and x of an array's axes: patches have their rows along the first, z, and
 # vectors lie along the last, x.
@@ -34,4 +34,6 @@ def rowwise_operations(f: Pairwise, pairs: int, ndim: int, channels: int, featur
     assert isinstance(f.query, Patches)
     sides = dict(zip(AXES[ndim], (2 * r + 1 for r in f.query.radius(ndim)), strict=True))
     row = sides.get(1, 1) * (3 * features + 2) + 2 * sides.get(2, 1)
-    return pairs * (row + 5 * sides[0] + 8 + 1 + 2 * channels)
+    # Without a y axis each weight serves both its ends; about a fifth is computed twice.
+    weights = pairs if ndim == 3 else pairs * 3 // 5
+    return weights * (row + 5 * sides[0] + 8) + pairs * (1 + 2 * channels)
