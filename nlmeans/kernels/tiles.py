@@ -20,7 +20,7 @@ SHIFTS = 3  # neighbours along y that share loads and sums
 # Per thread. Larger tiles compute fewer pairs twice; what has to stay in the second-level cache is
 # a few rows of a tile, not all of it.
 MOST_BYTES = 2**24
-CORES = 4  # that are to have equal work even on a small array; tiles depend on no machine
+CORES = (1, 2, 4)  # on which a small array is to take the least time; tiles depend on no machine
 
 
 class Axis(NamedTuple):
@@ -84,10 +84,31 @@ def count(t: Tiles, axes: Axes) -> int:
     return prod(ceil(a.size / n) for a, n in zip(axes, t[:3], strict=True))
 
 
-def vectors(t: Tiles, axes: Axes) -> int:
-    """Vectors of first ends in all tiles, those computed twice and the padding included."""
-    rows = -(-t.height // ROWS) * ROWS
-    return count(t, axes) * t.depth * rows * (t.tile_x + axes[2].search // 2 + COLUMNS)
+def vectors(t: Tiles, axes: Axes) -> float:
+    """Vectors of first ends a shift in all tiles, those computed twice and the padding included."""
+    z, y, x = axes
+    depth, rows = float(t.depth), -(-t.height // ROWS) * ROWS
+    if t.lanes_z == 1:
+        depth = mean_depth(t, z)
+    if t.lanes_y == 1:
+        rows = min(rows, t.tile_y + y.search // 2 + ROWS)
+    return count(t, axes) * depth * rows * (t.tile_x + x.search // 2 + COLUMNS)
+
+
+def mean_depth(t: Tiles, z: Axis) -> float:
+    """Planes of first ends a shift, of a tile on the average; half the shifts of dz = 0 count."""
+    starts = range(0, z.size, t.tile_z)
+    planes = sum(
+        (0.5 if dz == 0 else 1.0) * len(planes_of(start, min(start + t.tile_z, z.size), dz, z))
+        for start in starts
+        for dz in range(z.search + 1)
+    )
+    return planes / (z.search + 0.5) / len(starts)
+
+
+def planes_of(start: int, end: int, dz: int, z: Axis) -> range:
+    """First ends a along z of a tile's pairs: a or a + dz is in the tile, both are candidates."""
+    return range(max(start - dz, -z.margin), min(end, z.size + z.margin - dz))
 
 
 def lay_out(
@@ -130,7 +151,8 @@ def _cut(axes: Axes, channels: int, lanes: int) -> Tiles:
         tiles = count(t, axes)
         buffers = lay_out(t, channels, None, False, VECTOR_BYTES // lanes)
         too_large = buffers.end * (VECTOR_BYTES // lanes) > MOST_BYTES
-        return too_large, ceil(tiles / CORES) * (vectors(t, axes) / tiles), tiles
+        rounds = sum(n * ceil(tiles / n) for n in CORES)
+        return too_large, rounds * (vectors(t, axes) / tiles), tiles
 
     return min(candidates, key=rank)
 
