@@ -1,6 +1,6 @@
 """How an array is cut into tiles, and a tile into lanes: sizes alone, without Numba.
 
-The pairs (a, b = a + shift) of a tile have their first ends a in a box somewhat larger than the
+The pairs (a, b = a + shift) of a tile have their upper ends in a box somewhat larger than the
 tile. The box is cut along z and y into as many segments as a vector has lanes. One vector holds the
 pixels at one place of all segments, so that a neighbour along any axis is simply another vector:
 every load is aligned, whatever the shift. An image is a volume of one plane.
@@ -16,6 +16,7 @@ NEIGHBOUR_ROWS = 256  # positions in a tile of the neighbours kernel
 ROWS = 4  # whose patch sums are computed together
 COLUMNS = 4  # whose weights are computed together
 SHIFTS = 3  # neighbours along y that share loads and sums
+ABOVE = SHIFTS - 1  # rows by which a pair's upper end may lie above its place in the box
 
 # Per thread. Larger tiles compute fewer pairs twice; what has to stay in the second-level cache is
 # a few rows of a tile, not all of it.
@@ -165,7 +166,7 @@ def _tiles(axes: Axes, lanes: int, lanes_z: int, depth: int, height: int, width:
         ceil(a.size / ceil(a.size / n)) for a, n in zip(axes, most, strict=True)
     )
     depth = ceil(min(tile_z + z.search, z.size + 2 * z.margin) / lanes_z)
-    height = ceil(min(tile_y + 2 * y.search, y.size + 2 * y.margin) / lanes_y)
+    height = ceil(min(tile_y + y.search + min(ABOVE, y.search), y.size + 2 * y.margin) / lanes_y)
     sums_x = tile_x + 2 * x.search
     rows = -(-height // ROWS) * ROWS
     ring = COLUMNS
@@ -180,12 +181,12 @@ def _tiles(axes: Axes, lanes: int, lanes_z: int, depth: int, height: int, width:
         depth=depth,
         height=height,
         source_z=depth + 2 * z.patch + z.search,
-        source_y=rows + 2 * y.patch + 2 * y.search + SHIFTS - 1,
+        source_y=rows + 2 * y.patch + y.search + 2 * ABOVE,
         # Odd, so that the rows of a column begin in different sets of the first-level cache:
         # 64 vectors instead of 65 took twice the time.
         source_x=(sums_x + 2 * x.patch + COLUMNS) | 1,
         sums_z=depth + z.search,
-        sums_y=rows + 2 * y.search + SHIFTS - 1,
+        sums_y=rows + y.search + 2 * ABOVE,
         sums_x=sums_x | 1,
         ring=ring,
     )

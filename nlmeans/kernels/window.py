@@ -43,7 +43,7 @@ from nlmeans.kernels.lanes import (
     store,
 )  # fmt: skip
 from nlmeans.kernels.parallel import claim
-from nlmeans.kernels.tiles import COLUMNS, ROWS, SHIFTS, Buffers, Tiles
+from nlmeans.kernels.tiles import ABOVE, COLUMNS, ROWS, SHIFTS, Buffers, Tiles
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
@@ -85,7 +85,7 @@ TILES, BUFFERS = len(Tiles._fields), len(Buffers._fields)
 
 
 class Box(NamedTuple):
-    """First ends of a tile's pairs: low <= i < end along z and y; the tile's rows and columns."""
+    """Places of a tile's pairs: low <= i < end along z and y; the tile's rows and columns."""
 
     low_z: int
     low_y: int
@@ -346,7 +346,7 @@ def keep_largest(M, first, second, sums_y, weights):
 
 
 @compiled
-def put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales):
+def put_biases(M, t, at, box, z, y, up, rows, dz, first, shifts, g, scales):
     """The bias of each lane: where either end is no candidate the weight is to be 0."""
     i = at.bias
     for r in range(ROWS):
@@ -354,10 +354,12 @@ def put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales):
             for lane_z in range(t.lanes_z):
                 a_z = box.low_z + lane_z * t.depth + z
                 for lane_y in range(t.lanes_y):
-                    a_y = box.low_y + lane_y * t.height + y + r
+                    i_y = box.low_y + lane_y * t.height + y + r
+                    a_y = i_y + up
                     b_y = a_y + first + s
-                    inside = r < rows and s < shifts and a_z < box.end_z and a_y < box.end_y
-                    inside = inside and a_z + dz < g.end_z and g.first_y <= b_y < g.end_y
+                    inside = r < rows and s < shifts and a_z < box.end_z and i_y < box.end_y
+                    inside = inside and a_z + dz < g.end_z and a_y < g.end_y
+                    inside = inside and g.first_y <= b_y < g.end_y
                     M[i] = scales.bias if inside else scales.masked
                     i += 1
 
@@ -375,21 +377,24 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
     shift = ROWS * row
     mask = row - 1
     side_y, side_x = 2 * g.patch_y + 1 - g.skip, 2 * g.patch_x + 1 - g.skip
-    corner = z * at.source_z + (y + g.search_y) * at.source_y + g.search_x * L
-    centre = corner + g.patch_z * at.source_z + g.patch_y * at.source_y + g.patch_x * L
-    here = z * at.sums_z + (y + g.search_y) * at.sums_y + g.search_x * L
+    patch = g.patch_z * at.source_z + g.patch_y * at.source_y + g.patch_x * L
     ahead = (2 * g.patch_x + COLUMNS - 1) // COLUMNS
     first_x, end_x = g.first_x - box.x, g.end_x - box.x
     none = fill(M.dtype.type(0), COLUMNS)
     end_dx = 1 if first_dx == 0 else g.search_x + 1
     for first in range(first_dy, g.search_y + 1, SHIFTS):
         shifts = min(SHIFTS, g.search_y + 1 - first)
+        # Below its place in the box lies a under shifts upward, so that b is there. The box then
+        # reaches no further than the search above the tile.
+        up = max(-first - ABOVE, 0)
+        corner = z * at.source_z + (y + up + ABOVE) * at.source_y + g.search_x * L
+        here = z * at.sums_z + (y + up + ABOVE) * at.sums_y + g.search_x * L
         if t.lanes_y == 1:  # else some lane has rows of the tile
-            above = box.y - box.low_y - y  # so many of the rows
+            above = box.y - box.low_y - y - up  # so many of the rows
             below = above + box.height
             if above >= rows + max(first + shifts - 1, 0) or below <= min(first, 0):
                 continue
-        put_biases(M, t, at, box, z, y, rows, dz, first, shifts, g, scales)
+        put_biases(M, t, at, box, z, y, up, rows, dz, first, shifts, g, scales)
         if shifts < SHIFTS or rows < ROWS:  # others keep no weight of the group before
             for i in range(at.weights, at.bias, COLUMNS * L):
                 store(M, i, none)
@@ -422,7 +427,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                         if maps is None:  # known as it is compiled
                             w = weights_of(d, scales, bias)
                         else:
-                            i_a = at.maps + centre + x * L + r * at.source_y
+                            i_a = at.maps + corner + patch + x * L + r * at.source_y
                             i_b = i_a + source_away + s * at.source_y
                             w = local_weights(M, d, i_a, i_b, at.source_c, scales, bias)
                         store(M, at.weights + k * COLUMNS * L, w)
@@ -430,7 +435,7 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                     w = at.weights + k * L
                     sums_a = here + (x + k) * L
                     sums_b = sums_a + sums_away
-                    x_a = at.values + centre + (x + k) * L
+                    x_a = at.values + corner + patch + (x + k) * L
                     x_b = x_a + source_away
                     total_a, total_b = at.total + sums_a, at.total + sums_b
                     add_pairs(M, at.sums + sums_a, at.sums + sums_b, total_a, total_b, at.sums_y,
@@ -457,7 +462,7 @@ def load_tile(M, t, at, box, image, offset, scale, zs, ys, columns, start, g):
                 first = start + c * at.source_c + z * at.source_z + y * at.source_y
                 for lane in range(L):
                     i_z = box.low_z + lane // t.lanes_y * t.depth + z + g.search_z
-                    i_y = box.low_y + lane % t.lanes_y * t.height + y
+                    i_y = box.low_y + lane % t.lanes_y * t.height + y + g.search_y - ABOVE
                     plane = zs[min(i_z, len(zs) - 1)]
                     row = image[c, plane, ys[min(max(i_y, 0), len(ys) - 1)]]
                     i = first + lane
@@ -472,7 +477,7 @@ def find_row(places, t, at, box, z, y, lanes_, g):
     n = 0
     for lane in range(lanes_):
         i_z = z - box.low_z - lane // t.lanes_y * t.depth
-        i_y = y - box.low_y - lane % t.lanes_y * t.height + g.search_y
+        i_y = y - box.low_y - lane % t.lanes_y * t.height + ABOVE
         if 0 <= i_z < t.sums_z and 0 <= i_y < t.sums_y:
             places[n] = i_z * at.sums_z + i_y * at.sums_y + g.search_x * lanes_ + lane
             n += 1
@@ -528,7 +533,7 @@ def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, is
         x0 = tile % across_x * t.tile_x
         end_z, end_y = min(z0 + t.tile_z, depth), min(y0 + t.tile_y, height)
         box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
-                  min(g.end_y, end_y + g.search_y), y0, end_y - y0, x0,
+                  min(g.end_y, end_y + ABOVE), y0, end_y - y0, x0,
                   min(t.tile_x, width - x0))  # fmt: skip
         for x in range(t.source_x):
             columns[x] = xs[min(x0 + x, len(xs) - 1)]
