@@ -12,7 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, Vector, spread_out, vector_pointer
+from nlmeans.kernels.lanes import FASTMATH, Vector, spread_out, vector_pointer
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 
 class Rows(types.Type):
