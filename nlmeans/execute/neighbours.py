@@ -12,8 +12,9 @@ from nlmeans.kernels import driver
 from nlmeans.kernels import neighbours as kernel
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
+from nlmeans.neighbour_lists import Lists
 from nlmeans.progress import between
-from nlmeans.support import Lists, Neighbours
+from nlmeans.support import Neighbours
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation

@@ -48,7 +48,8 @@ from nlmeans.checks import ParameterError, check_number
 from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
-from nlmeans.support import Everywhere, Pool, Regions, Support, Window
+from nlmeans.pool import Pool
+from nlmeans.support import Everywhere, Regions, Support, Window
 from nlmeans.texts import one_line
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.loaded import LoadedWeights, Reading
