@@ -12,6 +12,7 @@ Texts:
     score       dot, distance or sum         weight      exp, identity or relu
     normaliser  sum, count or query sum      scale       a number; noise, cut the same
     centre      as computed, one, max, zero  name        of f, to be shown
+    arithmetic  scikit-image; exact without it
     ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian, off-centre)
     phi         theta, where they are one
     ROLE        identity, of key_bias and out
