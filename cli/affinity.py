@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import loader, weights_options
+from nlmeans.cli.learned import Loader, weights_options
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
 from nlmeans.cli.outputs import drawing_option, overwrite_option, png_target, save_png
 from nlmeans.cli.stacks import Taken, taken_as
@@ -65,10 +65,7 @@ def affinity(
     path: Path,
     points: tuple[Point, ...],
     output: Path | None,
-    weights: Path | None,
-    layout: str | None,
-    block: str | None,
-    settings: tuple[tuple[str, Any], ...],
+    learned: Loader | None,
     overwrite: bool,
     **filters: Any,
 ) -> int:
@@ -79,7 +76,6 @@ def affinity(
     beside the picture.
     """
     target = png_target(path, output, ENDING)
-    learned = loader(weights, layout, block, settings)
 
     def work(path: Path) -> Report:
         from nlmeans.drawing import Weights, draw_weights
