@@ -15,19 +15,14 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
+from measure import psnr_of_bytes
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
-from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 
 Image = NDArray[Any]
 SIGMAS = (15, 25, 50)
-
-
-def psnr(clean: Image, result: Image) -> float:
-    quantised = np.clip(np.rint(result), 0, 255)
-    return float(peak_signal_noise_ratio(clean, quantised, data_range=255))
 
 
 def patchwise(x: Image, used: nlmeans.Settings) -> Image:
@@ -81,7 +76,7 @@ def main() -> None:
             clean = iio.imread(path).astype(np.float32)
             noise = np.random.default_rng(number).normal(0, sigma, clean.shape)
             for name, result in estimates((clean + noise).astype(np.float32), sigma).items():
-                values.setdefault(name, []).append(psnr(clean, result))
+                values.setdefault(name, []).append(psnr_of_bytes(clean, result))
         for name, each in values.items():
             table.setdefault(name, []).append(float(np.mean(each)))
     print(f"| dB at sigma | {' | '.join(map(str, SIGMAS))} |\n|---|---|---|---|")

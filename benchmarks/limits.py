@@ -13,9 +13,11 @@ import numpy as np
 from numba import njit
 
 from nlmeans.kernels.exp2 import exp2
-from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, lanes, like, load, store
+from nlmeans.kernels.lanes import FASTMATH, lanes, like, load, store
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 STEPS = 16
+ATTEMPTS = 5
 CHAINS = 8
 fast = njit(fastmath=set(FASTMATH), nogil=True, error_model="numpy")
 
@@ -66,26 +68,24 @@ PROBES = (
 )
 
 
-def measure_limits(threads: int, attempts: int = 5) -> dict[str, dict[str, Any]]:
+def measure_limits(threads: int) -> dict[str, dict[str, Any]]:
     """The best of some attempts, on one core and on `threads` together: in 10^9 a second."""
     return {
         name: {
-            "one": _best(kernel, floats, each, repeats, 1, attempts),
-            "all": _best(kernel, floats, each, repeats, threads, attempts),
+            "one": _best(kernel, floats, each, repeats, 1),
+            "all": _best(kernel, floats, each, repeats, threads),
             "unit": unit,
         }
         for name, kernel, floats, each, repeats, unit in PROBES
     }
 
 
-def _best(
-    kernel: Callable[..., None], floats: int, each: int, repeats: int, threads: int, attempts: int
-) -> float:
+def _best(kernel: Callable[..., None], floats: int, each: int, repeats: int, threads: int) -> float:
     arrays = [(_aligned(floats, -1.0), _aligned(floats, 1e-3)) for _ in range(threads)]
     kernel(*arrays[0], 1)
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
-        for _ in range(attempts):
+        for _ in range(ATTEMPTS):
             start = time.perf_counter()
             list(pool.map(lambda xy: kernel(*xy, repeats), arrays))
             seconds.append(time.perf_counter() - start)

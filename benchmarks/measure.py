@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio
+
+from nlmeans.compare.run import machine
 
 Array = NDArray[Any]
 Run = Callable[[], tuple[float, Array]]
@@ -120,6 +122,12 @@ def psnr(a: Array, b: Array, peak: float) -> float | None:
     return 10 * float(np.log10(peak**2 / error)) if error else None
 
 
+def psnr_of_bytes(clean: Array, result: Array) -> float:
+    """In decibels, of grey levels from 0 to 255, the result rounded to such as a file holds."""
+    quantised = np.clip(np.rint(result), 0, 255)
+    return float(peak_signal_noise_ratio(clean.astype(float), quantised, data_range=255))
+
+
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(header), *(list(row) for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
@@ -130,7 +138,7 @@ def environment(threads: int) -> dict[str, Any]:
     """What the figures depend on."""
     installed = {name: _version(name) for name in PACKAGES}
     return {
-        "processor": _processor(),
+        "processor": machine(),
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": threads,
@@ -145,13 +153,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _decibels(value: float | None) -> str:

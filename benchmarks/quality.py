@@ -19,8 +19,8 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
+from measure import psnr_of_bytes
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 
@@ -34,13 +34,10 @@ def noisy_version(clean: Image, sigma: float) -> Image:
     return clean / 255.0 + generator.normal(0, sigma / 255.0, clean.shape)
 
 
-def psnr(clean: Image, result: Image) -> float:
-    quantised = np.clip(np.rint(result * 255), 0, 255)
-    return float(peak_signal_noise_ratio(clean.astype(float), quantised, data_range=255))
-
-
 def psnrs(images: list[Image], sigma: float, method: Callable[[Image], Image]) -> Image:
-    return np.array([psnr(clean, method(noisy_version(clean, sigma))) for clean in images])
+    return np.array(
+        [psnr_of_bytes(clean, 255 * method(noisy_version(clean, sigma))) for clean in images]
+    )
 
 
 def set12(folder: Path, ours: Callable[..., Image]) -> list[dict[str, Any]]:

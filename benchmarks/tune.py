@@ -18,8 +18,8 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
+from measure import psnr_of_bytes
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 from nlmeans.parameters import relative_noise, table_row
@@ -30,11 +30,6 @@ SEARCHES = (9, 11, 13, 17, 21)
 FACTORS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 1.0, 1.15)
 BINS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.85, 1.2, 1.7, 2.2, np.inf)
 Config = tuple[int, int, float]
-
-
-def psnr(clean: NDArray[Any], result: NDArray[Any]) -> float:
-    quantised = np.clip(np.rint(result), 0, 255)
-    return float(peak_signal_noise_ratio(clean, quantised, data_range=255))
 
 
 def measure(images: list[NDArray[Any]]) -> dict[int, dict[Config, list[float]]]:
@@ -53,7 +48,7 @@ def measure(images: list[NDArray[Any]]) -> dict[int, dict[Config, list[float]]]:
             for config in {*itertools.product(PATCHES, SEARCHES, FACTORS), chosen}:
                 patch, search, factor = config
                 op = nlmeans.nl_means(sigma, factor * sigma, patch, search)
-                value = psnr(clean, op(noisy, channel_axis=axis))
+                value = psnr_of_bytes(clean, op(noisy, channel_axis=axis))
                 results[b][config].append(value)
                 if config == chosen:
                     results[b][0, 0, 0.0].append(value)  # what the package's table does

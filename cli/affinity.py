@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import loader, weights_options
+from nlmeans.cli.learned import Loader, weights_options
 from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
-from nlmeans.cli.outputs import overwrite_option, png_target, save_png
-from nlmeans.cli.stacks import taken_as
+from nlmeans.cli.outputs import drawing_option, overwrite_option, png_target, save_png
+from nlmeans.cli.stacks import Taken, taken_as
 
 if TYPE_CHECKING:
     from nlmeans.images import Picture
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlmeans.support import Support
     from nlmeans.weights import LoadedWeights
 
+ENDING = "_affinity.png"
 Point = tuple[int, int]
 
 
@@ -56,15 +57,7 @@ Examples:
     help="The position whose weights are drawn, as column,row: 0,0 is the pixel at the top left. "
     "Can be given several times.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    show_default="beside the input, with _affinity.png",
-    help="Write to this file, a .png.",
-)
+@drawing_option(ENDING)
 @filter_options
 @weights_options
 @overwrite_option
@@ -72,16 +65,9 @@ def affinity(
     path: Path,
     points: tuple[Point, ...],
     output: Path | None,
-    sigma: Sigma,
-    h: float | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-    weights: Path | None,
-    layout: str | None,
-    block: str | None,
-    settings: tuple[tuple[str, Any], ...],
+    learned: Loader | None,
     overwrite: bool,
+    **filters: Any,
 ) -> int:
     """Draw the weights that a position gives to the others, over the picture.
 
@@ -89,14 +75,11 @@ def affinity(
     of square roots. The position and the window are outlined, and a small window is enlarged
     beside the picture.
     """
-    target = png_target(path, output, "_affinity.png")
-    learned = loader(weights, layout, block, settings)
+    target = png_target(path, output, ENDING)
 
     def work(path: Path) -> Report:
         from nlmeans.drawing import Weights, draw_weights
         from nlmeans.images import load
-        from nlmeans.ridge import Ridge
-        from nlmeans.settings import settings_for
 
         picture = load(path)
         taken = taken_as(picture, "auto")
@@ -110,22 +93,11 @@ def affinity(
                 raise ValueError(message)
         axis = taken.layout["channel_axis"]
         notes: tuple[str, ...] = ()
-        values = picture.colours
-        if learned is not None:
+        if learned is None:
+            operation, values = _classical(taken, **filters), picture.colours
+        else:
             loaded, notes = learned()
             operation, values = _of_learned(loaded, picture)
-        else:
-            used = settings_for(
-                picture.pixels, sigma.levels(picture), method="classic", noise="gaussian", h=h,
-                patch_size=patch_size, search_size=search_size, strength=strength,
-                **taken.layout,
-            )  # fmt: skip
-            found = used.operation()
-            if found is None:
-                message = "the picture holds no noise, so that nothing is averaged; give --sigma"
-                raise ValueError(message)
-            assert not isinstance(found, Ridge)  # "classic" is none
-            operation = found
         maps = [
             Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
                                        operation.over, values.shape[:2]))
@@ -141,6 +113,31 @@ def affinity(
         return Report(f"{shown(path)} -> {shown(target)}: {each}", {}, notes)
 
     return each_file([path], work)
+
+
+def _classical(
+    taken: Taken,
+    *,
+    sigma: Sigma,
+    h: float | None,
+    patch_size: Size | None,
+    search_size: Size | None,
+    strength: float,
+) -> "Operation":
+    """What `--method classic` runs on the picture."""
+    from nlmeans.ridge import Ridge
+    from nlmeans.settings import settings_for
+
+    used = settings_for(
+        taken.picture.pixels, sigma.levels(taken.picture), method="classic", noise="gaussian", h=h,
+        patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
+    )  # fmt: skip
+    operation = used.operation()
+    if operation is None:
+        message = "the picture holds no noise, so that nothing is averaged; give --sigma"
+        raise ValueError(message)
+    assert not isinstance(operation, Ridge)  # "classic" is none
+    return operation
 
 
 def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation, Any]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.filters import Filter
-from nlmeans.cli.learned import Loader, denoise_learned, loader, weights_options
+from nlmeans.cli.learned import Loader, denoise_learned, weights_options
 from nlmeans.cli.like import Like, Liked, like_option, with_numbers
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import (
@@ -103,10 +103,7 @@ def denoise(
     output: Path | None,
     output_folder: Path | None,
     suffix: str | None,
-    weights: Path | None,
-    layout: str | None,
-    block: str | None,
-    settings: tuple[tuple[str, Any], ...],
+    learned: Loader | None,
     like: Like | None,
     stack: str,
     mask: Path | None,
@@ -137,7 +134,6 @@ def denoise(
     if asked.keep_detail and amount != 1:
         message = "use just one of --amount and --keep-detail"
         raise click.UsageError(message)
-    learned = loader(weights, layout, block, settings)
     if learned is not None and like is not None:
         message = "use just one of --weights and --like"
         raise click.UsageError(message)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +71,20 @@ def _parsed(name: str, text: str) -> Any:
 
 
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--weights, and which block of it by the options of `block_options`."""
-    return together(block_options(command), (
+    """--weights and the options of `block_options`, given to the command as one `learned`."""
+
+    @wraps(command)
+    def with_loader(
+        *,
+        weights: Path | None,
+        layout: str | None,
+        block: str | None,
+        settings: tuple[tuple[str, Any], ...],
+        **others: Any,
+    ) -> Any:
+        return command(learned=_loader(weights, layout, block, settings), **others)
+
+    return together(block_options(with_loader), (
         click.option(
             "--weights", type=click.Path(path_type=Path), default=None, metavar="FILE",
             show_default="the classical filter",
@@ -128,7 +140,7 @@ def warnings_of(path: Path) -> Iterator[list[str]]:
     notes += [f"{shown(path)}: {warning.message}" for warning in caught]
 
 
-def loader(
+def _loader(
     path: Path | None, layout: str | None, block: str | None, settings: tuple[tuple[str, Any], ...]
 ) -> Loader | None:
     """Loads the weights once, at its first call; None if none are asked for.

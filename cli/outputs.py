@@ -134,6 +134,14 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     return status.st_dev, status.st_ino
 
 
+def drawing_option(ending: str) -> Callable[[Any], Any]:
+    """-o of a command that draws: see `png_target`."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
+        show_default=f"beside the input, with {ending}", help="Write to this file, a .png.",
+    )  # fmt: skip
+
+
 def png_target(path: Path, output: Path | None, ending: str) -> Path:
     """Where a drawing goes."""
     target = output or path.with_name(f"{path.stem}{ending}")

@@ -3,12 +3,16 @@
 import math
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import NumberType, inputs_argument
 from nlmeans.cli.outputs import output_options, progress_bar, running_options, targets_of
+
+if TYPE_CHECKING:
+    from nlmeans.images.clouds import Cloud
 
 
 @click.command(
@@ -70,14 +74,12 @@ def points(
     suffix: str | None,
     sigma: float | None,
     strength: float,
-    patch_neighbours: int | None,
-    search_neighbours: int | None,
-    iterations: int | None,
     threads: int | None,
     max_memory: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    **numbers: int | None,
 ) -> int:
     """Denoise point clouds of surfaces: .xyz, and .ply with the extra `points` installed.
 
@@ -86,48 +88,28 @@ def points(
     error the other files still get done.
     """
     targets = targets_of(inputs, output, output_folder, suffix)
+    silent = quiet or as_json
+    given = {name: number for name, number in numbers.items() if number is not None}
 
     def work(path: Path) -> Report:
         import numpy as np
 
-        from nlmeans.images import ImageReadError
-        from nlmeans.images.clouds import check_cloud_output, load_cloud, save_cloud
-        from nlmeans.points import (
-            PATCH_FEWEST,
-            SEARCH_NEIGHBOURS,
-            denoise_points,
-            estimate_points_sigma,
-            expected_points_cost,
-        )
+        from nlmeans.images.clouds import check_cloud_output, save_cloud
+        from nlmeans.points import denoise_points, estimate_points_sigma, expected_points_cost
 
         target = targets[path]
-        try:
-            cloud = load_cloud(path)
-        except ModuleNotFoundError as error:
-            if error.name != "plyfile":
-                raise
-            message = (
-                f"{shown(path)}: reading PLY takes one more package: pip install 'nlmeans[points]'"
-            )
-            raise ImageReadError(message) from error
+        cloud = _loaded(path)
         check_cloud_output(target, cloud, overwrite=overwrite, source=path)
         start = time.perf_counter()
         level = estimate_points_sigma(cloud.points, threads=threads) if sigma is None else sigma
         held = cloud.points.nbytes
         left = memory_left(max_memory, held, held)
-        cost = expected_points_cost(
-            len(cloud.points), patch_neighbours or PATCH_FEWEST,
-            search_neighbours or SEARCH_NEIGHBOURS, iterations or 1, threads=threads,
-        )  # fmt: skip
-        announce(path, cost, threads, None, silent=quiet or as_json)
-        with (
-            compiling_notice(silent=quiet or as_json),
-            progress_bar(path, hidden=quiet or as_json) as progress,
-        ):
+        cost = expected_points_cost(len(cloud.points), **given, threads=threads)
+        announce(path, cost, threads, None, silent=silent)
+        with compiling_notice(silent=silent), progress_bar(path, hidden=silent) as progress:
             moved = denoise_points(
-                cloud.points, level, patch_neighbours=patch_neighbours,
-                search_neighbours=search_neighbours, strength=strength, iterations=iterations,
-                threads=threads, max_memory=left, progress=progress,
+                cloud.points, level, **given, strength=strength, threads=threads, max_memory=left,
+                progress=progress,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         save_cloud(target, cloud, moved, level, overwrite=overwrite)
@@ -150,3 +132,18 @@ def points(
         )
 
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
+
+
+def _loaded(path: Path) -> "Cloud":
+    from nlmeans.images import ImageReadError
+    from nlmeans.images.clouds import load_cloud
+
+    try:
+        return load_cloud(path)
+    except ModuleNotFoundError as error:
+        if error.name != "plyfile":
+            raise
+        message = (
+            f"{shown(path)}: reading PLY takes one more package: pip install 'nlmeans[points]'"
+        )
+        raise ImageReadError(message) from error

@@ -15,10 +15,18 @@ from nlmeans.cli.options import (
     method_options,
     noise_options,
 )
-from nlmeans.cli.outputs import overwrite_option, png_target, save_png, short, threads_option
+from nlmeans.cli.outputs import (
+    drawing_option,
+    overwrite_option,
+    png_target,
+    save_png,
+    short,
+    threads_option,
+)
 from nlmeans.cli.selection import Region, preview_option, size_of
 from nlmeans.cli.stacks import noise_found, taken_as
 
+ENDING = "_strengths.png"
 USUAL = (0.5, 0.7, 1.0, 1.4, 2.0)
 SIDE = 240  # of the usual region, in pixels
 STRENGTH = NumberType(0, math.inf, above=True)
@@ -47,11 +55,7 @@ Examples:
   nlmeans strengths photo.png -o sheet.png --preview 120,80,200,150 --strengths 0.8,1,1.25"""
 )
 @inputs_argument(many=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
-    show_default="beside the input, with _strengths.png",
-    help="Write to this file, a .png.",
-)  # fmt: skip
+@drawing_option(ENDING)
 @click.option(
     "--strengths", "each", type=StrengthsType(), default=USUAL,
     show_default=",".join(f"{strength:g}" for strength in USUAL),
@@ -77,7 +81,7 @@ def strengths(
     Each is what `nlmeans denoise --strength` gives, shown in 8 bits; without --preview it is a
     region in the middle.
     """
-    target = png_target(path, output, "_strengths.png")
+    target = png_target(path, output, ENDING)
     asked = Filter(**filters)
 
     def work(path: Path) -> Report:

@@ -34,12 +34,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "pca": ["pca_weights"],
         "plan": ["Plan"],
+        "pool": ["Pool"],
         "points": ["denoise_points", "estimate_points_sigma", "expected_points_cost"],
         "reference": ["ReferenceWarning"],
         "ridge": ["Ridge"],
         "settings": ["Settings", "settings_for"],
         "stabilise": ["Noise"],
-        "support": ["Everywhere", "Neighbours", "Pool", "Regions", "Window"],
+        "support": ["Everywhere", "Neighbours", "Regions", "Window"],
         "weights": [
             "LoadedWeights",
             "WeightsError",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from nlmeans.points import denoise_points as denoise_points
     from nlmeans.points import estimate_points_sigma as estimate_points_sigma
     from nlmeans.points import expected_points_cost as expected_points_cost
+    from nlmeans.pool import Pool as Pool
     from nlmeans.reference import ReferenceWarning as ReferenceWarning
     from nlmeans.ridge import Ridge as Ridge
     from nlmeans.settings import Settings as Settings
@@ -88,7 +90,6 @@ if TYPE_CHECKING:
     from nlmeans.stabilise import Noise as Noise
     from nlmeans.support import Everywhere as Everywhere
     from nlmeans.support import Neighbours as Neighbours
-    from nlmeans.support import Pool as Pool
     from nlmeans.support import Regions as Regions
     from nlmeans.support import Window as Window
     from nlmeans.weights import LoadedWeights as LoadedWeights

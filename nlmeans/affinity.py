@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Identity, mirror
 from nlmeans.features import Features, features
-from nlmeans.pairwise import Pairwise, cut_by_rows, rough_exp, score
+from nlmeans.pairwise import Pairwise
+from nlmeans.scores import cut_by_rows, rough_exp, score
 from nlmeans.support import Neighbours, Part, Position, Support, Window, pool_of
 
 Float64s = NDArray[np.float64]
@@ -83,31 +84,15 @@ def _keys(over: Support, of: Features, own: Position) -> Indices:
 def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indices) -> Float64s:
     """f(x_i, x_j)/C(x) for the keys in S(i)."""
     key = of.keys.reshape(-1, of.keys.shape[-1])[keys]
-    bias = of.bias.reshape(-1)[keys]
-    if of.terms is None:
-        scores = _scores(f, of.queries[own][None], key)[0] + bias
-    else:
-        terms = of.terms[1].reshape(-1, 2)[keys]
-        scores = np.array([
-            score(f, of.queries[own], one, (of.terms[0][own], term))
-            for one, term in zip(key, terms, strict=True)
-        ])  # fmt: skip
+    scores = _own_scores(f, of, own, keys, key)
     if f.normaliser == "query sum":
-        return _shares_of_queries(f, over, of, keys, key, bias, scores)
+        return _shares_of_queries(f, over, of, keys, key, scores)
     if f.arithmetic != "exact":
         scores[cut_by_rows(f, of.queries[own], key, len(own))] = -np.inf
     elif f.cut:
         scores[np.exp(scores) < f.cut] = -np.inf
     if f.centre != "as computed" and pool_of(over) is None:
-        shifted = own
-        if any(of.margin):
-            shifted = tuple(k + m for k, m in zip(own, of.margin, strict=True))
-        itself = keys == np.ravel_multi_index(shifted, of.bias.shape)
-        highest = scores[~itself].max(initial=-np.inf)
-        if f.centre == "one" or highest == -np.inf:  # nobody else: the position keeps its value
-            scores[itself] = 0.0
-        else:
-            scores[itself] = highest if f.centre == "max" else -np.inf
+        _apply_centre(f, of, own, keys, scores)
     # Dividing f and C by the largest f changes nothing and keeps exp in range.
     top = scores.max() if (f.weight, f.normaliser) == ("exp", "sum") else 0.0
     weights = _weights(f, scores - top)
@@ -115,16 +100,36 @@ def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indic
     return np.divide(weights, c, out=np.zeros_like(weights), where=weights != 0)
 
 
+def _own_scores(f: Pairwise, of: Features, own: Position, keys: Indices, key: Float64s) -> Float64s:
+    """Of one query and the keys, scaled, with the keys' biases."""
+    if of.terms is None:
+        scores: Float64s = _scores(f, of.queries[own][None], key)[0] + of.bias.reshape(-1)[keys]
+        return scores
+    terms = of.terms[1].reshape(-1, 2)[keys]
+    return np.array([
+        score(f, of.queries[own], one, (of.terms[0][own], term))
+        for one, term in zip(key, terms, strict=True)
+    ])  # fmt: skip
+
+
+def _apply_centre(
+    f: Pairwise, of: Features, own: Position, keys: Indices, scores: Float64s
+) -> None:
+    """The rule for the weight a position gives to itself, in place."""
+    shifted = tuple(k + m for k, m in zip(own, of.margin, strict=True)) if any(of.margin) else own
+    itself = keys == np.ravel_multi_index(shifted, of.bias.shape)
+    highest = scores[~itself].max(initial=-np.inf)
+    if f.centre == "one" or highest == -np.inf:  # nobody else: the position keeps its value
+        scores[itself] = 0.0
+    else:
+        scores[itself] = highest if f.centre == "max" else -np.inf
+
+
 def _shares_of_queries(
-    f: Pairwise,
-    over: Support,
-    of: Features,
-    keys: Indices,
-    key: Float64s,
-    bias: Float64s,
-    scores: Float64s,
+    f: Pairwise, over: Support, of: Features, keys: Indices, key: Float64s, scores: Float64s
 ) -> Float64s:
     """f(x_i, x_j) over its sum for the key j over all the queries that have it."""
+    bias = of.bias.reshape(-1)[keys]
     count = of.queries[..., 0].size
     some = max(MOST_PAIRS // len(keys), 1)
     chunks = [np.arange(k, min(k + some, count)) for k in range(0, count, some)]

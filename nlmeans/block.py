@@ -1,6 +1,5 @@
 """The non-local block z = W_z y + x around an operation, and chains of blocks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,14 +15,15 @@ from nlmeans.arrays import (
     to_planes,
     working_dtype,
 )
+from nlmeans.batches import each_of_batch
 from nlmeans.blas import blas_at_most
 from nlmeans.budget import Cost
 from nlmeans.embed import Embedding, widen
-from nlmeans.operation import Operation, each_of_batch
-from nlmeans.progress import part_of
+from nlmeans.operation import Operation
+from nlmeans.progress import Progress, part_of
 from nlmeans.support import Window
 
-Progress = Callable[[float], None]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Block:
         batch_axis: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Run the block.
 
         Parameters
@@ -99,13 +99,10 @@ class Block:
             As an `Operation` does, or if W_z gives another number of channels than x has, or
             looks at patches of a softmax over queries in a mirrored window.
         """
-        if batch_axis is not None:
-            return each_of_batch(
-                self, x, {}, channel_axis, batch_axis, threads=threads, progress=progress
-            )
-        x = checked_array("x", x)
-        axis = checked_axis("x", x.ndim, channel_axis)
-        planes = to_planes(x, axis, working_dtype(x.dtype))
+        return _called(self, x, channel_axis, batch_axis, threads, progress)
+
+    def _run(self, planes: Array, threads: int | None, progress: Progress | None) -> Array:
+        """z of planes (C, *grid), as planes."""
         margin = self._margin(planes.ndim - 1)
         seen = planes
         if any(margin):
@@ -124,9 +121,7 @@ class Block:
                 )
                 raise ValueError(message)
             y = y + planes
-        if axis is None and len(y) > 1:
-            axis = x.ndim
-        return from_planes(y, axis)
+        return y
 
     def cost(
         self,
@@ -170,6 +165,27 @@ class Block:
     def __str__(self) -> str:
         y = "y" if self.out is None else f"({self.out})(y)"
         return f"z = {y}{' + x' if self.residual else ''}\n{self.operation}"
+
+
+def _called(
+    block: "Block | Chain",
+    x: ArrayLike,
+    channel_axis: int | None,
+    batch_axis: int | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> Array:
+    """The block on an array; where it makes channels and there were none, they come last."""
+    if batch_axis is not None:
+        return each_of_batch(
+            block, x, {}, channel_axis, batch_axis, threads=threads, progress=progress
+        )
+    x = checked_array("x", x)
+    axis = checked_axis("x", x.ndim, channel_axis)
+    y = block._run(to_planes(x, axis, working_dtype(x.dtype)), threads, progress)
+    if axis is None and len(y) > 1:
+        axis = x.ndim
+    return from_planes(y, axis)
 
 
 def _planes_shape(shape: tuple[int, ...], channel_axis: int | None) -> tuple[int, ...]:
@@ -217,23 +233,17 @@ class Chain:
         batch_axis: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Run the blocks; parameters, result and errors are those of a `Block`."""
-        if batch_axis is not None:
-            return each_of_batch(
-                self, x, {}, channel_axis, batch_axis, threads=threads, progress=progress
-            )
-        x = checked_array("x", x)
-        axis = checked_axis("x", x.ndim, channel_axis)
-        planes = to_planes(x, axis, working_dtype(x.dtype))
+        return _called(self, x, channel_axis, batch_axis, threads, progress)
+
+    def _run(self, planes: Array, threads: int | None, progress: Progress | None) -> Array:
+        """The last block's result on planes (C, *grid), as planes."""
         seen = planes
         for k, block in enumerate(self.blocks):
-            part = part_of(progress, k, len(self.blocks))
-            y = block(seen, channel_axis=0, threads=threads, progress=part)
+            y = block._run(seen, threads, part_of(progress, k, len(self.blocks)))
             seen = np.concatenate([planes, y])
-        if axis is None and len(y) > 1:
-            axis = x.ndim
-        return from_planes(y, axis)
+        return y
 
     def cost(
         self,

@@ -65,16 +65,28 @@ def check_number(
     return number
 
 
-def check_whole(name: str, value: object, *, low: int = 1, otherwise: str = "") -> int:
-    """A whole number from `low`, as a plain int; `otherwise` ends what is allowed."""
+def check_whole(
+    name: str, value: object, *, low: int = 1, high: int | None = None, otherwise: str = ""
+) -> int:
+    """A whole number from `low`, up to `high`, as a plain int; `otherwise` ends what is allowed."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = low - 1
-    if isinstance(value, bool) or number < low:
-        message = f"{name} is {value!r}; allowed are whole numbers from {low}{otherwise}"
+    if isinstance(value, bool) or number < low or (high is not None and number > high):
+        end = "" if high is None else f" to {high}"
+        message = f"{name} is {value!r}; allowed are whole numbers from {low}{end}{otherwise}"
         raise ParameterError(message)
     return number
+
+
+def check_wholes(
+    name: str, values: object, *, low: int = 1, otherwise: str = ""
+) -> int | tuple[int, ...]:
+    """The same of one number, or of each in a tuple."""
+    if isinstance(values, tuple):
+        return tuple(check_whole(name, each, low=low, otherwise=otherwise) for each in values)
+    return check_whole(name, values, low=low, otherwise=otherwise)
 
 
 def check_threads(threads: int | None) -> None:

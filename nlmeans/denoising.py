@@ -237,7 +237,7 @@ def expected_cost(
     settings : Settings
         From `settings_for`.
     options
-        patch_weighting, centre, border and cut, as for `denoise`.
+        patch_weighting, centre, border, cut and arithmetic, as for `denoise`.
 
     Examples
     --------

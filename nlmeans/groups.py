@@ -1,9 +1,8 @@
 """Averages within groups of like patches, with the weights of least expected error."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +20,14 @@ from nlmeans.budget import Cost
 from nlmeans.checks import (
     LARGEST_NUMBER,
     SMALLEST_NUMBER,
-    ParameterError,
     check_number,
     check_size,
     check_threads,
+    check_whole,
 )
-from nlmeans.kernels.group_sizes import lay_out, tiles_by_turn
+from nlmeans.kernels.group_sizes import Parts, Sizes, lay_out, tiles_by_turn
 from nlmeans.machine import cores
-from nlmeans.progress import between
+from nlmeans.progress import Progress, between
 
 Array = NDArray[Any]
 # Without a pilot: 0 is the estimate without bias, whose weights have no bound in directions in
@@ -105,13 +104,8 @@ class GroupMeans:
         check_number("chroma_strength", self.chroma_strength, low=1e-6, high=1e6)
         check_size("patch_size", (self.patch_size,))
         check_size("search_size", (self.search_size,))
-        for name, value, low, high in (
-            ("group_size", self.group_size, 2, 1024),
-            ("step", self.step, 1, self.patch_size),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                message = f"{name} is {value!r}; allowed are whole numbers from {low} to {high}"
-                raise ParameterError(message)
+        check_whole("group_size", self.group_size, low=2, high=1024)
+        check_whole("step", self.step, high=self.patch_size)
 
     def __call__(
         self,
@@ -120,7 +114,7 @@ class GroupMeans:
         pilot: ArrayLike | None = None,
         channel_axis: int | None = None,
         threads: int | None = None,
-        progress: Callable[[float], None] | None = None,
+        progress: Progress | None = None,
     ) -> Array:
         """Average the like patches of an image.
 
@@ -207,15 +201,33 @@ class GroupMeans:
         planes: Array,
         pilot: Array | None,
         threads: int | None,
-        progress: Callable[[float], None] | None,
+        progress: Progress | None,
     ) -> Array:
-        from nlmeans.kernels import driver, groups  # Numba is imported where it is used
+        channels, height, width = planes.shape
+        units = self._units(planes)
+        sizes, parts = lay_out(
+            channels, (height, width), self.patch_size, self.group_size, self.search_size,
+            self.step, units.dtype.itemsize,
+        )  # fmt: skip
+        noisy = _prepared(planes, units, sizes, threads)
+        guide = None if pilot is None else _prepared(pilot, units, sizes, threads)
+        sums, counts = _sums(noisy, guide, sizes, parts, units, threads, progress)
+        for axis in (1, 2):  # every patch counts at its first pixel: spread over the patch
+            counts = _spread(counts, sizes.patch, axis)
+        within = (slice(None), slice(0, height), slice(0, width))
+        sums, counts = sums[within], counts[within]
+        sums[:1] /= counts[:1]
+        sums[1:] /= counts[1:]
+        if channels > 1:
+            with blas_at_most(threads):
+                sums = np.tensordot(cosines(channels).astype(units.dtype).T, sums, axes=1)
+        return np.asarray(sums / units.dtype.type(units.scale) + units.offset)
 
-        channels, *grid = planes.shape
+    def _units(self, planes: Array) -> "_Units":
+        """Those in which the values lie in [-1, 1]: a power of two is undone exactly."""
         low, high = planes.min(axis=(1, 2)), planes.max(axis=(1, 2))
         offset = (low / 2 + high / 2)[:, None, None]
         half = float(np.max(high / 2 - low / 2))
-        # A power of two brings the values into [-1, 1] and is undone exactly.
         exponent = min(max(-math.frexp(half)[1], -1000), 1000) if half else 0
         scale = math.ldexp(1.0, exponent)
         noise, chroma_noise = (
@@ -225,57 +237,66 @@ class GroupMeans:
         fits = noise >= FINEST_FLOAT32 and max(noise, chroma_noise) <= COARSEST_FLOAT32
         fits = fits and abs(exponent) <= LARGEST_EXPONENT
         dtype = planes.dtype if fits else np.dtype(np.float64)
-        sizes, parts = lay_out(
-            channels, (grid[0], grid[1]), self.patch_size, self.group_size, self.search_size,
-            self.step, dtype.itemsize,
-        )  # fmt: skip
-        transform = cosines(channels).astype(dtype)
+        return _Units(offset, scale, noise, chroma_noise, dtype)
 
-        def prepared(image: Array) -> Array:
-            image = (image - offset).astype(dtype) * dtype.type(scale)
-            if channels > 1:
-                with blas_at_most(threads):
-                    image = np.tensordot(transform, image, axes=1)
-            missing = [(0, n - m) for n, m in zip(sizes[:2], grid, strict=True)]
-            image = np.pad(image, [(0, 0), *missing], mode="reflect")
-            room = sizes.stride - sizes.width
-            result = np.pad(image, [(0, 0), (0, 0), (0, room)])
-            result.flags.writeable = False  # Numba compiles anew for read-only arrays: all are
-            return result
 
-        noisy = prepared(planes)
-        none = noisy.reshape(-1)[:0]
-        guide = none if pilot is None else prepared(pilot).reshape(-1)
-        noisy = noisy.reshape(-1)
-        sums = np.zeros((channels, sizes.height, sizes.stride), dtype)
-        counts = np.zeros((1 + (channels > 1), sizes.height, sizes.stride), dtype)
-        caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
-        levels = noise**2, chroma_noise**2
-        integers = np.zeros((2, 20), dtype=np.intp)
-        for row, numbers in zip(integers, (sizes, parts), strict=True):
-            row[: len(numbers)] = numbers
-        constants = np.array([*caution, *levels], dtype)
-        tiles = tiles_by_turn(sizes)
-        for turn, here in enumerate(tiles):
-            if here == 0:
-                continue
-            before = sum(tiles[:turn])
-            part = between(progress, before / sum(tiles), (before + here) / sum(tiles))
-            driver.run(
-                groups.filter_groups,
-                (turn, noisy, guide, noisy if pilot is None else guide, sums.reshape(-1),
-                 counts.reshape(-1), integers, constants),
-                np.zeros(here, dtype=np.uint8), threads, part,
-            )  # fmt: skip
-        for axis in (1, 2):  # every patch counts at its first pixel: spread over the patch
-            counts = _spread(counts, sizes.patch, axis)
-        within = (slice(None), slice(0, grid[0]), slice(0, grid[1]))
-        sums, counts = sums[within], counts[within]
-        sums[:1] /= counts[:1]
-        sums[1:] /= counts[1:]
+class _Units(NamedTuple):
+    """The kernel's values are (x - offset) * scale, of this dtype."""
+
+    offset: Array  # a number a channel
+    scale: float
+    noise: float  # sigma in these units, of the mean of the channels
+    chroma_noise: float  # and of their differences
+    dtype: np.dtype[Any]
+
+
+def _prepared(planes: Array, units: _Units, sizes: Sizes, threads: int | None) -> Array:
+    """Planes in the kernel's units, as it takes them: channels apart, rows padded, flat."""
+    planes = (planes - units.offset).astype(units.dtype) * units.dtype.type(units.scale)
+    if len(planes) > 1:
         with blas_at_most(threads):
-            result = np.tensordot(transform.T, sums, axes=1) if channels > 1 else sums
-        return np.asarray(result / dtype.type(scale) + offset)
+            planes = np.tensordot(cosines(len(planes)).astype(units.dtype), planes, axes=1)
+    missing = [(0, n - m) for n, m in zip(sizes[:2], planes.shape[1:], strict=True)]
+    planes = np.pad(planes, [(0, 0), *missing], mode="reflect")
+    flat = np.pad(planes, [(0, 0), (0, 0), (0, sizes.stride - sizes.width)]).reshape(-1)
+    flat.flags.writeable = False  # Numba compiles anew for read-only arrays: all are
+    return flat
+
+
+def _sums(
+    noisy: Array,
+    pilot: Array | None,
+    sizes: Sizes,
+    parts: Parts,
+    units: _Units,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[Array, Array]:
+    """Of each pixel what groups say, times what that counts; and what patches count, at their first
+    pixel, for the mean of the channels and for the differences.
+    """
+    from nlmeans.kernels import driver, groups  # Numba is imported where it is used
+
+    sums = np.zeros((sizes.planes, sizes.height, sizes.stride), units.dtype)
+    counts = np.zeros((min(sizes.planes, 2), sizes.height, sizes.stride), units.dtype)
+    integers = np.zeros((2, 20), dtype=np.intp)
+    for row, numbers in zip(integers, (sizes, parts), strict=True):
+        row[: len(numbers)] = numbers
+    caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
+    constants = np.array([*caution, units.noise**2, units.chroma_noise**2], units.dtype)
+    guide, match = (noisy[:0], noisy) if pilot is None else (pilot, pilot)
+    tiles = tiles_by_turn(sizes)
+    for turn, here in enumerate(tiles):
+        if here == 0:
+            continue
+        before = sum(tiles[:turn])
+        part = between(progress, before / sum(tiles), (before + here) / sum(tiles))
+        driver.run(
+            groups.filter_groups,
+            (turn, noisy, guide, match, sums.reshape(-1), counts.reshape(-1), integers, constants),
+            np.zeros(here, dtype=np.uint8), threads, part,
+        )  # fmt: skip
+    return sums, counts
 
 
 def cosines(count: int) -> NDArray[np.float64]:

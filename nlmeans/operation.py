@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.affinity import affinity
 from nlmeans.arrays import (
-    as_array,
     as_planes,
     check_dtype,
     check_shape,
@@ -23,13 +22,13 @@ from nlmeans.arrays import (
     to_dtype,
     working_dtype,
 )
+from nlmeans.batches import each_of_batch
 from nlmeans.budget import Cost, check_limit, in_parts
 from nlmeans.checks import ParameterError, check_threads
 from nlmeans.embed import Embedding, Identity
 from nlmeans.execute import run
 from nlmeans.pairwise import Pairwise
 from nlmeans.plan import Plan, make_plan
-from nlmeans.progress import part_of
 from nlmeans.support import Everywhere, Neighbours, Support, Window, pool_of
 
 MAP_BYTES = 56  # a position: what the kernel is given of maps, and what that is made of
@@ -346,42 +345,6 @@ def halo(op: Operation, ndim: int) -> tuple[int, ...] | None:
 def on_part(op: Operation, part: tuple[slice, ...]) -> Operation:
     """The same for a part of the array, to which its maps are cut."""
     return op if op.f.maps is None else replace(op, f=replace(op.f, maps=op.f.maps[part]))
-
-
-def each_of_batch(
-    call: Callable[..., NDArray[Any]],
-    x: ArrayLike,
-    others: dict[str, ArrayLike],
-    channel_axis: int | None,
-    batch_axis: int,
-    *,
-    threads: int | None,
-    progress: Callable[[float], None] | None,
-) -> NDArray[Any]:
-    """call(x, ...) for every array along the batch axis of x and of the others."""
-    x = checked_array("x", x)
-    batch = checked_axis("x", x.ndim, batch_axis, "batch_axis")
-    axis = checked_axis("x", x.ndim, channel_axis)
-    if axis == batch:
-        message = f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
-        raise ValueError(message)
-    assert batch is not None
-    each = {name: np.moveaxis(as_array(name, a), batch, 0) for name, a in others.items()}
-    for name, arrays in each.items():
-        if len(arrays) != x.shape[batch]:
-            message = (
-                f"{name} has {len(arrays)} arrays along the batch axis; x has {x.shape[batch]}"
-            )
-            raise ValueError(message)
-    channels = axis if axis is None or axis < batch else axis - 1
-    results = [
-        call(
-            one, **{name: arrays[k] for name, arrays in each.items()}, channel_axis=channels,
-            threads=threads, progress=part_of(progress, k, x.shape[batch]),
-        )
-        for k, one in enumerate(np.moveaxis(x, batch, 0))
-    ]  # fmt: skip
-    return np.stack(results, axis=batch)
 
 
 def _checked_position(position: int | Sequence[int], grid: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,11 +8,10 @@ definition here and one line in PAIRWISE.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, log, prod
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nlmeans.arrays import as_array
 from nlmeans.checks import (
@@ -67,10 +66,11 @@ class Pairwise:
         Weights "exp" below this are 0, as several programs have it. Where all of a position's
         others are, it keeps its value; the centre is therefore not "as computed".
     arithmetic : {"exact", "scikit-image"}
-        "scikit-image": as the slow mode of that program computes a Gaussian of patches. exp is
-        `rough_exp`, and a weight is 0 not where all of the patch says so, but where its first rows
-        do, along the first axis, however many but all: -scale (sum over them - noise) < log(cut).
-        The centre is "one", which is here the weight of the distance 0.
+        "scikit-image": as the slow mode of that program computes a Gaussian of patches, by
+        `nlmeans.scores`: exp is rough, and a weight is 0 not where all of the patch says so, but
+        where its first rows do, along the first axis, however many but all:
+        -scale (sum over them - noise) < log(cut). The centre is "one", which is here the weight of
+        the distance 0.
     maps : Maps, optional
         Of sigma and h, for the Gaussian of a distance: every pair takes sigma_i^2 + sigma_j^2 off
         as well, and divides by h_i h_j.
@@ -344,57 +344,3 @@ def _embed(value: ArrayLike | Embedding | None) -> Embedding:
 
 def _bias(value: ArrayLike | Embedding | None) -> Embedding | None:
     return None if value is None else _embed(value)
-
-
-def score(
-    f: Pairwise,
-    query: NDArray[np.float64],
-    key: NDArray[np.float64],
-    terms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
-) -> float:
-    """The scaled score of one query and one key, without the key's bias.
-
-    With maps, `terms` are theirs of the two: sigma_i^2 and 1/h_i, sigma_j^2 and 1/h_j.
-    """
-    if f.score == "distance":
-        noise, scale = f.noise, f.scale
-        if terms is not None:
-            (noise_i, scale_i), (noise_j, scale_j) = terms
-            noise, scale = noise + noise_i + noise_j, scale * scale_i * scale_j
-        return -max(float(((query - key) ** 2).sum()) - noise, 0.0) * scale
-    if f.score == "dot":
-        return f.scale * float(query @ key)
-    return f.scale * float(query.item() + key.item())
-
-
-def rough_exp(s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(s) within 4 % for s from -700 to 0; lower ones count as -700.
-
-    2^20 s/log(2) + 1023 2^20 - 60801, without its fraction, is the upper half of the bits of a
-    double near exp(s): N. Schraudolph, "A Fast, Compact Approximation of the Exponential Function",
-    Neural Computation 11(4), 1999.
-
-    Examples
-    --------
-    >>> rough_exp(np.array([0.0, -1.0])).round(3).tolist()
-    [0.971, 0.375]
-    """
-    product = np.trunc(np.maximum(s, -700.0) * 1512775.3951951856938)
-    return (product.astype(np.int64) + 1072632447 << 32).view(np.float64)
-
-
-def cut_by_rows(
-    f: Pairwise, query: NDArray[np.float64], keys: NDArray[np.float64], axes: int
-) -> NDArray[np.bool_]:
-    """Whether rows of the patches make a weight 0, of query (d,) and keys (..., d).
-
-    See `Pairwise.arithmetic`; `axes` are those of the array besides channels.
-    """
-    assert isinstance(f.query, Patches)
-    sides = [2 * r + 1 for r in f.query.radius(axes)]
-    squares = ((keys - query) ** 2).reshape(*keys.shape[:-1], -1, sides[0], prod(sides[1:]))
-    rows = squares.sum((-3, -1)) - f.noise * f.query.taps(axes)[0]
-    first = np.cumsum(rows, axis=-1)[..., :-1]
-    limit = -log(f.cut) if f.cut else inf
-    cut: NDArray[np.bool_] = np.any(f.scale * first > limit, axis=-1)
-    return cut

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, to_planes
 from nlmeans.block import Block
-from nlmeans.checks import ParameterError, check_number
+from nlmeans.checks import ParameterError, check_number, check_whole
 from nlmeans.embed import Linear, Patches
 from nlmeans.noise import estimate_sigma, joint_sigma
 from nlmeans.operation import Operation
@@ -107,12 +107,7 @@ def pca_weights(
         raise ParameterError(message)
     rows, found = _components(samples, seed)
     if components is not None:
-        found = components
-        if isinstance(components, bool) or not isinstance(components, int):
-            found = 0
-        if not 1 <= found <= len(rows):
-            message = f"components is {components!r}; allowed are whole numbers 1 to {len(rows)}"
-            raise ParameterError(message)
+        found = check_whole("components", components, high=len(rows))
     if h is None:
         h = H_OVER_SIGMA * sigma * found ** (-1 / 3)
     h = check_number("h", h, low=0, above=True)

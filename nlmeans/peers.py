@@ -11,11 +11,10 @@ is 65535 in a uint16 array and 1 in floats from 0 to 1.
 """
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Literal
 
-from nlmeans.checks import LARGEST_NUMBER, ParameterError, check_choice, check_number
+from nlmeans.checks import LARGEST_NUMBER, ParameterError, check_choice, check_number, check_whole
 from nlmeans.classical import nl_means
 from nlmeans.operation import Operation
 
@@ -386,14 +385,7 @@ def _number(name: str, value: float) -> float:
 
 
 def _count(name: str, value: int, low: int = 0, high: int = 4999) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        message = f"{name} is {value!r}; allowed are whole numbers from {low} to {high}"
-        raise ParameterError(message)
-    return number
+    return check_whole(name, value, low=low, high=high)
 
 
 def _odd(name: str, side: int, low: int = 1, high: int = 9999) -> int:

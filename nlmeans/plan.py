@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -129,74 +129,115 @@ def make_plan(
         raise ValueError(message)
     if f.maps is not None:
         f.maps.check_grid(grid)
+    kernel, reason = _choose(f, g, over)
+    work = _work(kernel, f, g, over, planes, guide_channels, dtype)
+    return Plan(kernel, reason, grid, channels, *work)
+
+
+def _choose(f: Pairwise, g: Embedding, over: Support) -> tuple[Kernel, str]:
+    """The first kernel, from the fastest on, that has all the traits; and why it."""
+    lacking = _window_kernel_lacks(f, g, over)
+    if lacking is None:
+        return "window", "Gaussian f of patches, identity g, search window: one pass a shift"
+    exact = f.arithmetic == "exact"
+    inside = isinstance(over, Window) and over.border == "inside"
+    if not exact and inside and isinstance(g, Identity):
+        return "rowwise", (
+            "weights as scikit-image computes them: one row of patches after the other"
+        )
+    whole = exact and isinstance(over, Everywhere | Regions)
+    if whole and f.score != "distance" and f.weight == "identity":
+        return "linear", "a product of q, k and g, summed over keys: one matrix serves all queries"
+    if whole and f.score == "sum" and f.weight == "relu":
+        return "sorted", (
+            "max(q + k, 0) over all keys: q times a sum over the largest keys, and a sum"
+        )
+    if f.maps is not None:
+        return "reference", (
+            f"no fast kernel has maps of sigma or h and {lacking}: the literal loops run"
+        )
+    if whole and (f.weight, f.score) != ("relu", "distance") and f.weight != "identity":
+        return "stream", (
+            "every query against all keys, in blocks: sums follow the largest score so far"
+        )
+    if exact and isinstance(over, Window):
+        return "neighbourhood", (
+            f"a search window with {lacking}: pair by pair, 16 queries a vector"
+        )
+    if exact and isinstance(over, Neighbours) and not f.cut:
+        return "neighbours", "lists of neighbours: one pass over each, for any f and g"
+    return "reference", f"no fast kernel has {lacking}: the literal float64 loops run"
+
+
+class _Work(NamedTuple):
+    """See `Plan`."""
+
+    pairs: int
+    operations: int
+    memory: int
+    tile: tuple[int, ...]
+    tiles: int
+    itemsize: int
+
+
+def _work(
+    kernel: Kernel,
+    f: Pairwise,
+    g: Embedding,
+    over: Support,
+    planes: tuple[int, ...],
+    guide_channels: int | None,
+    dtype: np.dtype[Any],
+) -> _Work:
+    """What the kernel computes and holds, and in which tiles."""
+    channels, *rest = planes
+    grid, itemsize = tuple(rest), dtype.itemsize
     features = channels if guide_channels is None else guide_channels
     pairs, positions = over.pairs(grid), prod(grid)
     d, values = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
-    exact, plain = f.arithmetic == "exact", isinstance(g, Identity)
-    whole = exact and isinstance(over, Everywhere | Regions)
-    tile, tiles, itemsize = grid, 1, dtype.itemsize
-    memory = positions * (2 * d + values) * dtype.itemsize  # queries, keys and values
-    lacking = _window_kernel_lacks(f, g, over)
-    kernel: Kernel
-    if lacking is None:
-        kernel = "window"
-        reason = "Gaussian f of patches, identity g, search window: one pass a shift"
+    embedded = positions * (2 * d + values) * itemsize  # queries, keys and values
+    if kernel == "window":
         operations = window_operations(f, pairs, len(grid), channels, features)
         _, cut, buffers = window_layout(f, over, planes, guide_channels, dtype)
-        memory = buffers.end * dtype.itemsize
         tile = tuple(cut[k] for k in AXES[len(grid)])
-        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
-    elif not exact and isinstance(over, Window) and over.border == "inside" and plain:
-        kernel = "rowwise"
-        reason = "weights as scikit-image computes them: one row of patches after the other"
+        return _Work(pairs, operations, buffers.end * itemsize, tile, _tiles(grid, tile), itemsize)
+    if kernel == "rowwise":
         operations = rowwise_operations(f, pairs, len(grid), channels, features)
-        memory = rowwise_memory(f, grid, channels, guide_channels)
-        tile, itemsize = rowwise_tile(grid), 8
-        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
-    elif whole and f.score != "distance" and f.weight == "identity":
-        kernel = "linear"
-        reason = "a product of q, k and g, summed over keys: one matrix serves all queries"
-        operations = 4 * positions * d * values
-    elif whole and f.score == "sum" and f.weight == "relu":
-        kernel = "sorted"
-        reason = "max(q + k, 0) over all keys: q times a sum over the largest keys, and a sum"
+        memory, tile = rowwise_memory(f, grid, channels, guide_channels), rowwise_tile(grid)
+        return _Work(pairs, operations, memory, tile, _tiles(grid, tile), 8)
+    if kernel == "linear":
+        return _Work(pairs, 4 * positions * d * values, embedded, grid, 1, itemsize)
+    if kernel == "sorted":
         operations = positions * (2 * positions.bit_length() + 6 * values)
-        memory += 8 * 8 * positions
-    elif f.maps is not None:
-        kernel = "reference"
-        reason = f"no fast kernel has maps of sigma or h and {lacking}: the literal loops run"
-        operations = pairs * (3 * d + 2 * values + 8)
-        memory = 8 * positions * (2 * d + 2 * values + 4)
-    elif whole and (f.weight, f.score) != ("relu", "distance") and f.weight != "identity":
-        kernel = "stream"
-        reason = "every query against all keys, in blocks: sums follow the largest score so far"
+        return _Work(pairs, operations, embedded + 8 * 8 * positions, grid, 1, itemsize)
+    if kernel == "stream":
         operations = pairs * ((3 if f.score == "distance" else 2) * d + 2 * values + 17)
-        tile = (task_size(positions, dtype.itemsize),)
-        tiles = sum(ceil(n / tile[0]) for n in over.sizes(grid))
-        memory += thread_bytes(positions, d, values, dtype.itemsize)
-    elif exact and isinstance(over, Window):
-        kernel = "neighbourhood"
-        reason = f"a search window with {lacking}: pair by pair, 16 queries a vector"
+        memory = embedded + thread_bytes(positions, d, values, itemsize)
+        size = task_size(positions, itemsize)
+        tiles = sum(ceil(n / size) for n in over.sizes(grid))
+        return _Work(pairs, operations, memory, (size,), tiles, itemsize)
+    if kernel == "neighbourhood":
+        assert isinstance(over, Window)
         operations = neighbourhood_operations(f, pairs, d, values)
-        memory = neighbourhood_memory(f, g, over, grid, d, values, dtype.itemsize)
-        tile = neighbourhood_tile(grid, dtype.itemsize)
-        tiles = prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
-    elif exact and isinstance(over, Neighbours) and not f.cut:
-        kernel = "neighbours"
-        reason = "lists of neighbours: one pass over each, for any f and g"
+        memory = neighbourhood_memory(f, g, over, grid, d, values, itemsize)
+        tile = neighbourhood_tile(grid, itemsize)
+        return _Work(pairs, operations, memory, tile, _tiles(grid, tile), itemsize)
+    if kernel == "neighbours":
         passes = 2 if f.normaliser == "query sum" else 1
         operations = pairs * passes * (3 * d + 2 * values + 30)
         rows = (d, values) if f.query == f.key else (d, d, values)
-        padded = VECTOR_BYTES * sum(ceil(n * dtype.itemsize / VECTOR_BYTES) for n in rows)
+        padded = VECTOR_BYTES * sum(ceil(n * itemsize / VECTOR_BYTES) for n in rows)
         memory = passes * (8 * positions + 4 * pairs) + positions * (padded + 8 * values)
-        tile = (NEIGHBOUR_ROWS,)
         tiles = ceil(positions / NEIGHBOUR_ROWS)
-    else:
-        kernel = "reference"
-        reason = f"no fast kernel has {lacking}: the literal float64 loops run"
-        operations = pairs * (3 * d + 2 * values + 4)
-        memory = 8 * positions * (2 * d + 2 * values)
-    return Plan(kernel, reason, grid, channels, pairs, operations, memory, tile, tiles, itemsize)
+        return _Work(pairs, operations, memory, (NEIGHBOUR_ROWS,), tiles, itemsize)
+    of_maps = 4 if f.maps is not None else 0
+    operations = pairs * (3 * d + 2 * values + 4 + of_maps)
+    memory = 8 * positions * (2 * d + 2 * values + of_maps)
+    return _Work(pairs, operations, memory, grid, 1, itemsize)
+
+
+def _tiles(grid: tuple[int, ...], tile: tuple[int, ...]) -> int:
+    return prod(ceil(n / t) for n, t in zip(grid, tile, strict=True))
 
 
 def _window_kernel_lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:

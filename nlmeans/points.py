@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array
 from nlmeans.budget import Cost, check_limit, not_enough
-from nlmeans.checks import ParameterError, check_number, check_threads, check_whole
+from nlmeans.checks import check_number, check_threads, check_whole
 from nlmeans.machine import cores
 from nlmeans.operation import Operation
 from nlmeans.pairwise import gaussian
@@ -216,12 +216,9 @@ class _Cloud(NamedTuple):
 def _neighbours(name: str, number: int | None, usual: int, low: int, count: int) -> int:
     if number is None:
         return min(usual, count)
-    if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= count:
-        message = (
-            f"{name} is {number!r}; there are {count} distinct points: allowed are {low} to that"
-        )
-        raise ParameterError(message)
-    return number
+    return check_whole(
+        name, number, low=low, high=count, otherwise=", the number of distinct points"
+    )
 
 
 def _moved(

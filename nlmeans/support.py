@@ -1,119 +1,32 @@
-"""Supports: S(i), the positions j that y_i is an average over, and sub-sampled keys."""
+"""Supports: S(i), the positions j that y_i is an average over."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import as_array
-from nlmeans.checks import ParameterError, check_choice, check_number, check_size, radii
-from nlmeans.embed import Floats
+from nlmeans.checks import (
+    ParameterError,
+    check_choice,
+    check_number,
+    check_size,
+    check_whole,
+    check_wholes,
+    radii,
+)
+from nlmeans.neighbour_lists import Lists, lists_of
+from nlmeans.pool import Pool
 
 Border = Literal["inside", "mirror"]
 BORDERS = ("inside", "mirror")
-AT_ONCE = 4096  # points whose neighbours are looked for together
 Position = tuple[int, ...]
 Part = tuple[Any, ...]  # an index that takes a part of a grid out of an array (*grid, C)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Sub-sampled keys: one for every whole block of positions.
-
-    Parameters
-    ----------
-    size : int, or one per axis
-        The sides of a block. What does not fill a block at an axis' end is left out.
-    kind : {"max", "mean", "stride"}
-        Of a block the largest value, the mean, or the first position alone.
-    order : {"before", "after"}
-        "before": the array is pooled, then embedded by phi and g; "after": phi and g are pooled.
-        For score "sum" the key's outer matrix is w, which meets the pooled phi.
-    flat : bool
-        The positions are pooled as one sequence, in C order: size is then one number.
-
-    Raises
-    ------
-    ParameterError
-        If a size is no whole number from 1, or a name is another.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> Pool(2)(np.arange(10.0).reshape(2, 5, 1))[..., 0]
-    array([[6., 8.]])
-    """
-
-    size: int | tuple[int, ...]
-    kind: Literal["max", "mean", "stride"] = "max"
-    order: Literal["before", "after"] = "before"
-    flat: bool = False
-
-    def __post_init__(self) -> None:
-        sizes = self.size if isinstance(self.size, tuple) else (self.size,)
-        if not all(_whole(n, 1) for n in sizes) or (self.flat and self.size is sizes):
-            message = f"size of the pool is {self.size!r}; allowed are whole numbers from 1"
-            message += ", one alone if flat" if self.flat else ", one or a tuple with one per axis"
-            raise ParameterError(message)
-        check_choice("kind", self.kind, ("max", "mean", "stride"))
-        check_choice("order", self.order, ("before", "after"))
-
-    def sides(self, grid: tuple[int, ...]) -> tuple[int, ...]:
-        """Of a block, one per axis."""
-        sides = self.size if isinstance(self.size, tuple) else (self.size,) * len(grid)
-        if len(sides) != len(grid):
-            message = (
-                f"the pool's size {sides} has {len(sides)} numbers; there are {len(grid)} axes"
-            )
-            raise ParameterError(message)
-        if any(n < side for n, side in zip(grid, sides, strict=True)):
-            message = f"a pool of {sides} finds no whole block in {grid}; use a smaller size"
-            raise ParameterError(message)
-        return sides
-
-    def grid(self, grid: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the keys of an array of this shape."""
-        if self.flat:
-            grid = (prod(grid),)
-        return tuple(n // side for n, side in zip(grid, self.sides(grid), strict=True))
-
-    def __call__(self, x: Floats) -> Floats:
-        """The array (*grid, C) pooled."""
-        if self.flat:
-            x = x.reshape(-1, x.shape[-1])
-        sides = self.sides(x.shape[:-1])
-        if self.kind == "stride":
-            whole = tuple(slice(0, n // s * s, s) for n, s in zip(x.shape, sides, strict=False))
-            return x[whole]
-        split = [(n // s, s) for n, s in zip(x.shape, sides, strict=False)]
-        blocks = x[tuple(slice(0, n * s) for n, s in split)].reshape(
-            *(k for pair in split for k in pair), x.shape[-1]
-        )
-        within = tuple(range(1, 2 * len(sides), 2))
-        pooled: Floats = blocks.max(within) if self.kind == "max" else blocks.mean(within)
-        return pooled
-
-    def __str__(self) -> str:
-        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
-        flat = " of the flattened positions" if self.flat else ""
-        return f"the {self.kind} of blocks of {shown}{flat}, {self.order} phi and g"
-
-
-class Lists(NamedTuple):
-    """Neighbours of unstructured positions, which are numbered anew: near ones have near numbers.
-
-    Memory is then read nearly in order: with 100000 points in no order of their own, lists were
-    found in a sixth of the time and worked off in a third.
-    """
-
-    order: NDArray[np.intp]  # number -> position
-    starts: NDArray[np.intp]  # where the list of each number begins; one more for the end
-    numbers: NDArray[np.int32]  # the lists, each ascending
 
 
 class _Whole:
@@ -212,10 +125,8 @@ class Regions:
                 )
                 raise ParameterError(message)
             array.flags.writeable = False
-        sizes = tile if isinstance(tile, tuple) else (0 if tile is None else tile,)
-        if not all(_whole(n, 0) for n in sizes):
-            message = f"tile is {tile!r}; allowed are whole numbers, 0 for the whole axis"
-            raise ParameterError(message)
+        if tile is not None:
+            tile = check_wholes("tile", tile, low=0, otherwise=", 0 for the whole axis")
         _check_pool(keys)
         if array is not None and keys is not None and not keys.flat:
             message = "regions by labels are sequences; their keys need Pool(..., flat=True)"
@@ -390,9 +301,8 @@ class Neighbours(_Whole):
         if (k is None) == (radius is None):
             message = "neighbours are the k nearest or those within a radius; give one of the two"
             raise ParameterError(message)
-        if k is not None and not (_whole(k, 1) and k <= len(points)):
-            message = f"k is {k!r}; there are {len(points)} positions: allowed are 1 to that"
-            raise ParameterError(message)
+        if k is not None:
+            k = check_whole("k", k, high=len(points), otherwise=", the number of positions")
         if radius is not None:
             radius = check_number("radius", radius, low=0)
         points.flags.writeable = False
@@ -401,39 +311,14 @@ class Neighbours(_Whole):
         object.__setattr__(self, "radius", radius)
 
     @cached_property
-    def lists(self) -> "Lists":
+    def lists(self) -> Lists:
         """Everybody's neighbours."""
-        return self._found(-1)
+        return lists_of(self.points, self.k, self.radius, -1)
 
     def find(self, threads: int | None) -> None:
         """Have the lists ready, found by at most so many threads; None for all."""
         if "lists" not in self.__dict__:
-            self.__dict__["lists"] = self._found(threads or -1)
-
-    def _found(self, workers: int) -> "Lists":
-        from scipy.spatial import cKDTree
-
-        tree = cKDTree(self.points)
-        order = tree.indices.astype(np.intp)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        found, lengths = [], []
-        for first in range(0, len(order), AT_ONCE):  # what SciPy finds takes four times the memory
-            members = order[first : first + AT_ONCE]
-            if self.k is not None:
-                ranks = [*range(1, self.k + 1)]
-                nearest = tree.query(self.points[members], k=ranks, workers=workers)[1]
-                lost = ~(nearest == members[:, None]).any(axis=1)  # among equal positions others
-                nearest[lost, -1] = members[lost]  # can come first
-                lengths.append(np.full(len(members), self.k))
-                found.append(np.sort(rank[nearest].astype(np.int32), axis=1).reshape(-1))
-            else:
-                around = tree.query_ball_point(self.points[members], self.radius, workers=workers)
-                for each in around:
-                    lengths.append(np.array([len(each)]))
-                    found.append(np.sort(rank[each].astype(np.int32)))
-        starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-        return Lists(order, starts, np.concatenate(found))
+            self.__dict__["lists"] = lists_of(self.points, self.k, self.radius, threads or -1)
 
     def positions(self, i: Position, grid: tuple[int, ...]) -> Iterator[Position]:
         self._check(grid)
@@ -465,10 +350,6 @@ class Neighbours(_Whole):
 
 
 Support = Everywhere | Regions | Window | Neighbours
-
-
-def _whole(number: object, low: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= low
 
 
 def _check_pool(keys: object) -> None:

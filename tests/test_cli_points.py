@@ -224,7 +224,7 @@ def test_bad_options(cli, tmp_path, points):
     np.savetxt(tmp_path / "a.xyz", points)
     code, _, err = cli("points", "a.xyz", "--patch-neighbours", "401")
     assert (code, err.count("\n")) == (2, 1)
-    assert "there are 400 distinct points" in err
+    assert "to 400, the number of distinct points" in err
     assert cli("points", "a.xyz", "--sigma", "-1")[0] == 2
     code, _, err = cli("points", "missing.xyz", "a.xyz", "--suffix", "_b")
     assert code == 1

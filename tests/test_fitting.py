@@ -10,10 +10,11 @@ from conftest import by_reference
 import nlmeans
 from nlmeans import Block, ParameterError
 from nlmeans.embed import widen
-from nlmeans.fitting.crops import Pair, sample
+from nlmeans.fitting.crops import sample
 from nlmeans.fitting.masking import STRIDE, hidden, renoised
 from nlmeans.fitting.matrices import as_block, by_free, changed, classical
 from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
+from nlmeans.fitting.pairs import Pair
 
 
 def some_matrices(rng, channels=2):

@@ -16,6 +16,7 @@ from nlmeans.compare.scores import quantised, scores
 
 LEAST_SECONDS = 3.0  # of repeating what is timed
 MOST_RUNS = 5
+WATCHED_SECONDS = 0.1  # for what others leave of the core
 FREE = 0.9  # the least part of a core with which a time is that of a free machine
 
 
@@ -89,10 +90,10 @@ def level(case: Case, noisy: Floats) -> float:
     return joint_sigma(estimate_sigma(noisy, channel_axis=-1 if noisy.ndim == 3 else None))
 
 
-def core_share(seconds: float = 0.1) -> float:
+def core_share() -> float:
     """The part of a core that this process gets, below 1 where others keep the machine busy."""
     start, used = time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < seconds:
+    while time.perf_counter() - start < WATCHED_SECONDS:
         pass
     return (time.process_time() - used) / (time.perf_counter() - start)
 

@@ -19,6 +19,7 @@ from nlmeans.kernels.strips import (
     tiles_of,
 )
 from nlmeans.kernels.tiles import VECTOR_BYTES
+from nlmeans.kernels.weights import NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.pairwise import Pairwise
 from nlmeans.progress import Progress, between
 from nlmeans.support import Window
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from nlmeans.operation import Operation
 
 Array = NDArray[Any]
-WEIGHTS = {
-    "exp": neighbourhood.WEIGHT_EXP,
-    "identity": neighbourhood.WEIGHT_IDENTITY,
-    "relu": neighbourhood.WEIGHT_RELU,
-}
-NORMALISERS = {
-    "sum": neighbourhood.BY_SUM,
-    "count": neighbourhood.BY_COUNT,
-    "query sum": neighbourhood.BY_ONE,
-}
 # Of scores and values: far enough from the largest float for sums of them.
 LIMITS = {"float32": 2.0**100, "float64": 2.0**960}
 MASKED = -(2.0**20)  # times the limit
@@ -126,7 +117,7 @@ def _sums_over_queries(
     first = tuple(1 - k - n for k, n in zip(pairs.first, pairs.side, strict=True))
     swapped = _Pairs(pairs.keys, pairs.queries, pairs.bias, None, None, first, pairs.side)
     swapped_factors = factors._replace(query=factors.key, key=factors.query)
-    sums: Array = _run(f, swapped, neighbourhood.THE_SUM, swapped_factors, threads, progress)[0]
+    sums: Array = _run(f, swapped, THE_SUM, swapped_factors, threads, progress)[0]
     return sums
 
 

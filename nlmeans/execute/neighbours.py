@@ -12,8 +12,10 @@ from nlmeans.kernels import driver
 from nlmeans.kernels import neighbours as kernel
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
+from nlmeans.kernels.weights import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
+from nlmeans.neighbour_lists import Lists
 from nlmeans.progress import between
-from nlmeans.support import Lists, Neighbours
+from nlmeans.support import Neighbours
 
 if TYPE_CHECKING:
     from nlmeans.operation import Operation
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 Rows = NDArray[Any]  # (N, d)
 LARGEST = 1e300  # of factors: far beyond where weights are 0, 1 or infinite
-WEIGHTS = {"exp": kernel.EXP, "identity": kernel.IDENTITY, "relu": kernel.RELU}
 
 
 def run_neighbours(
@@ -40,12 +41,11 @@ def run_neighbours(
     queries, keys, values = (each[lists.order] for each in (of.queries, of.keys, of.values))
     scored = _scored(f, queries, keys, dtype)
     bias = np.zeros(0) if f.key_bias is None else of.bias[lists.order].astype(np.float64)
-    normaliser = kernel.SUM if f.normaliser == "sum" else kernel.COUNT
+    normaliser = NORMALISERS[f.normaliser]
     if f.normaliser == "query sum":
-        normaliser = kernel.ONE
         totals = _run(
             scored.turned(), np.ones((len(values), 1)), _transposed(lists), bias, f,
-            kernel.TOTAL, dtype, threads, between(progress, 0, 0.5),
+            THE_SUM, dtype, threads, between(progress, 0, 0.5),
         )[:, 0]  # fmt: skip
         if f.weight == "exp":
             bias = (bias if len(bias) else 0.0) - totals
@@ -107,12 +107,12 @@ def _run(
 ) -> NDArray[np.float64]:
     count = len(values)
     offset = np.zeros(values.shape[1])
-    if f.weight == "exp" and normaliser == kernel.SUM:
+    if f.weight == "exp" and normaliser == BY_SUM:
         # An average of values is one of what is left of them; equal ones stay as they are.
         offset = (values.min(axis=0) / 2 + values.max(axis=0) / 2).astype(np.float64)
     averaged, unit = _scaled(values, offset)
     score = kernel.DISTANCE if f.score == "distance" else kernel.DOT
-    turned = int(normaliser == kernel.TOTAL)
+    turned = int(normaliser == THE_SUM)
     kind = kernel.Kind(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
     numbers = kernel.Numbers(rows.scale, rows.noise, unit)
     out = np.empty((count, values.shape[1]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nlmeans.execute.parts import Parts, parts_of
 from nlmeans.kernels import blocks, driver, stream
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
+from nlmeans.kernels.weights import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
 from nlmeans.progress import Progress, between
 from nlmeans.support import pool_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 # A dot product so large is rounded by 1e-4 in float32, and its weight likewise: float64 takes over.
 LARGEST_EXPONENT = 2048.0
-NORMALISERS = {"sum": stream.SUM, "count": stream.COUNT, "query sum": stream.ONE}
 
 
 def run_stream(
@@ -44,7 +44,7 @@ def run_stream(
         scores, values = _over_queries(scores, values, of.starts, threads, half)
         progress = between(progress, 0.5, 1)
     # An average is taken of differences from a middle: a constant then stays as it is.
-    average = scores.weight == stream.EXP and normaliser == stream.SUM
+    average = scores.weight == WEIGHT_EXP and normaliser == BY_SUM
     low, high = values.min(axis=0), values.max(axis=0)
     offset = low / 2 + high / 2 if average else np.zeros_like(low)
     power = _power_of_two(float(np.max(np.maximum(high - offset, offset - low))), low.dtype)
@@ -103,7 +103,7 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
         in_range = abs(scale) < limit
     return _Scores(
         queries, keys, row, bias, scale, noise, f.cut, distance=f.score == "distance",
-        weight=stream.EXP if f.weight == "exp" else stream.RELU,
+        weight=WEIGHTS[f.weight],
         centre=CENTRE_AS_COMPUTED if pooled else CENTRES[f.centre],
         exact=in_range and largest <= (LARGEST_EXPONENT if f.weight == "exp" else limit),
     )  # fmt: skip
@@ -120,8 +120,8 @@ def _over_queries(
     swapped = replace(
         scores, queries=scores.keys, keys=scores.queries, row=scores.bias, bias=scores.row
     )
-    totals = _run(swapped, values[:, :0], starts[:, ::-1], stream.TOTALS, threads, progress)[0]
-    if scores.weight == stream.EXP:  # the kernel adds no `row` to a distance
+    totals = _run(swapped, values[:, :0], starts[:, ::-1], THE_SUM, threads, progress)[0]
+    if scores.weight == WEIGHT_EXP:  # the kernel adds no `row` to a distance
         return replace(scores, bias=-totals if scores.distance else scores.bias - totals), values
     divisible = totals[:, None] > 0
     zero = np.zeros_like(values)
@@ -136,7 +136,7 @@ def _run(
     threads: int | None,
     progress: Progress | None,
 ) -> Array:
-    """The kernel: results (channels, N), or with TOTALS the sums (1, N)."""
+    """The kernel: results (channels, N), or with THE_SUM the sums (1, N)."""
     dtype = scores.queries.dtype
     (count, d), channels = scores.queries.shape, values.shape[1]
     at_once = blocks.task_size(count, dtype.itemsize)

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from nlmeans.arrays import checked_array, checked_axis, to_planes
 from nlmeans.blas import blas_at_most
 from nlmeans.block import Block
 from nlmeans.checks import (
@@ -18,15 +17,12 @@ from nlmeans.checks import (
     check_threads,
     check_whole,
 )
-from nlmeans.fitting.crops import Pair, Supervision, level, sample
+from nlmeans.fitting.crops import Supervision, level, sample
+from nlmeans.fitting.descent import best_start, descend
 from nlmeans.fitting.masking import renoised
-from nlmeans.fitting.matrices import Matrices, as_block, by_free, changed, classical
-from nlmeans.fitting.model import (
-    Example,
-    Geometry,
-    error_and_gradient,
-    squared_error,
-)
+from nlmeans.fitting.matrices import as_block, classical
+from nlmeans.fitting.model import Geometry
+from nlmeans.fitting.pairs import check_sides, pairs_of, sigma_of, split
 
 # h of the classical start over sigma: the best on the training crops is taken.
 H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
@@ -181,17 +177,17 @@ def fit_weights(
     check_threads(threads)
     way = _supervision(clean is not None, supervision)
     check_number("held_out", held_out, low=0, high=0.9, above=True)
-    pairs = _pairs(clean, noisy, channel_axis)
-    sigma = _sigma(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
+    pairs = pairs_of(clean, noisy, channel_axis)
+    sigma = sigma_of(pairs) if sigma is None else check_number("sigma", sigma, low=0, above=True)
     unit = level(way, sigma)
     rng = np.random.default_rng(seed)
     channels = pairs[0].noisy.shape[2]
     margin = Geometry(patch, search, 0.0).margin
     if way != "clean":
-        _check_sides(pairs, 2 * margin + 1)
+        check_sides(pairs, 2 * margin + 1)
     training, held = (
         sample(some, way, count, crop_size, margin, sigma, rng)
-        for some, count in zip(*_split(pairs, crops, held_out), strict=True)
+        for some, count in zip(*split(pairs, crops, held_out), strict=True)
     )
 
     starts = [
@@ -199,10 +195,10 @@ def fit_weights(
         for h in H_OVER_SIGMA
     ]
     with blas_at_most(threads):
-        start, geometry = _best(starts, training)
+        start, geometry = best_start(starts, training)
         if way == "masking":
             training, held = (renoised(some, start, geometry, rng) for some in (training, held))
-            start, geometry = _best(starts, training)
+            start, geometry = best_start(starts, training)
     taken: list[Step] = []
 
     def told(step: int, by_training: float, by_held: float) -> None:
@@ -213,7 +209,7 @@ def fit_weights(
             progress(step / steps)
 
     with blas_at_most(threads):
-        matrices = _descend(start, geometry, training, held, steps, patience, told)
+        matrices = descend(start, geometry, training, held, steps, patience, told)
     if progress is not None and len(taken) <= steps:
         progress(1.0)
     learned, first = (
@@ -222,66 +218,6 @@ def fit_weights(
         for each in (matrices, start)
     )
     return Fit(learned, first, tuple(taken), sigma)
-
-
-def _best(
-    starts: list[tuple[Matrices, Geometry]], training: list[Example]
-) -> tuple[Matrices, Geometry]:
-    """On some of the crops."""
-    seen = training[:: max(len(training) // 40, 1)]
-    return min(starts, key=lambda each: _error(each[0], each[1], seen))
-
-
-def _descend(
-    start: Matrices,
-    geometry: Geometry,
-    training: list[Example],
-    held: list[Example],
-    steps: int,
-    patience: int,
-    told: Callable[[int, float, float], None],
-) -> Matrices:
-    """The matrices that are best on the held-out crops on the way of L-BFGS."""
-    from scipy.optimize import OptimizeResult, minimize
-
-    count = sum(each.size for each in training)
-
-    def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        matrices = changed(start, free).astype(np.float32)
-        total, gradient = 0.0, np.zeros_like(free)
-        for example in training:
-            squares, by_matrices = error_and_gradient(matrices, geometry, example)
-            total += squares
-            gradient += by_matrices.flat()
-        return total / count, by_free(start.of_flat(gradient)) / count
-
-    best = _error(start, geometry, held), 0, np.zeros(start.flat().size)
-    told(0, _error(start, geometry, training), best[0])
-    step = 0
-
-    def watch(intermediate_result: OptimizeResult) -> None:
-        nonlocal best, step
-        step += 1
-        free = np.array(intermediate_result.x)
-        by_held = _error(changed(start, free), geometry, held)
-        told(step, float(intermediate_result.fun), by_held)
-        if by_held < best[0]:
-            best = by_held, step, free
-        elif step - best[1] >= patience:
-            raise StopIteration
-
-    minimize(
-        error, best[2], jac=True, method="L-BFGS-B", callback=watch,
-        options={"maxiter": steps, "maxcor": 20},
-    )  # fmt: skip
-    return changed(start, best[2])
-
-
-def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
-    """Mean square, in the unit of the examples."""
-    single = matrices.astype(np.float32)
-    count = sum(each.size for each in examples)
-    return sum(squared_error(single, geometry, each) for each in examples) / count
 
 
 def _supervision(clean: bool, given: Literal["recorruption", "masking"] | None) -> Supervision:
@@ -293,77 +229,9 @@ def _supervision(clean: bool, given: Literal["recorruption", "masking"] | None) 
     return "clean" if clean else given or "recorruption"
 
 
-def _check_sides(pairs: list[Pair], least: int) -> None:
-    for k, pair in enumerate(pairs):
-        h, w = pair.noisy.shape[:2]
-        if min(h, w) < least:
-            message = (
-                f"noisy[{k}] is {h}x{w}; without clean images, at least {least}x{least} are needed "
-                "for these patch_size and search_size"
-            )
-            raise ValueError(message)
-
-
 def _radius(name: str, size: int) -> int:
     side = check_size(name, size)
     if not isinstance(side, int) or side < 3:
         message = f"{name} is {size!r}; allowed are odd whole numbers from 3"
         raise ParameterError(message)
     return side // 2
-
-
-def _pairs(
-    clean: Sequence[ArrayLike] | None, noisy: Sequence[ArrayLike], channel_axis: int | None
-) -> list[Pair]:
-    if len(noisy) == 0 or (clean is not None and len(clean) != len(noisy)):
-        count = "none" if clean is None else len(clean)
-        message = f"there are {len(noisy)} noisy images and {count} clean; equally many are needed"
-        raise ValueError(message)
-
-    def image(name: str, given: ArrayLike) -> NDArray[Any]:
-        array = checked_array(name, given)
-        axis = checked_axis(name, array.ndim, channel_axis)
-        planes = to_planes(array, axis, np.dtype(np.float64))
-        if planes.ndim != 3:
-            message = (
-                f"{name} has shape {array.shape}; an image has two axes besides channels, which "
-                "channel_axis names"
-            )
-            raise ValueError(message)
-        return np.moveaxis(planes, 0, -1)
-
-    pairs = []
-    for k, given in enumerate(noisy):
-        pair = Pair(
-            image(f"noisy[{k}]", given), None if clean is None else image(f"clean[{k}]", clean[k])
-        )
-        if pair.clean is not None and pair.clean.shape != pair.noisy.shape:
-            shapes = f"noisy[{k}] has shape {np.shape(given)}, clean[{k}] {pair.clean.shape}"
-            message = f"{shapes}; a pair has to have one shape"
-            raise ValueError(message)
-        pairs.append(pair)
-        if (channels := pair.noisy.shape[2]) != (first := pairs[0].noisy.shape[2]):
-            message = f"noisy[{k}] has {channels} channels and noisy[0] {first}; all need as many"
-            raise ValueError(message)
-    return pairs
-
-
-def _sigma(pairs: list[Pair]) -> float:
-    """The median of the estimates."""
-    from nlmeans.noise import estimate_sigma, joint_sigma
-
-    levels = [joint_sigma(estimate_sigma(pair.noisy, channel_axis=-1)) for pair in pairs]
-    if (sigma := float(np.median(levels))) <= 0:
-        message = "the images hold no noise to be learned from; give sigma"
-        raise ValueError(message)
-    return sigma
-
-
-def _split(
-    pairs: list[Pair], crops: int, held_out: float
-) -> tuple[tuple[list[Pair], list[Pair]], tuple[int, int]]:
-    """Images for training and held out, and how many crops of each."""
-    apart = max(round(crops * held_out), 1)
-    images = max(round(len(pairs) * held_out), 1)
-    some = (pairs[images:], pairs[:images]) if len(pairs) > 1 else (pairs, pairs)
-    return some, (max(crops - apart, 1), apart)

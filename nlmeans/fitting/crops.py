@@ -1,25 +1,19 @@
 """Crops of images to learn from, with their surroundings."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.fitting.masking import hidden
 from nlmeans.fitting.model import Example
+from nlmeans.fitting.pairs import Pair
 
 Floats = NDArray[Any]
 # What tells how well a block does: clean images, or the noisy ones in one of two ways.
 Supervision = Literal["clean", "recorruption", "masking"]
 RECORRUPTION = 0.5  # alpha: the noise added to the input, over that of the image
-
-
-class Pair(NamedTuple):
-    """An image (H, W, C), noisy and, if there is one, clean."""
-
-    noisy: Floats
-    clean: Floats | None
 
 
 def level(supervision: Supervision, sigma: float) -> float:

@@ -37,6 +37,7 @@ from nlmeans.kernels.lanes import (
     store,
 )  # fmt: skip
 from nlmeans.kernels.parallel import claim
+from nlmeans.kernels.rows import add_numbers, add_products, repeat, scaled, spread_rows
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 SIZES, PARTS = len(Sizes._fields), len(Parts._fields)
@@ -178,27 +179,12 @@ def find_matrix(M, at, S, columns, n, pixels, inverse_noise, a, b):
     K = S.padded
     for i in range(0, K, ROWS):
         for j in range(0, K, L):
-            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = fill(M.dtype.type(0), 1)
+            zero = fill(M.dtype.type(0), 1)
+            sums = repeat(zero, ROWS)
             for q in range(columns, columns + pixels * K, K):
-                v = load(M, q + j, 1)
-                s0 = s0 + spread(M, q + i, 1) * v
-                s1 = s1 + spread(M, q + i + 1, 1) * v
-                s2 = s2 + spread(M, q + i + 2, 1) * v
-                s3 = s3 + spread(M, q + i + 3, 1) * v
-                s4 = s4 + spread(M, q + i + 4, 1) * v
-                s5 = s5 + spread(M, q + i + 5, 1) * v
-                s6 = s6 + spread(M, q + i + 6, 1) * v
-                s7 = s7 + spread(M, q + i + 7, 1) * v
-            to = at.matrix + i * K + j
-            f, g = like(s0, inverse_noise), like(s0, b)
-            store(M, to, f * s0 + g)
-            store(M, to + K, f * s1 + g)
-            store(M, to + 2 * K, f * s2 + g)
-            store(M, to + 3 * K, f * s3 + g)
-            store(M, to + 4 * K, f * s4 + g)
-            store(M, to + 5 * K, f * s5 + g)
-            store(M, to + 6 * K, f * s6 + g)
-            store(M, to + 7 * K, f * s7 + g)
+                sums = add_products(sums, load(M, q + j, 1), M, q + i, 1)
+            sums = scaled(sums, like(zero, inverse_noise), like(zero, b))
+            spread_rows(M, at.matrix + i * K + j, K, sums)
     for i in range(n):
         M[at.matrix + i * K + i] += a
         for j in range(n, K):
@@ -270,27 +256,13 @@ def find_results(M, at, S, pixels):
     for q in range(0, pixels, ROWS):
         y = at.values + q * K
         for j in range(0, K, L):
-            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = fill(M.dtype.type(0), 1)
+            zero = fill(M.dtype.type(0), 1)
+            sums = repeat(zero, ROWS)
             for i in range(K):
-                w = load(M, at.matrix + i * K + j, 1)
-                s0 = s0 + spread(M, y + i, 1) * w
-                s1 = s1 + spread(M, y + K + i, 1) * w
-                s2 = s2 + spread(M, y + 2 * K + i, 1) * w
-                s3 = s3 + spread(M, y + 3 * K + i, 1) * w
-                s4 = s4 + spread(M, y + 4 * K + i, 1) * w
-                s5 = s5 + spread(M, y + 5 * K + i, 1) * w
-                s6 = s6 + spread(M, y + 6 * K + i, 1) * w
-                s7 = s7 + spread(M, y + 7 * K + i, 1) * w
-            counts = load(M, at.column + j, 1)
-            to = at.results + q * K + j
-            store(M, to, counts * (s0 + spread(M, at.mean + q, 1)))
-            store(M, to + K, counts * (s1 + spread(M, at.mean + q + 1, 1)))
-            store(M, to + 2 * K, counts * (s2 + spread(M, at.mean + q + 2, 1)))
-            store(M, to + 3 * K, counts * (s3 + spread(M, at.mean + q + 3, 1)))
-            store(M, to + 4 * K, counts * (s4 + spread(M, at.mean + q + 4, 1)))
-            store(M, to + 5 * K, counts * (s5 + spread(M, at.mean + q + 5, 1)))
-            store(M, to + 6 * K, counts * (s6 + spread(M, at.mean + q + 6, 1)))
-            store(M, to + 7 * K, counts * (s7 + spread(M, at.mean + q + 7, 1)))
+                sums = add_products(sums, load(M, at.matrix + i * K + j, 1), M, y + i, K)
+            sums = add_numbers(sums, M, at.mean + q, 1)
+            sums = scaled(sums, load(M, at.column + j, 1), zero)
+            spread_rows(M, at.results + q * K + j, K, sums)
 
 
 @compiled

@@ -45,13 +45,9 @@ from nlmeans.kernels.products import (
     put_products,
 )
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
+from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
-
-WEIGHT_EXP, WEIGHT_IDENTITY, WEIGHT_RELU = 0, 1, 2
-# C: the sum of f; the number of keys; 1; or, in place of y, the sum of f is the result, for exp as
-# the logarithm to base 2.
-BY_SUM, BY_COUNT, BY_ONE, THE_SUM = 0, 1, 2, 3
 
 # Rows of the table of strides: of one number to the next, along z, y and x, and how many numbers.
 QUERIES, OWN, BIAS, KEYS, VALUES = 0, 1, 2, 3, 4

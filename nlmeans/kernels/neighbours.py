@@ -24,12 +24,9 @@ from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS
+from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 
 DISTANCE, DOT = range(2)
-EXP, IDENTITY, RELU = range(3)
-# C: the sum of f, the number of neighbours, or 1; TOTAL gives C itself in place of y: the sum of f,
-# of EXP its logarithm.
-SUM, COUNT, ONE, TOTAL = range(4)
 LOG2_E = 1.4426950408889634
 HIGHEST = 1e300  # of scores, which thus stay finite, as vectors have to
 
@@ -88,8 +85,8 @@ def scores_of(i, queries, keys, width, neighbours, bias, kind, numbers, scores):
 
 @compiled
 def weights_from(scores, count, top, own, kind):
-    """Scores become weights, up to the factor exp(top) for EXP; returns their sum."""
-    if kind.weight == EXP:
+    """Scores become weights, up to the factor exp(top) for exp; returns their sum."""
+    if kind.weight == WEIGHT_EXP:
         if kind.centre == CENTRE_MAX or (kind.centre == CENTRE_ZERO and count == 1):
             scores[own] = top
         L = lanes(scores)
@@ -98,7 +95,7 @@ def weights_from(scores, count, top, own, kind):
             store(scores, m, exp2(t * like(t, LOG2_E)))
         if kind.centre == CENTRE_ZERO and count > 1:
             scores[own] = 0.0  # of equally few neighbours all might be as far
-    elif kind.weight == RELU:
+    elif kind.weight == WEIGHT_RELU:
         for m in range(count):
             scores[m] = max(scores[m], 0.0)
     c = 0.0
@@ -162,18 +159,18 @@ def neighbours_kernel(taken, queries, keys, values, widths, starts, indices, bia
             top, own = scores_of(i, queries, keys, widths[0], neighbours, bias, kind, numbers,
                                  scores)  # fmt: skip
             c = weights_from(scores, count, top, own, kind)
-            if kind.normaliser == TOTAL:
-                out[i, 0] = top + np.log(c) if kind.weight == EXP else c
+            if kind.normaliser == THE_SUM:
+                out[i, 0] = top + np.log(c) if kind.weight == WEIGHT_EXP else c
                 continue
             factor = 1.0
-            if kind.normaliser == SUM:
+            if kind.normaliser == BY_SUM:
                 factor = 1.0 / c if c != 0 else 0.0
             else:
-                if kind.weight == EXP:
+                if kind.weight == WEIGHT_EXP:
                     factor = np.exp(top)
-                if kind.normaliser == COUNT:
+                if kind.normaliser == BY_COUNT:
                     factor /= count
-            if kind.weight != EXP:
+            if kind.weight != WEIGHT_EXP:
                 factor *= unit_of(scores, count)
             write_average(out[i], scores, neighbours, values, widths[1], offset, factor, numbers,
                           sums)  # fmt: skip

@@ -12,7 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from nlmeans.kernels.lanes import FASTMATH, VECTOR_BYTES, Vector, spread_out, vector_pointer
+from nlmeans.kernels.lanes import FASTMATH, Vector, spread_out, vector_pointer
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 
 class Rows(types.Type):
@@ -107,6 +108,34 @@ def add_squares(typing: Any, rows: Any, vector: Any, array: Any, index: Any, str
         return _each(context, builder, rows, sum_of)
 
     return rows(rows, vector, array, types.intp, types.intp), code
+
+
+@intrinsic
+def scaled(typing: Any, rows: Any, factor: Any, more: Any) -> Any:
+    """Every row times a vector, plus another."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        def sum_of(r: int) -> Any:
+            product = builder.fmul(builder.extract_value(values[0], r), values[1], flags=FASTMATH)
+            return builder.fadd(product, values[2], flags=FASTMATH)
+
+        return _each(context, builder, rows, sum_of)
+
+    return rows(rows, factor, more), code
+
+
+@intrinsic
+def spread_rows(typing: Any, array: Any, index: Any, stride: Any, rows: Any) -> Any:
+    """Put row r where array[index + r * stride] is, a multiple of 64 bytes."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        for r in range(rows.count):
+            to = builder.add(values[1], builder.mul(values[2], ir.Constant(values[2].type, r)))
+            pointer = vector_pointer(context, builder, array, rows.vector, [values[0], to])
+            builder.store(builder.extract_value(values[3], r), pointer, align=VECTOR_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, rows), code
 
 
 @intrinsic

@@ -51,12 +51,10 @@ from nlmeans.kernels.rows import (
     repeat,
     store_rows,
 )
+from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
-
-EXP, RELU = 0, 1
-SUM, COUNT, ONE, TOTALS = 0, 1, 2, 3
 
 
 class Traits(NamedTuple):
@@ -65,8 +63,8 @@ class Traits(NamedTuple):
     d: int
     channels: int
     distance: int  # 1 where s is of a distance, else 0
-    weight: int  # EXP or RELU
-    normaliser: int  # SUM, COUNT, ONE; TOTALS where the sums of f are wanted, their log2 for EXP
+    weight: int  # WEIGHT_EXP or WEIGHT_RELU
+    normaliser: int  # with THE_SUM the sum of f is given, for exp its log2
     centre: int
 
 
@@ -141,7 +139,7 @@ def turn_into_weights(M, n, at, t, width):
     """The block's scores become weights; tops and totals follow, and factors for older sums."""
     top = load(M, at.tops, VECTORS)
     zero = total = like(top, 0)
-    if t.weight == EXP:
+    if t.weight == WEIGHT_EXP:
         higher = top
         for i in range(at.weights, at.weights + n * width, width):
             higher = larger(higher, load(M, i, VECTORS))
@@ -167,8 +165,8 @@ def write_mean(M, out, values, i, lane, keys, scales, at, t, width):
     """One query's quotient of sums, with the weight of the centre."""
     kind = M.dtype.type
     top, total = M[at.tops + lane], M[at.totals + lane]
-    if t.normaliser == TOTALS:
-        out[0, i] = top + np.log2(total) if t.weight == EXP else total
+    if t.normaliser == THE_SUM:
+        out[0, i] = top + np.log2(total) if t.weight == WEIGHT_EXP else total
         return
     others, own = kind(1), kind(0)
     if t.centre != CENTRE_AS_COMPUTED and top <= scales.lowest * kind(0.5):  # nobody else
@@ -177,14 +175,14 @@ def write_mean(M, out, values, i, lane, keys, scales, at, t, width):
         own = kind(1)
     elif t.centre == CENTRE_ONE:
         others, own = np.exp2(min(top, kind(0))), np.exp2(-max(top, kind(0)))
-    if t.normaliser == SUM:
+    if t.normaliser == BY_SUM:
         whole = total * others + own
         if whole == 0:
             whole = kind(1)
         others, own = others / whole, own / whole
     else:
-        others = np.exp2(top) if t.weight == EXP else others
-        others /= kind(keys if t.normaliser == COUNT else 1)
+        others = np.exp2(top) if t.weight == WEIGHT_EXP else others
+        others /= kind(keys if t.normaliser == BY_COUNT else 1)
     for c in range(t.channels):
         y = M[at.sums + c * width + lane] * others
         if own > 0:
@@ -204,7 +202,7 @@ def start_group(M, queries, rows, first, end, at, t, scales, width):
     for i in range(at.sums, at.rows, width):
         store(M, i, zero)
     store(M, at.totals, zero)
-    store(M, at.tops, like(zero, scales.lowest) if t.weight == EXP else zero)
+    store(M, at.tops, like(zero, scales.lowest) if t.weight == WEIGHT_EXP else zero)
     store(M, at.factors, like(zero, 1))
 
 

@@ -6,7 +6,8 @@ from nlmeans.block import Block
 from nlmeans.embed import Identity, Linear
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
-from nlmeans.support import Everywhere, Pool, Regions, Support
+from nlmeans.pool import Pool
+from nlmeans.support import Everywhere, Regions, Support
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.folding import Parts
 from nlmeans.weights.options import Choice, Options, scale_number

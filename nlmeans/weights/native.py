@@ -12,6 +12,7 @@ Texts:
     score       dot, distance or sum         weight      exp, identity or relu
     normaliser  sum, count or query sum      scale       a number; noise, cut the same
     centre      as computed, one, max, zero  name        of f, to be shown
+    arithmetic  scikit-image; exact without it
     ROLE.patch  sides, such as 7x7, and weighting (none, uniform, gaussian, off-centre)
     phi         theta, where they are one
     ROLE        identity, of key_bias and out
@@ -48,7 +49,8 @@ from nlmeans.checks import ParameterError, check_number
 from nlmeans.embed import Embedding, Identity, Linear, Patches
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
-from nlmeans.support import Everywhere, Pool, Regions, Support, Window
+from nlmeans.pool import Pool
+from nlmeans.support import Everywhere, Regions, Support, Window
 from nlmeans.texts import one_line
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.loaded import LoadedWeights, Reading

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nlmeans.checks import ParameterError, check_choice, check_number, check_whole
+from nlmeans.checks import ParameterError, check_choice, check_number, check_whole, check_wholes
 from nlmeans.weights.layouts import EVERY_F
 
 Source = Literal["file", "layout", "option", "assumed"]
@@ -63,8 +63,7 @@ class Options:
         if self.eps is not None:
             check_number("eps", self.eps, low=0)
         if self.pool is not None:
-            for side in self.pool if isinstance(self.pool, tuple) else (self.pool,):
-                check_whole("pool", side)
+            check_wholes("pool", self.pool)
         if self.group_frames is not None:
             check_whole("group_frames", self.group_frames, low=0)
 

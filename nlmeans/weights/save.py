@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from nlmeans.block import Block, Chain
 from nlmeans.checks import check_number
 from nlmeans.embed import Linear, Patches
-from nlmeans.support import Everywhere, Pool, Regions, Support, Window
+from nlmeans.pool import Pool
+from nlmeans.support import Everywhere, Regions, Support, Window
 from nlmeans.texts import shown
 from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights
