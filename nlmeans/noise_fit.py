@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_axis
+from nlmeans.arrays import checked_array, checked_axis, whole_levels
 from nlmeans.layout import stack_axis
 from nlmeans.noise import (
     LOW_MEDIAN,
@@ -120,9 +120,22 @@ def estimate_noise(
     >>> noise.kind, round(noise.gain[0])
     ('poisson-gaussian', 5)
     """
-    levels = (estimate_stack_sigma if stack else estimate_sigma)(image, channel_axis=channel_axis)
+    array, step = whole_levels(checked_array("image", image))
+    noise, sigma = _noise_of(array, channel_axis, stack, signal_dependent)
+    if noise.kind == "gaussian":
+        return noise, step * sigma
+    gain, read_noise, offset = (
+        tuple(step * number for number in numbers)
+        for numbers in (noise.gain, noise.read_noise, noise.offset)
+    )
+    return replace(noise, gain=gain, read_noise=read_noise, offset=offset), sigma
+
+
+def _noise_of(
+    array: Array, channel_axis: int | None, stack: bool, signal_dependent: bool
+) -> tuple[Noise, Array]:
+    levels = (estimate_stack_sigma if stack else estimate_sigma)(array, channel_axis=channel_axis)
     sigma = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
-    array = np.asarray(image)
     channel_axis = checked_axis("image", array.ndim, channel_axis)
     largest = max(abs(float(array.max())), abs(float(array.min())))
     if array.min() == array.max():
