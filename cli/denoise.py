@@ -364,13 +364,17 @@ def _summary(
     )
     h = between([each.h for each in used], short)
     by_map = " (by a map)" if any(each.maps is not None for each in used) else ""
-    did = (
-        f"h {h}{by_map}, patch {patches}, search {searches}"
-        if any(each.h for each in used)
-        else "no noise: copied"
-    )
-    if any(each.h and each.method == "ridge" for each in used):
-        did = f"ridge, {did}"
+    if not any(each.h for each in used):
+        did = "no noise: copied"
+    elif not any(each.trust for each in used):
+        did = "which may be texture: copied"
+    else:
+        did = f"h {h}{by_map}, patch {patches}, search {searches}"
+        if any(each.method == "ridge" for each in used):
+            did = f"ridge, {did}"
+        if any(each.trust < 1 for each in used):
+            trust = between([each.trust for each in used], "{:.0%}".format)
+            did += f", {trust} of it as some may be texture"
     if weights:
         did += f", detail kept by weight {between(weights, '{:.2f}'.format)}"
     of = "" if preview is None else f"region {preview}, "

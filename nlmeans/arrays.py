@@ -15,6 +15,8 @@ class SupportsDLPack(Protocol):
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 
+_BLOCK = 1 << 16  # numbers looked at together
+_LARGEST_ERROR = 0.4  # of scaled levels, in levels: more would take any float for one
 SUPPORTED = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
 
 
@@ -151,6 +153,47 @@ def to_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
         return rounded >= 1
     limits = np.iinfo(dtype)
     return np.clip(rounded, limits.min, limits.max, out=rounded).astype(dtype)
+
+
+def whole_levels(image: Array) -> tuple[Array, float]:
+    """Floats in [0, 1] that a picture of 8 to 16 bits was scaled to, as its levels, and their step.
+
+    What picks patches by their values finds many alike in a picture of whole numbers; in scaled
+    floats, rounding would order these, and another choice of patches gives another result.
+
+    Returns
+    -------
+    levels : array of uint8 or uint16; the image itself where it is no such picture
+    step : float
+        From one level to the next, in the image's units: 1 / (2^bits - 1); 1 for the image itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whole_levels(np.array([0, 0.2, 1], np.float32))
+    (array([  0,  51, 255], dtype=uint8), 0.00392156862745098)
+    """
+    if image.dtype.kind != "f" or image.min() < 0 or image.max() > 1:
+        return image, 1.0
+    blocks = np.array_split(image, min(max(image.size // _BLOCK, 1), len(image)))
+    # Of a level divided, or multiplied by the step, relative to it: zero has to be exact.
+    error = 1.5 * float(np.finfo(image.dtype).eps)
+    for bits in range(8, 17):
+        top = 2**bits - 1
+        if error * top > _LARGEST_ERROR:
+            break
+        if all(_is_whole(block, top, error) for block in blocks):
+            levels = np.empty(image.shape, np.uint8 if bits == 8 else np.uint16)
+            for block, part in zip(blocks, np.array_split(levels, len(blocks)), strict=True):
+                part[...] = np.rint(np.multiply(block, top, dtype=np.float64))
+            return levels, 1 / top
+    return image, 1.0
+
+
+def _is_whole(values: Array, top: int, error: float) -> bool:
+    scaled = np.multiply(values, top, dtype=np.float64)
+    levels = np.rint(scaled)
+    return bool(np.all(np.abs(scaled - levels) <= error * levels))
 
 
 def floats_held(dtype: np.dtype[Any], axis: int | None) -> float:

@@ -67,7 +67,9 @@ def denoise(
         filtered jointly: one weight for all of them.
     sigma : float, from 0, or one a channel, or array of the positions' shape, optional
         Standard deviation of the noise in the image's own units (grey levels for uint8);
-        estimated by default, in a volume or clip as the median over its images. 0 returns a copy,
+        estimated by default, in a volume or clip as the median over its images. An estimate of
+        white noise below 2 % of the image's range may be texture: less is then taken out, and
+        below 0.6 % nothing, see `trust_in`, unless h or keep_detail is given. 0 returns a copy,
         unless h is given. Of several the root of the mean square counts, as the channels are
         filtered together. An array of the shape of the positions, (H, W) or (N, H, W), is a map:
         see the notes.
@@ -102,7 +104,7 @@ def denoise(
     chroma_strength : float, above 0
         With "ridge", further multiplies the sigma of the differences between channels.
     amount : float, 0 to 1
-        Blend: 1 is the denoised image, 0 the original.
+        Blend: 1 is the denoised image, 0 the original. It multiplies the trust in an estimate.
     keep_detail : bool
         Blend with the weight of least expected error, place by place, in place of `amount`; see
         `nlmeans.detail.keep_detail`. Of white noise; it takes twice the time.

@@ -133,7 +133,7 @@ def cost_of(
     cost = operation.cost(
         colours.shape, channel_axis=channels, dtype=image.dtype, threads=threads, **extra
     )
-    held = EXTRA_FLOATS[used.noise.kind] + (amount != 1) + isinstance(operation, Ridge)
+    held = EXTRA_FLOATS[used.noise.kind] + (amount * used.trust != 1) + isinstance(operation, Ridge)
     held += DETAIL_FLOATS * used.keep_detail
     floats = colours.size * working_dtype(image.dtype).itemsize
     seconds = cost.seconds * (1 + used.keep_detail)
@@ -198,5 +198,5 @@ def _of_part(
         else:
             result = operation(seen, **options, progress=progress)
         result = used.noise.restore(result, axis)
-    result = to_dtype(blended(values, result, amount), image.dtype)
+    result = to_dtype(blended(values, result, amount * used.trust), image.dtype)
     return layout.put_colours(original, result), weight

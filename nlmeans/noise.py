@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, grid_shape
+from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.layout import stack_axis
 from nlmeans.spectra import SIDE, clipping_levels, dct, grid_patches, patch_count
 
@@ -108,11 +108,14 @@ def estimate_sigma(
     the rounding to integers (0.29) count as noise.
 
     The standard error on flat images is 15 % at 16x16, 3 % at 64x64 and 0.5 % at 256x256. Texture
-    without a flat spot can add more: 1 grey level at sigma 5, the worst of Set12 and Kodak24.
+    without a flat spot can add more: 1 grey level at sigma 5, the worst of Set12 and Kodak24. Film
+    grain adds as noise does, up to 1.2 grey levels at sigma 1: an estimate below 2 % of the image's
+    range may be texture, which is why `denoise` does not trust it fully.
     Noise of less than about half a step of an integer image is underestimated.
 
     Every image is looked at in at most about 65536 patches on a regular grid, so that time and
-    memory are bounded and the same image always gives the same value.
+    memory are bounded and the same image always gives the same value. Floats in [0, 1] that hold
+    the levels of 8 to 16 bits are looked at as these levels, with a copy of that size.
 
     References
     ----------
@@ -136,8 +139,8 @@ def estimate_sigma(
     >>> estimate_sigma(np.stack([noisy, noisy / 2]), channel_axis=0).round()
     array([20., 10.])
     """
-    channels = _channels(image, channel_axis)
-    levels = [_level(c, float(c.min()), float(c.max())) for c in channels]
+    channels, step = whole_levels(_channels(image, channel_axis))
+    levels = [step * _level(c, float(c.min()), float(c.max())) for c in channels]
     return levels[0] if channel_axis is None else np.array(levels)
 
 

@@ -1,5 +1,6 @@
 """Which noise an image is taken to have: what the caller says of it, and estimates of the rest."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,16 @@ def noise_of(
         return noise, estimate_rician_sigma(colours, channel_axis=axis, stack=stack)
     estimate = estimate_stack_sigma if stack else estimate_sigma
     return noise, joint_sigma(estimate(colours, channel_axis=axis))
+
+
+def level_of(noise: Noise, sigma: float, colours: Array, channel_axis: int | None) -> float:
+    """Standard deviation of noise in the image's units: sigma, or that at the channels' means."""
+    if noise.kind != "poisson-gaussian":
+        return sigma
+    axis = None if channel_axis is None else channel_axis % colours.ndim
+    others = tuple(k for k in range(colours.ndim) if k != axis)
+    variance = noise.variance(colours.mean(axis=others, dtype=np.float64))
+    return math.sqrt(max(float(variance.mean()), 0.0))
 
 
 def _check_within_range(sigma: float, colours: Array) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_axis
+from nlmeans.arrays import checked_array, checked_axis, whole_levels
 from nlmeans.layout import stack_axis
 from nlmeans.noise import (
     LOW_MEDIAN,
@@ -40,7 +40,9 @@ _MISFIT = 0.45  # of one level for all means that a line leaves at most; white n
 _FLATTEST, _FEWEST = 0.02, 50  # patches of a group whose spectrum is the noise's
 _QUANTILE = 0.25  # of the groups by their variance: texture only adds
 _EXCESS = 6.5  # of the mean over the highest frequencies, from which noise is correlated
-_EVIDENCE = 0.5  # excess times the share of patches as flat as those, at least
+# Excess times the share of patches as flat as those, at least: where a codec was at work, and else.
+_EVIDENCE = (0.5, 1.7)
+_WIDEST = 2.75  # extent: demosaicking and JPEG reach 2.7 (PolyU), texture out of focus 2.8 to 4
 # Fourth moment over that of a Gaussian: 1.12 to 1.55 for texture of nearly clean pictures, above 2
 # where a codec set most coefficients to zero (PolyU; no simulation here went as far).
 _TEXTURE = (1.11, 1.6)
@@ -72,10 +74,11 @@ def estimate_noise(
     The spectrum of the noise is that of the flattest 2 % of the patches of a group, once
     stabilised, in the group at a quarter of all by variance. The noise is correlated if the
     spectrum is on average over 6.5 times what its highest frequencies are, and if this number times
-    the share of patches as flat as those is above 0.5: white noise under texture has few. And over
+    the share of patches as flat as those is above 1.7: white noise under texture has few. And over
     those patches, mean(c^4) / (3 mean(c^2)^2) of the coefficients c with i + j from 4 to 6 must on
     average not be between 1.11 and 1.6: it is 1 for Gaussian noise, more where patches hold unlike
-    amounts of texture, and above 2 where a codec set most coefficients to zero.
+    amounts of texture, and above 2 where a codec set most coefficients to zero; there 0.5 does in
+    place of 1.7. Nor may the extent be above 2.75: that is texture out of focus.
     Patches are chosen by the frequencies of even i + j where those of odd i + j are measured, and
     the reverse: for stationary noise that is alike when mirrored the two are uncorrelated, so
     that choosing does not bias what is measured. The extent is (sum of squared autocorrelation)
@@ -120,9 +123,22 @@ def estimate_noise(
     >>> noise.kind, round(noise.gain[0])
     ('poisson-gaussian', 5)
     """
-    levels = (estimate_stack_sigma if stack else estimate_sigma)(image, channel_axis=channel_axis)
+    array, step = whole_levels(checked_array("image", image))
+    noise, sigma = _noise_of(array, channel_axis, stack, signal_dependent)
+    if noise.kind == "gaussian":
+        return noise, step * sigma
+    gain, read_noise, offset = (
+        tuple(step * number for number in numbers)
+        for numbers in (noise.gain, noise.read_noise, noise.offset)
+    )
+    return replace(noise, gain=gain, read_noise=read_noise, offset=offset), sigma
+
+
+def _noise_of(
+    array: Array, channel_axis: int | None, stack: bool, signal_dependent: bool
+) -> tuple[Noise, Array]:
+    levels = (estimate_stack_sigma if stack else estimate_sigma)(array, channel_axis=channel_axis)
     sigma = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
-    array = np.asarray(image)
     channel_axis = checked_axis("image", array.ndim, channel_axis)
     largest = max(abs(float(array.max())), abs(float(array.min())))
     if array.min() == array.max():
@@ -319,10 +335,11 @@ def _correlation(channels: list[list[Array]], scale: float) -> tuple[Array, floa
         return None
     excess = float(np.mean(means / np.maximum(spectra[:, _HIGH].mean(axis=1), 1e-6 * means)))
     share, tails = np.mean([others for _, *others in found], axis=0)
-    if excess < _EXCESS or excess * share < _EVIDENCE or _TEXTURE[0] < tails < _TEXTURE[1]:
+    evidence = _EVIDENCE[0] if tails > _TEXTURE[1] else _EVIDENCE[1]
+    if excess < _EXCESS or excess * share < evidence or _TEXTURE[0] < tails < _TEXTURE[1]:
         return None
-    extents = np.sqrt(np.square(spectra).mean(axis=1)) / means
-    return means, max(1.0, float(extents.mean()))
+    extent = float(np.mean(np.sqrt(np.square(spectra).mean(axis=1)) / means))
+    return None if extent > _WIDEST else (means, max(1.0, extent))
 
 
 def _spectrum(spectra: _Spectra) -> tuple[Array, float, float]:

@@ -67,6 +67,15 @@ FIRST_GROUPS = (7, 16)
 SECOND_GROUPS = (7, 64)
 
 
+# An estimate of the noise of nearly clean pictures counts texture and film grain too. Over the
+# range of the image: what they pass for at most, and the estimate from which all is trusted. Chosen
+# on 50 images of Train400 and 24 crops of the odd-numbered Kodak24 in 8 bits, sigma 0.5 to 3: at
+# sigma 1 "classic" harms 1 of these by more than 0.1 dB, 3 with 1.4 and 6 with 1.2; at sigma 2
+# none, and "ridge" gains 1.27, 1.40 and 1.47 dB. Over the contrast, in place of the range, no bound
+# does for textures of low contrast.
+_TEXTURE, _TRUSTED = 1.6 / 255, 5 / 255
+
+
 def table_row(sigma: float, image: NDArray[Any], axis: int | None, *, volume: bool = False) -> Row:
     """The row for an image (H, W), or several (N, H, W), or with a channel axis, of noise sigma.
 
@@ -76,6 +85,37 @@ def table_row(sigma: float, image: NDArray[Any], axis: int | None, *, volume: bo
     level = relative_noise(sigma, image, axis)
     table = VOLUME if volume else GREY if channels == 1 else COLOUR
     return next(row for row in table if level <= row.up_to)
+
+
+def trust_in(sigma: float, image: NDArray[Any]) -> float:
+    """Share of what a filter removes that is taken out where sigma was estimated: 0 to 1.
+
+    Blending by a share a with an image without method noise r changes the squared error by
+
+        a^2 mean(r^2) - 2 a mean(r n),
+
+    n the noise. If of the estimate sigma^2 only sigma^2 - t^2 is noise, and t^2 texture, then
+    mean(r n) falls by that, and with it the best share. So
+
+        a = (1 - t^2/sigma^2) / (1 - t^2/T^2), within 0 and 1,
+
+    where t is the most that texture passes for, 0.6 % of the range of the image, and T, 2 %, is
+    the noise from which texture matters no more. It works without seeing r, so that the parts of
+    an image come out as the whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    >>> [round(trust_in(sigma, image), 2) for sigma in (1, 2, 3, 5)]
+    [0.0, 0.4, 0.8, 1.0]
+    """
+    span = float(image.max()) - float(image.min())
+    if sigma == 0 or span == 0:
+        return 1.0
+    level = sigma / span
+    share = (1 - (_TEXTURE / level) ** 2) / (1 - (_TEXTURE / _TRUSTED) ** 2)
+    return min(max(share, 0.0), 1.0)
 
 
 def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float:

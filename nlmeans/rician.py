@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.arrays import whole_levels
 from nlmeans.checks import ParameterError
 from nlmeans.noise_fit import channel_images, level_groups
 from nlmeans.operation import Operation
@@ -39,6 +40,7 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
     .. [1] C. G. Koay, P. J. Basser, "Analytically exact correction scheme for signal extraction
        from noisy magnitude MR signals", Journal of Magnetic Resonance 179(2), 2006.
     """
+    image, step = whole_levels(image)
     found = []
     exponent = _exponent(image)
     scale = math.ldexp(1.0, -exponent)
@@ -47,7 +49,7 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
         seen = variance > 0
         if seen.any():
             found.append(np.median(_gaussian_variance(mean[seen], variance[seen])))
-    return math.ldexp(math.sqrt(float(np.mean(found))), exponent) if found else 0.0
+    return step * math.ldexp(math.sqrt(float(np.mean(found))), exponent) if found else 0.0
 
 
 def _exponent(image: Array) -> int:

@@ -20,7 +20,7 @@ from nlmeans.groups import GroupMeans
 from nlmeans.layout import Auto, Layout, Stack, layout_of
 from nlmeans.maps import Maps, checked_map, is_map, maps_of
 from nlmeans.noise import spread_slices
-from nlmeans.noise_choice import Asked, Levels, noise_asked, noise_of
+from nlmeans.noise_choice import Asked, Levels, level_of, noise_asked, noise_of
 from nlmeans.operation import Operation
 from nlmeans.parameters import (
     FIRST_GROUPS,
@@ -28,6 +28,7 @@ from nlmeans.parameters import (
     SEARCH_FRAMES,
     SECOND_GROUPS,
     table_row,
+    trust_in,
 )
 from nlmeans.ridge import Ridge
 from nlmeans.stabilise import Noise
@@ -51,7 +52,8 @@ class Settings:
     image, where sigma is 1; h is 0 where there is nothing to remove. The sizes of a volume or clip
     are (depth, height, width). h and the sizes are of the classical filter, which "ridge" starts
     with; the strength is in h, and multiplies the sigma of its groups. Of maps sigma and h are the
-    root mean squares.
+    root mean squares. `trust` is the share of what the filter removes that is taken out: below 1
+    where white noise was estimated so low that it may be texture, see `trust_in`.
     """
 
     sigma: float
@@ -64,6 +66,7 @@ class Settings:
     chroma_strength: float = 1.0
     maps: Maps | None = None
     keep_detail: bool = False
+    trust: float = 1.0
 
     def operation(self, **options: Any) -> Operation | Ridge | None:
         """The filter with these settings; None where there is nothing to remove."""
@@ -73,7 +76,7 @@ class Settings:
             h if self.maps is None else self.maps.h,
             self.patch_size, self.search_size, **options,
         )  # fmt: skip
-        if not self.h:
+        if not self.h or not self.trust:
             return None
         if self.method == "classic":
             return operation
@@ -96,6 +99,7 @@ class Settings:
             "noise": self.noise,
             "method": self.method,
             "keep_detail": self.keep_detail,
+            "amount": self.trust,
         }
         if self.method == "ridge":
             strengths = {"strength": self.strength, "chroma_strength": self.chroma_strength}
@@ -194,6 +198,7 @@ def choose_settings(
     used = _with_method(used, image, layout, method, [*named, *classic_only], chroma_strength)
     if keep_detail:
         _check_detail(used)
+        used = replace(used, trust=1.0)
     return replace(used, keep_detail=bool(keep_detail))
 
 
@@ -244,6 +249,11 @@ def _settings(
     if h is not None:
         h = check_number("h", h, low=0, above=True)
     used, level = noise_of(colours, layout, sigma, asked)
+    trust = 1.0
+    told = isinstance(asked, Noise) and asked.gain
+    estimated = sigma is None and h is None and not told
+    if estimated and used.kind != "rician" and used.extent == 1:
+        trust = trust_in(level_of(used, level, colours, axis), colours)
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
         seen = used.stabilise(seen, axis)
@@ -260,6 +270,7 @@ def _settings(
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
         noise=used,
         strength=strength,
+        trust=trust,
     )
 
 
