@@ -235,6 +235,13 @@ def test_bad_inputs(cli):
         bad(cli, 1, "no such file", command, "imageio:camera.png")
 
 
+def test_a_palette_that_becomes_rgb_is_noted(cli):
+    Image.fromarray(COLOUR.astype(np.uint8)).convert("P").save("a.png")
+    code, _, err = cli("denoise", "a.png", "--sigma", "9")
+    assert (code, err) == (0, "nlmeans: a.png: palette not kept: its colours become RGB\n")
+    assert "palette" not in cli("denoise", "a_denoised.png", "--sigma", "9")[2]
+
+
 def test_tiny_pictures_work_when_sigma_is_given(cli):
     picture("tiny.png", np.array([[1, 2], [3, 4]]))
     assert cli("denoise", "tiny.png", "--sigma", "1")[0] == 0
