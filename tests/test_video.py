@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nlmeans.cli import exits
+from nlmeans.cli import exits, notices
 
 import nlmeans
 from nlmeans.images import ImageReadError, ImageWriteError
@@ -471,3 +471,43 @@ def test_errors_are_those_of_images(tmp_path):
     make(tmp_path / "a.mp4")
     with open_clip(tmp_path / "a.mp4") as clip, pytest.raises(ImageWriteError, match="extension"):
         save_clip(tmp_path / "b.gif", clip, clip.frames())
+
+
+def test_a_long_run_is_announced(cli, monkeypatch):
+    make("a.mp4", count=8)
+    assert "about" not in cli("denoise", "a.mp4", *FAST)[2]
+    monkeypatch.setattr(notices, "LONG", 0.0)
+    code, _, err = cli("denoise", "a.mp4", *FAST, "--threads", "2", "--overwrite")
+    assert code == 0
+    assert re.search(r"^nlmeans: a.mp4: filtering 8 frames takes about .* s on 2 threads, ", err)
+    assert cli("denoise", "a.mp4", *FAST, "--overwrite", "--quiet")[2] == ""
+
+
+class Pipe:
+    """What cannot be gone back in: the header never learns how long the clip is."""
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
+
+
+def test_a_clip_of_unknown_length_without_sound(cli, monkeypatch):
+    pipe = Pipe()
+    with av.open(pipe, "w", format="matroska") as out:
+        video = out.add_stream("ffv1", 25)
+        video.width, video.height, video.pix_fmt = 32, 24, "gray"
+        for k in range(7):
+            pixels = np.full((24, 32), 10 * k, np.uint8)
+            out.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="gray")))
+        out.mux(video.encode(None))
+    Path("a.mkv").write_bytes(pipe.data)
+    with open_clip("a.mkv") as clip:
+        assert clip.expected is None
+    monkeypatch.setattr(notices, "LONG", 0.0)
+    code, out, err = cli("denoise", "a.mkv", *FAST)
+    assert code == 0
+    assert "7 frames 32x24 at 25 frames/s, in" in out
+    assert "it does not say how many frames it has; filtering 1500 of them takes about" in err
