@@ -1,17 +1,20 @@
 """Which noise an image is taken to have: what the caller says of it, and estimates of the rest."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.arrays import whole_range
+from nlmeans import rates
+from nlmeans.arrays import grid_shape, whole_range
 from nlmeans.checks import ParameterError, check_choice, check_number
 from nlmeans.layout import Auto, Layout
-from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
+from nlmeans.noise import MOST_SLICES, estimate_sigma, estimate_stack_sigma, joint_sigma
 from nlmeans.noise_fit import estimate_noise
 from nlmeans.rician import check_magnitudes, estimate_rician_sigma
+from nlmeans.spectra import PATCHES, SIDE
 from nlmeans.stabilise import KINDS, Kind, Noise
 
 Array = NDArray[Any]
@@ -76,6 +79,22 @@ def noise_of(
         return noise, estimate_rician_sigma(colours, channel_axis=axis, stack=stack)
     estimate = estimate_stack_sigma if stack else estimate_sigma
     return noise, joint_sigma(estimate(colours, channel_axis=axis))
+
+
+def estimating_seconds(
+    shape: tuple[int, ...], layout: Layout, asked: Asked, sigma: Levels | None = None
+) -> float:
+    """About how long `noise_of` takes on an image, volume or clip of this shape."""
+    axis = layout.channel_axis
+    *depth, height, width = grid_shape(shape, axis)
+    seconds = rates.RANGE_OF_NUMBER * prod(shape)
+    if sigma is not None or isinstance(asked, Noise):
+        return seconds
+    planes = (1 if axis is None else shape[axis] - layout.alpha) * min(prod(depth), MOST_SLICES)
+    patches = min(max(height - SIDE + 1, 0) * max(width - SIDE + 1, 0), PATCHES)
+    level_alone = asked in ("gaussian", "rician")
+    each = rates.LEVEL_OF_PATCH if level_alone else rates.KIND_OF_PATCH
+    return seconds + planes * patches * each
 
 
 def _check_within_range(sigma: float, colours: Array) -> None:
