@@ -40,7 +40,7 @@ def test_a_limit_is_kept_in_parts(cli, picture):
 def test_a_limit_too_low_is_refused_with_both_figures(cli, picture, tmp_path, limit):
     code, out, err = cli("denoise", "a.png", "--sigma", "20", "--max-memory", limit, "--quiet")
     assert (code, out) == (1, "")
-    assert "of memory are needed, and" in err
+    assert "of memory are needed, even in parts, and of what is allowed" in err
     assert err.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
@@ -57,11 +57,16 @@ def test_limits_of_points_and_weights(cli, rng, tmp_path, monkeypatch, picture):
     code, _, err = cli("points", "a.xyz", "--sigma", "0.1", "--max-memory", "100K")
     assert code == 1
     assert "of memory are needed, and" in err
-    block = nlmeans.Block(nlmeans.nl_means(20, 15, 3, 5), residual=False)
-    nlmeans.save_weights("w.safetensors", block)
-    code, _, err = cli("denoise", "a.png", "--weights", "w.safetensors", "--max-memory", "2M")
-    assert code == 1
-    assert not (tmp_path / "a_denoised.png").exists()
+    everywhere = nlmeans.Block(nlmeans.Operation(nlmeans.embedded_gaussian()))
+    window = nlmeans.Block(nlmeans.nl_means(20, 15, 3, 5), residual=False)
+    for name, block, expected in (("all", everywhere, 1), ("near", window, 0)):
+        nlmeans.save_weights(f"{name}.safetensors", block)
+        arguments = ("a.png", "--weights", f"{name}.safetensors", "-o", f"{name}.png")
+        code, _, err = cli("denoise", *arguments, "--max-memory", "10M")
+        assert code == expected, err
+        assert (tmp_path / f"{name}.png").exists() == (code == 0)
+    assert cli("denoise", *arguments[:3], "-o", "whole.png")[0] == 0
+    assert (imread("near.png") != imread("whole.png")).mean() < 1e-3
 
 
 def test_a_long_run_is_announced(cli, picture, monkeypatch):
