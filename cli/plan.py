@@ -106,20 +106,20 @@ def plan(
         options = liked.options if liked else {}
         operation = settings.operation(**options)
         pixels, colours = picture.pixels[first], picture.colours[first]
+        classic = operation.classic if isinstance(operation, Ridge) else operation
+        kernel = None if classic is None else classic.plan(
+            colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
+        )  # fmt: skip
         cost = expected_cost(pixels, settings, **taken.layout, **options)
         estimated = level is None and gain is None and not liked
         estimating = 0.0
         if estimated:
             layout = layout_of(pixels.shape, **taken.layout)
             estimating = estimating_seconds(pixels.shape, layout, noise)
+        parts = len(taken.parts)
         planned = Planned(
-            path, taken, settings, liked, estimated, operation,
-            None if operation is None
-            else (operation.classic if isinstance(operation, Ridge) else operation).plan(
-                colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
-            ),
-            cost.bytes, len(taken.parts) * (cost.seconds + estimating),
-            len(taken.parts) * estimating, cores(),
+            path, taken, settings, liked, estimated, operation, kernel, cost.bytes,
+            parts * (cost.seconds + estimating), parts * estimating, cores(),
         )  # fmt: skip
         notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
         return Report(str(planned), planned.record, notes)

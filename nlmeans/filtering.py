@@ -81,7 +81,7 @@ def filtered(
             )
             return kept + max(cost.bytes for cost in costs)
 
-        halo = None if used.keep_detail else 0  # which gives one mean weight of all
+        halo = None if used.keep_detail else 0
         values = in_parts(
             run, box[0].stop - box[0].start, stack_axis(layout.channel_axis), halo, peak,
             image[layout.index(box)].nbytes, max_memory, progress,

@@ -81,20 +81,16 @@ def noise_of(
     return noise, joint_sigma(estimate(colours, channel_axis=axis))
 
 
-def estimating_seconds(
-    shape: tuple[int, ...], layout: Layout, asked: Asked, sigma: Levels | None = None
-) -> float:
-    """About how long `noise_of` takes on an image, volume or clip of this shape."""
+def estimating_seconds(shape: tuple[int, ...], layout: Layout, asked: Asked) -> float:
+    """About how long `noise_of` takes, where it estimates, on an image, volume or clip."""
     axis = layout.channel_axis
     *depth, height, width = grid_shape(shape, axis)
-    seconds = rates.RANGE_OF_NUMBER * prod(shape)
-    if sigma is not None or isinstance(asked, Noise):
-        return seconds
     planes = (1 if axis is None else shape[axis] - layout.alpha) * min(prod(depth), MOST_SLICES)
     patches = min(max(height - SIDE + 1, 0) * max(width - SIDE + 1, 0), PATCHES)
-    level_alone = asked in ("gaussian", "rician")
-    each = rates.LEVEL_OF_PATCH if level_alone else rates.KIND_OF_PATCH
-    return seconds + planes * patches * each
+    kind = asked.kind if isinstance(asked, Noise) else asked
+    known = kind in ("gaussian", "rician")
+    each = rates.LEVEL_OF_PATCH if known else rates.KIND_OF_PATCH
+    return rates.RANGE_OF_NUMBER * prod(shape) + planes * patches * each
 
 
 def _check_within_range(sigma: float, colours: Array) -> None:
