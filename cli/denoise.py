@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from nlmeans.cli.outputs import (
     targets_of,
 )
 from nlmeans.cli.selection import Region, map_options, mask_for, selection_options
-from nlmeans.cli.stacks import Part, Taken, between, noise_found, taken_as
+from nlmeans.cli.stacks import Part, Taken, between, noise_found, settings_record, taken_as
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -218,6 +218,7 @@ def _picture(
     """A picture or stack: settings, filter, file and report."""
     import numpy as np
 
+    from nlmeans.budget import Cost
     from nlmeans.filtering import expected, filtered
     from nlmeans.images import save
     from nlmeans.progress import part_of
@@ -233,9 +234,10 @@ def _picture(
     seconds = time.perf_counter() - start
     work = _work(taken, chosen, liked, region, mask, how)
     costs = taken.map(lambda k, _: expected(*work[k][0], **work[k][1]))
+    cost = sum(costs, Cost(seconds, 0))  # what the noise took has been spent already
     pixels = np.empty(_shape(taken, region), picture.pixels.dtype)
     left = memory_left(how.max_memory, picture.pixels.nbytes, pixels.nbytes)
-    announce(path, sum(costs[1:], costs[0]), how.threads, left, silent=how.silent)
+    announce(path, cost, how.threads, left, silent=how.silent)
     _load_kernels(work, silent=how.silent)
     weights: list[float] = []
     start = time.perf_counter()
@@ -318,9 +320,7 @@ def _settings_record(
     settings: list["Settings"], asked: Filter, weights: list[float]
 ) -> dict[str, Any]:
     """One set, or one for each of several parts."""
-    each = [asdict(replace(used, maps=None)) for used in settings]
-    for record in each:
-        del record["maps"]
+    each = [settings_record(used) for used in settings]
     maps = {"sigma_map": asked.sigma_map, "h_map": asked.h_map}
     shared: dict[str, Any] = {name: str(path) for name, path in maps.items() if path is not None}
     if weights:

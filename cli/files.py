@@ -40,10 +40,8 @@ def each_file(
             record = {"input": str(path), **report.record}
         except Exception as error:
             code = exits.code_of(error)
-            message = _one_line(path, error, code)
+            message = _named(path, error)
             click.echo(f"nlmeans: {message}", err=True)
-            if code == exits.INTERNAL and os.environ.get("NLMEANS_DEBUG"):
-                traceback.print_exc()
             record = {"input": str(path), "error": message, "exit_code": code}
         # Outside of the try: what standard output does is no fault of the file.
         codes.append(code)
@@ -57,17 +55,25 @@ def each_file(
     failed = [code for code in codes if code != exits.OK]
     if not failed:
         return exits.OK
-    return failed[0] if len(paths) == 1 else exits.SOME_FAILED
+    return failed[0] if len(paths) == 1 else exits.FAILED
 
 
-def _one_line(path: Path, error: Exception, code: int) -> str:
+def explained(error: Exception) -> str:
+    """An error in one line; where it is a bug, and that is asked for, the traceback before it."""
     from nlmeans.budget import NotEnoughMemory
 
     text = " ".join(str(error).split())
-    if code == exits.RESOURCES and not isinstance(error, NotEnoughMemory):
-        text = "not enough memory for this picture; crop it or close other programs"
-    elif code == exits.INTERNAL:
-        text = f"unexpected {type(error).__name__}: {text}; set NLMEANS_DEBUG=1 to see where"
-    elif isinstance(error, OSError):
+    if not exits.foreseen(error):
+        if os.environ.get("NLMEANS_DEBUG"):
+            traceback.print_exception(error)
+        return f"unexpected {type(error).__name__}: {text}; set NLMEANS_DEBUG=1 to see where"
+    if isinstance(error, MemoryError) and not isinstance(error, NotEnoughMemory):
+        return "not enough memory for this picture; crop it or close other programs"
+    return text
+
+
+def _named(path: Path, error: Exception) -> str:
+    text = explained(error)
+    if isinstance(error, OSError) and exits.foreseen(error):
         return text  # reading and writing name their file themselves
     return f"{shown(path)}: {text}"

@@ -183,7 +183,6 @@ def denoise_learned(
     """Run the block over the picture and save it."""
     import numpy as np
 
-    from nlmeans.budget import not_enough
     from nlmeans.images import save
 
     weights, said = loaded
@@ -192,21 +191,16 @@ def denoise_learned(
 
     def run(k: int, part: Part) -> None:
         pixels[part] = weights.denoise(
-            picture.pixels[part], amount=amount, threads=threads, **taken.layout,
+            picture.pixels[part], amount=amount, threads=threads, max_memory=left, **taken.layout,
             progress=lambda fraction: progress((k + fraction) / parts),
         )  # fmt: skip
 
     left = memory_left(max_memory, picture.pixels.nbytes, pixels.nbytes)
-    colours, axis = picture.colours, taken.layout["channel_axis"]
     costs = [
-        weights.block.cost(
-            colours[part].shape, channel_axis=axis, dtype=colours.dtype, threads=threads
-        )
+        weights.expected_cost(picture.pixels[part], threads=threads, **taken.layout)
         for part in taken.parts
     ]
     cost = sum(costs[1:], costs[0])
-    if left is not None and cost.bytes > left:
-        raise not_enough(cost.bytes, left)
     announce(path, cost, threads, left, silent=silent)
     start = time.perf_counter()
     with compiling_notice(silent=silent):

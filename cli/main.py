@@ -13,6 +13,7 @@ from nlmeans.cli.affinity import affinity
 from nlmeans.cli.compare import compare
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
+from nlmeans.cli.files import explained
 from nlmeans.cli.plan import plan
 from nlmeans.cli.points import points
 from nlmeans.cli.strengths import strengths
@@ -69,9 +70,13 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         code = exits.INTERRUPTED
     except _Terminated:
         code = exits.TERMINATED
-    except OSError as error:  # files have theirs handled: this is standard output
-        click.echo(f"nlmeans: cannot print ({error.strerror}); files are complete", err=True)
-        code = exits.OUTPUT
+    except Exception as error:
+        message = explained(error)
+        if isinstance(error, OSError) and not exits.foreseen(error):
+            # Files have theirs handled: this is standard output.
+            message = f"cannot print ({error.strerror}); files are complete"
+        click.echo(f"nlmeans: {message}", err=True)
+        code = exits.code_of(error)
     _leave(code)
 
 

@@ -55,9 +55,18 @@ def compiling_notice(*, silent: bool) -> Iterator[None]:
 
 
 def announce(
-    path: Path, cost: "Cost", threads: int | None, max_memory: int | None, *, silent: bool
+    path: Path,
+    cost: "Cost",
+    threads: int | None,
+    max_memory: int | None,
+    *,
+    silent: bool,
+    of: str = "",
 ) -> None:
-    """Say on standard error what a file will take, where it takes long or more than there is."""
+    """Say on standard error what a file will take, where it takes long or more than there is.
+
+    `of` names what of the file the cost is, if not of all.
+    """
     from nlmeans.budget import show_bytes, show_seconds
     from nlmeans.machine import cores
 
@@ -66,7 +75,7 @@ def announce(
         return
     most = threads or cores()
     text = (
-        f"nlmeans: {shown(path)}: about {show_seconds(cost.seconds)} on {most} "
+        f"nlmeans: {shown(path)}: {of}about {show_seconds(cost.seconds)} on {most} "
         f"thread{'s' if most > 1 else ''}, {show_bytes(cost.bytes)} of memory"
     )
     if scarce and max_memory is not None:

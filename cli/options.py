@@ -240,7 +240,7 @@ stack_option = click.option(
 memory_option = click.option(
     "--max-memory", type=MemoryType(), default=None, show_default="what the machine has left",
     help="Take at most so much for the arrays of a file, such as 500M or 2G (powers of 1024): what "
-    "needs more is filtered in parts where that gives the same, and else refused.",
+    "needs more is filtered in parts, with the same result to rounding, or else refused.",
 )  # fmt: skip
 
 json_option = click.option(

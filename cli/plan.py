@@ -1,33 +1,40 @@
 """nlmeans plan: what denoise would run, without running it."""
 
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.like import Like, like_option, with_numbers
+from nlmeans.cli.like import Like, Liked, like_option, with_numbers
 from nlmeans.cli.options import (
     Sigma,
     Size,
     check_plain,
     filter_options,
     inputs_argument,
+    json_option,
     method_options,
     noise_options,
     stack_option,
 )
-from nlmeans.cli.stacks import noise_found, taken_as
+from nlmeans.cli.stacks import Taken, noise_found, settings_record, taken_as
 
 if TYPE_CHECKING:
     from nlmeans.noise_choice import Asked
-    from nlmeans.settings import Method
+    from nlmeans.operation import Operation
+    from nlmeans.plan import Plan
+    from nlmeans.ridge import Ridge
+    from nlmeans.settings import Method, Settings
 
 
 @click.command(
     epilog="""\b
 Examples:
   nlmeans plan photo.jpg
-  nlmeans plan photo.jpg --sigma 25 --search-size 35"""
+  nlmeans plan photo.jpg --sigma 25 --search-size 35
+  nlmeans plan photo.jpg --json | jq .seconds"""
 )
 @inputs_argument(many=False)
 @method_options
@@ -35,6 +42,7 @@ Examples:
 @noise_options
 @like_option
 @stack_option
+@json_option
 def plan(
     path: Path,
     method: "Method | None",
@@ -49,22 +57,38 @@ def plan(
     chroma_strength: float,
     like: Like | None,
     stack: str,
+    as_json: bool,
 ) -> int:
     """Show what `nlmeans denoise` would run on a file, without running it.
 
-    Prints the noise level, the equation with its numbers, the kernel with the reason for it, and
-    the operations and memory it takes; of several pages or volumes taken alone for the first. With
-    --method ridge these are of its classical step alone; its groups take twenty times as long.
+    Prints what would be done: the noise level and the equation with its numbers; by which kernel,
+    with the reason for it; the memory it takes; and how long. Of several pages or volumes taken
+    alone settings and kernel are the first one's. With --method ridge the kernel is its classical
+    step's; its groups take twenty times as long.
+
+    \b
+    With --json one object: stack, pages and settings as `denoise --json` has them (sigma and h in
+    grey levels, sizes in pixels), and
+      operation           the equation; null, as the next six, where nothing is to be removed
+      kernel, reason      which runs, and why
+      tiles, tile         how many parts, of how many positions along each axis
+      pairs, operations   how many: pairs summed over, floating-point operations
+      shape, channels     positions along each axis of what is filtered at once; channels
+      memory_bytes        bytes above the input, at the peak
+      seconds             in all
+      estimating_seconds  of these, what estimating the noise takes
+      threads             on how many
     """
     if like is not None:
         like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
-        from nlmeans.budget import show_bytes, show_seconds
         from nlmeans.denoising import expected_cost
         from nlmeans.images import load
+        from nlmeans.layout import layout_of
         from nlmeans.machine import cores
-        from nlmeans.ridge import PILOT_DONE, Ridge
+        from nlmeans.noise_choice import estimating_seconds
+        from nlmeans.ridge import Ridge
         from nlmeans.settings import settings_for
 
         picture = load(path)
@@ -73,43 +97,95 @@ def plan(
         if like is not None:
             check_plain(noise, gain, read_noise, chroma_strength, "--like")
         liked = None if like is None else like.on(taken, strength)
+        level = sigma.levels(picture)
         settings = liked.settings if liked else settings_for(
-            picture.pixels[first], sigma.levels(picture), noise=noise, gain=gain,
-            read_noise=read_noise, method=method, h=h, patch_size=patch_size,
-            search_size=search_size, strength=strength, chroma_strength=chroma_strength,
-            **taken.layout,
+            picture.pixels[first], level, noise=noise, gain=gain, read_noise=read_noise,
+            method=method, h=h, patch_size=patch_size, search_size=search_size, strength=strength,
+            chroma_strength=chroma_strength, **taken.layout,
         )  # fmt: skip
-        estimated = sigma.value is None and gain is None and not liked
-        found = "estimated" if estimated else "given"
-        which = "in the first " if len(taken.parts) > 1 else ""
-        heading = (
-            f"{shown(path)}: {taken}{which}{noise_found([settings], '{:.4g}'.format)} ({found})"
-        )
-        notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
-        if liked:
-            heading = f"{shown(path)}: {liked}\n{heading}"
-        operation = settings.operation(**(liked.options if liked else {}))
-        if operation is None:
-            text = f"{heading}\n\nnothing to remove: the picture would be copied"
-            return Report(text, {}, notes)
-        colours = picture.colours[first]
-        axis = taken.layout["channel_axis"]
-        of = ""
+        options = liked.options if liked else {}
+        operation = settings.operation(**options)
+        pixels, colours = picture.pixels[first], picture.colours[first]
         classic = operation.classic if isinstance(operation, Ridge) else operation
-        if classic is not operation:
+        kernel = None if classic is None else classic.plan(
+            colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
+        )  # fmt: skip
+        cost = expected_cost(pixels, settings, **taken.layout, **options)
+        estimated = level is None and gain is None and not liked
+        estimating = 0.0
+        if estimated:
+            layout = layout_of(pixels.shape, **taken.layout)
+            estimating = estimating_seconds(pixels.shape, layout, noise)
+        parts = len(taken.parts)
+        planned = Planned(
+            path, taken, settings, liked, estimated, operation, kernel, cost.bytes,
+            parts * (cost.seconds + estimating), parts * estimating, cores(),
+        )  # fmt: skip
+        notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
+        return Report(str(planned), planned.record, notes)
+
+    return each_file([path], work, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is known of a file before it is filtered; seconds and bytes of all its parts."""
+
+    path: Path
+    taken: Taken
+    settings: "Settings"
+    liked: Liked | None
+    estimated: bool
+    operation: "Operation | Ridge | None"
+    kernel: "Plan | None"  # of the classical step
+    bytes: int
+    seconds: float
+    estimating: float
+    threads: int
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For --json."""
+        names = ("kernel", "reason", "tiles", "tile", "pairs", "operations")
+        colours = self.taken.picture.colours[self.taken.parts[0]]
+        shape = colours.shape[: colours.ndim - (self.taken.picture.channel_axis is not None)]
+        return {
+            **({"like": str(self.liked)} if self.liked else {}),
+            "sigma_estimated": self.estimated,
+            **self.taken.record,
+            **settings_record(self.settings),
+            "operation": None if self.operation is None else str(self.operation),
+            "shape": shape,
+            "channels": prod(colours.shape) // prod(shape),
+            **{name: getattr(self.kernel, name, None) for name in names},
+            "memory_bytes": self.bytes,
+            "seconds": self.seconds,
+            "threads": self.threads,
+            "estimating_seconds": self.estimating,
+        }
+
+    def __str__(self) -> str:
+        from nlmeans.budget import show_bytes, show_seconds
+        from nlmeans.ridge import PILOT_DONE
+
+        found = "estimated" if self.estimated else "given"
+        which = "in the first " if len(self.taken.parts) > 1 else ""
+        noise = noise_found([self.settings], "{:.4g}".format)
+        done = f"{shown(self.path)}: {self.taken}{which}{noise} ({found})"
+        if self.liked:
+            done = f"{shown(self.path)}: {self.liked}\n{done}"
+        if self.operation is None:
+            return f"{done}\n\nnothing to remove: the picture would be copied"
+        of = ""
+        if self.settings.method == "ridge":
             of = (
                 f"the classical step alone; the groups take about {1 / PILOT_DONE:.0f} times as "
                 "long:\n"
             )
-        plan = classic.plan(colours.shape, channel_axis=axis, dtype=colours.dtype)
-        cost = expected_cost(
-            picture.pixels[first], settings, **taken.layout, **(liked.options if liked else {})
-        )
-        threads = cores()
+        more = ", with estimating the noise" if self.estimated else ""
         whole = (
-            f"in all      about {show_seconds(cost.seconds)} on {threads} "
-            f"thread{'s' if threads > 1 else ''}, {show_bytes(cost.bytes)} of memory above input"
+            f"in all      {show_bytes(self.bytes)} of memory above input; about "
+            f"{show_seconds(self.seconds)} on {self.threads} "
+            f"thread{'s' if self.threads > 1 else ''}{more}"
         )
-        return Report(f"{heading}\n\n{operation}\n\n{of}{plan}\n{whole}", {}, notes)
-
-    return each_file([path], work)
+        return f"{done}\n\n{self.operation}\n\n{of}{self.kernel}\n{whole}"

@@ -1,7 +1,7 @@
 """What the pages of a picture are taken as, and the parts of it that are worked on alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -88,6 +88,13 @@ def taken_as(picture: "Picture", asked: str) -> Taken:
             "--stack clip uses the neighbours"
         )
     return Taken(picture, stack, list(picture.parts(along)), note)
+
+
+def settings_record(used: "Settings") -> dict[str, Any]:
+    """For --json: the settings without their maps."""
+    record = asdict(replace(used, maps=None))
+    del record["maps"]
+    return record
 
 
 def between(values: list[float], show: Callable[[float], str]) -> str:

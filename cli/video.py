@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlmeans.cli.files import Report, shown
-from nlmeans.cli.notices import compiling_notice
+from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import Sigma, Size
 from nlmeans.cli.outputs import progress_bar, short, sides
 
 if TYPE_CHECKING:
     from nlmeans.images.video import Clip
+    from nlmeans.operation import Operation
     from nlmeans.settings import Settings
 
 # The noise level is the median over every third of the first ten frames: one that is black, or
 # blurred by a cut, does not decide, and neighbours are too alike to tell more.
 FIRST_FRAMES, STEP = 10, 3
 SEARCH_DEPTH, PATCH_DEPTH = 5, 1  # frames
+UNKNOWN_COUNT = 1500  # frames that are spoken of where a file does not say how many there are
 
 
 def denoise_video(
@@ -58,6 +60,9 @@ def denoise_video(
         settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)
         operation = settings.operation()
         assert not isinstance(operation, Ridge)  # `_settings` asks for none
+        if operation is not None:
+            spent = time.perf_counter() - start
+            _announce(path, clip, operation, spent, threads, max_memory, silent=silent)
         with (
             compiling_notice(silent=silent),
             progress_bar(path, clip.expected, hidden=silent) as progress,
@@ -95,6 +100,33 @@ def denoise_video(
                 for note in some
             ),
         )
+
+
+def _announce(
+    path: Path,
+    clip: "Clip",
+    operation: "Operation",
+    spent: float,
+    threads: int | None,
+    max_memory: int | None,
+    *,
+    silent: bool,
+) -> None:
+    """Say what filtering will take, if it is long: of all frames, or where the file does not say
+    how many there are, of as many as are a minute of most clips.
+    """
+    from nlmeans.budget import Cost
+    from nlmeans.stream import expected_frames_cost
+
+    count = clip.expected or UNKNOWN_COUNT
+    cost = expected_frames_cost(
+        clip.head(1)[0], operation, count, threads=threads, memory=max_memory
+    )
+    of = f"filtering {count} frames " if clip.expected else (
+        f"it does not say how many frames it has; filtering {count} of them "
+    )  # fmt: skip
+    cost += Cost(spent, 0)
+    announce(path, cost, threads, memory_left(None, 0, 0), silent=silent, of=f"{of}takes ")
 
 
 def _settings(

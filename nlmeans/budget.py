@@ -97,7 +97,7 @@ def in_parts(
 
     length = next(filter(within, _lengths(count)), None)
     if length is None:
-        raise not_enough(result + peak(min(1 + 2 * halo, count)), max_memory, ", even in parts,")
+        raise not_enough(result + peak(min(1 + 2 * halo, count)), max_memory, ", even in parts")
     whole: NDArray[Any] | None = None
     for first in range(0, count, length):
         end = min(first + length, count)

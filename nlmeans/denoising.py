@@ -132,10 +132,12 @@ def denoise(
     threads : int, optional
         At most this many; the result is the same for any number.
     max_memory : int, optional
-        Bytes that may be taken above the image, as `expected_cost` counts them. "classic" filters
-        what takes more in parts along the first axis, with the same result to the rounding of
-        floats; what does not fit even so is refused. The search for the noise level and for
-        settings, some 25 MB on an image of any size, is not counted.
+        Bytes that may be taken above the image, as `expected_cost` counts them. What takes more is
+        filtered in parts along the first axis, with the same result to the rounding of floats; what
+        does not fit even so, and with `keep_detail` what does not fit at once, is refused. With
+        "ridge" the rounding of float32 can decide which of two patches, equally alike, is in a
+        group. The search for the noise level and for settings, some 25 MB on an image of any size,
+        is not counted.
     progress : callable, optional
         Called now and then with the fraction done, 0 to 1.
 

@@ -12,7 +12,7 @@ from nlmeans.detail import detail_halo, keep_detail, signs
 from nlmeans.layout import Layout, stack_axis
 from nlmeans.operation import Operation, on_part
 from nlmeans.progress import Progress, between
-from nlmeans.regions import Box, box_of, halo_of, whole_of, widened, within
+from nlmeans.regions import Box, alignment, box_of, halo_of, whole_of, widened, within
 from nlmeans.rician import unbiased_average
 from nlmeans.ridge import Ridge
 from nlmeans.settings import Settings
@@ -72,11 +72,16 @@ def filtered(
         kept = 0 if mask is None else image[layout.index(region)].nbytes
 
         def peak(count: int) -> int:
-            part = _around(_rows(box, slice(0, count)), used, operation, layout, grid)
-            return kept + cost_of(image, part, used, operation, layout, amount, threads).bytes
+            # What a part looks at around it is in its own costs: most in the middle.
+            middle = (box[0].stop - box[0].start - count) // 2
+            rows = (slice(k, k + count) for k in range(middle + 1)[-alignment(operation) :])
+            parts = (_around(_rows(box, some), used, operation, layout, grid) for some in rows)
+            costs = (
+                cost_of(image, part, used, operation, layout, amount, threads) for part in parts
+            )
+            return kept + max(cost.bytes for cost in costs)
 
-        # What a part looks at around it is in its own costs.
-        halo = 0 if isinstance(operation, Operation) and not used.keep_detail else None
+        halo = None if used.keep_detail else 0
         values = in_parts(
             run, box[0].stop - box[0].start, stack_axis(layout.channel_axis), halo, peak,
             image[layout.index(box)].nbytes, max_memory, progress,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nlmeans import rates
 from nlmeans.arrays import (
     checked_array,
     checked_axis,
@@ -40,9 +41,7 @@ COARSEST_FLOAT32, LARGEST_EXPONENT = 2.0**40, 100
 # Noise beyond these parts of the range counts as they do: with less, float64 finds no weights.
 LEAST_NOISE, MOST_NOISE = 2.0**-24, 2.0**100
 
-# Operations a second on one thread in float32, as in nlmeans/plan.py; and floats that are held at
-# once for each number of a padded image.
-RATE, FLOATS_HELD = 3e10, 10
+FLOATS_HELD = 10  # at once for each number of a padded image
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,8 @@ class GroupMeans:
         each += min(channels, 2) * 2 * group**3 + channels * 4 * group**2 * pixels
         workers = min(threads or cores(), max(tiles))
         held = FLOATS_HELD * channels * sizes.plane + workers * parts.end
-        return Cost(each * references / (RATE * 4 / itemsize * workers), int(held * itemsize))
+        rate = rates.GROUPS * 4 / itemsize * workers
+        return Cost(each * references / rate, int(held * itemsize))
 
     def __str__(self) -> str:
         chroma = f", {self.chroma_strength:g} times that in the differences between channels"

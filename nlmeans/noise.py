@@ -12,7 +12,7 @@ from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.layout import stack_axis
 from nlmeans.spectra import SIDE, clipping_levels, dct, grid_patches, patch_count
 
-_MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
+MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
 _FEWEST = 200  # flattest patches always used: these, or the share of all
 _FEWEST_SHARE = 0.005
@@ -205,7 +205,7 @@ def spread_slices(stack: NDArray[Any], channel_axis: int | None) -> NDArray[Any]
     """The images of a stack that its estimates look at: at most 15, spread evenly."""
     along = stack_axis(channel_axis)
     count = stack.shape[along]
-    few = min(count, _MOST_SLICES)
+    few = min(count, MOST_SLICES)
     return np.take(stack, [(2 * k + 1) * count // (2 * few) for k in range(few)], axis=along)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.arrays import whole_range
+from nlmeans import rates
+from nlmeans.arrays import grid_shape, whole_range
 from nlmeans.checks import ParameterError, check_choice, check_number
 from nlmeans.layout import Auto, Layout
-from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
+from nlmeans.noise import MOST_SLICES, estimate_sigma, estimate_stack_sigma, joint_sigma
 from nlmeans.noise_fit import estimate_noise
 from nlmeans.rician import check_magnitudes, estimate_rician_sigma
+from nlmeans.spectra import PATCHES, SIDE
 from nlmeans.stabilise import KINDS, Kind, Noise
 
 Array = NDArray[Any]
@@ -87,6 +89,20 @@ def level_of(noise: Noise, sigma: float, colours: Array, channel_axis: int | Non
     others = tuple(k for k in range(colours.ndim) if k != axis)
     variance = noise.variance(colours.mean(axis=others, dtype=np.float64))
     return math.sqrt(max(float(variance.mean()), 0.0))
+
+
+def estimating_seconds(shape: tuple[int, ...], layout: Layout, asked: Asked) -> float:
+    """About how long `noise_of` takes, where it estimates, on an image, volume or clip."""
+    axis = layout.channel_axis
+    *depth, height, width = grid_shape(shape, axis)
+    planes = (1 if axis is None else shape[axis] - layout.alpha) * min(
+        math.prod(depth), MOST_SLICES
+    )
+    patches = min(max(height - SIDE + 1, 0) * max(width - SIDE + 1, 0), PATCHES)
+    kind = asked.kind if isinstance(asked, Noise) else asked
+    known = kind in ("gaussian", "rician")
+    each = rates.LEVEL_OF_PATCH if known else rates.KIND_OF_PATCH
+    return rates.RANGE_OF_NUMBER * math.prod(shape) + planes * patches * each
 
 
 def _check_within_range(sigma: float, colours: Array) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from nlmeans import rates
 from nlmeans.budget import show_seconds
 from nlmeans.embed import Embedding, Identity, Patches
 from nlmeans.execute.neighbourhood_layout import (
@@ -30,12 +31,6 @@ Kernel = Literal[
     "window", "rowwise", "stream", "linear", "sorted", "neighbourhood", "neighbours", "reference"
 ]  # fmt: skip
 
-# Operations a second on one thread, in float32: measured on a core with 512-bit vectors, on arrays
-# of 0.1 to 0.3 million numbers. In float64 about half as many, on older cores a quarter.
-RATES: dict[Kernel, float] = {
-    "window": 4e10, "rowwise": 5e10, "stream": 8e10, "linear": 5e10, "sorted": 1e9,
-    "neighbourhood": 3e10, "neighbours": 2.5e9, "reference": 1e7,
-}  # fmt: skip
 ON_ONE_THREAD = ("sorted", "reference")
 
 
@@ -88,7 +83,7 @@ class Plan:
 
         The rates are those of one machine; others can be several times as slow.
         """
-        rate = RATES[self.kernel] * 4 / self.itemsize * self.workers(threads)
+        rate = rates.KERNELS[self.kernel] * 4 / self.itemsize * self.workers(threads)
         return self.operations / rate
 
     def peak_memory(self, threads: int | None = None) -> int:
@@ -102,11 +97,11 @@ class Plan:
             f"array       {size}, {self.channels} channel{'s' if self.channels > 1 else ''}\n"
             f"kernel      {self.kernel}\n"
             f"because     {self.reason}\n"
+            f"tiles       {self.tiles} of {' x '.join(map(str, self.tile))}\n"
+            f"memory      {self.memory / 2**20:.1f} MiB{threads}, above input and output\n"
             f"pairs       {self.pairs:.3g}\n"
             f"operations  {self.operations:.3g}\n"
-            f"time        about {show_seconds(self.seconds(1))} on 1 thread\n"
-            f"memory      {self.memory / 2**20:.1f} MiB{threads}, above input and output\n"
-            f"tiles       {self.tiles} of {' x '.join(map(str, self.tile))}"
+            f"time        about {show_seconds(self.seconds(1))} on 1 thread"
         )
 
 

@@ -25,6 +25,13 @@ def halo_of(filter_: Operation | Ridge, ndim: int) -> tuple[int, ...]:
     return around
 
 
+def alignment(filter_: Operation | Ridge) -> int:
+    """Every how many positions a part may begin."""
+    if isinstance(filter_, Ridge):
+        return math.lcm(filter_.first.step, filter_.second.step)
+    return 1
+
+
 def widened(
     box: Box, halo: tuple[int, ...], grid: tuple[int, ...], filter_: Operation | Ridge
 ) -> Box:
@@ -33,9 +40,7 @@ def widened(
     Groups of patches have their references every so many pixels from the first on: a part has to
     begin where one is.
     """
-    step = 1
-    if isinstance(filter_, Ridge):
-        step = math.lcm(filter_.first.step, filter_.second.step)
+    step = alignment(filter_)
     return tuple(
         slice(max(part.start - more, 0) // step * step, min(part.stop + more, n))
         for part, more, n in zip(box, halo, grid, strict=True)

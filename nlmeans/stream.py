@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
+from nlmeans.budget import Cost
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import Identity
 from nlmeans.operation import Operation
@@ -107,6 +108,38 @@ def denoise_frames(
             before += count - dropped
 
     return generate()
+
+
+def expected_frames_cost(
+    frame: ArrayLike,
+    operation: Operation,
+    count: int,
+    *,
+    threads: int | None = None,
+    memory: int | None = None,
+) -> Cost:
+    """About what `denoise_frames` takes for so many frames like this one.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> frame = np.zeros((240, 352, 3), np.uint8)
+    >>> op = nlmeans.nl_means(sigma=10, patch_size=(1, 3, 3), search_size=(5, 13, 13))
+    >>> short, long = (expected_frames_cost(frame, op, count) for count in (100, 10000))
+    >>> long.seconds > 50 * short.seconds, long.bytes < 3 * short.bytes
+    (True, True)
+    """
+    frame = checked_array("frame", frame)
+    halo = _halo(operation)
+    length = _block_length(frame, halo, memory)
+    held = min(length + 2 * halo, count)
+    cost = operation.cost(
+        (held, *frame.shape), channel_axis=3 if frame.ndim == 3 else None,
+        dtype=working_dtype(frame.dtype), threads=threads,
+    )  # fmt: skip
+    stacked = frame.size * working_dtype(frame.dtype).itemsize
+    blocks = max(1.0, count / length)  # each with its halos, the first and the last with one
+    return Cost(blocks * cost.seconds, cost.bytes + held * (frame.nbytes + stacked))
 
 
 def _halo(operation: Operation) -> int:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import nlmeans
 from nlmeans import Operation, Window, nl_means
 from nlmeans.budget import show_seconds
 from nlmeans.machine import available_memory
+from nlmeans.weights.loaded import LoadedWeights
 
 
 def peak_of(call):
@@ -103,8 +105,99 @@ def test_denoise_keeps_its_limit(rng):
     taken = peak_of(lambda: result.append(nlmeans.denoise(x, **options, max_memory=limit)))
     assert taken <= limit
     assert (result[0] != whole).mean() < 1e-3
-    with pytest.raises(MemoryError, match="allowed"):
-        nlmeans.denoise(x, 20, method="ridge", max_memory=limit)
+    with pytest.raises(MemoryError, match=r"needed, and .* allowed"):
+        nlmeans.denoise(x, 20, keep_detail=True, max_memory=limit)
+    with pytest.raises(MemoryError, match=r"needed, even in parts, and .* allowed"):
+        nlmeans.denoise(x, 20, method="ridge", max_memory=x.nbytes)
+
+
+@pytest.mark.parametrize("options", [{"sigma": 20}, {"gain": 4.0}, {"sigma": 20, "amount": 0.7}])
+@pytest.mark.parametrize("shape", [(470, 90), (401, 60, 3), (401, 60, 4)])
+def test_ridge_keeps_a_limit_in_parts(options, shape):
+    ramp = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 97 + 60.0
+    clean = np.repeat(ramp[..., None], shape[2], 2) if len(shape) == 3 else ramp
+    x = clean + np.random.default_rng(1).normal(0, 20, shape)
+    amount = options.get("amount", 1.0)
+    noise = {name: value for name, value in options.items() if name != "amount"}
+    used = nlmeans.settings_for(x, method="ridge", **noise)
+    expected = nlmeans.expected_cost(x, used, amount=amount, threads=2).bytes
+    whole, result = nlmeans.denoise(x, **options, method="ridge"), []
+    limit = expected * 4 // 5
+    call = partial(nlmeans.denoise, x, **options, method="ridge", max_memory=limit, threads=2)
+    taken = peak_of(lambda: result.append(call()))
+    assert taken <= limit
+    np.testing.assert_allclose(result[0], whole, atol=1e-9)
+    x = x.clip(0, 255).astype(np.uint8)
+    whole = nlmeans.denoise(x, **options, method="ridge")
+    limit = nlmeans.expected_cost(x, used, amount=amount, threads=2).bytes * 9 // 10
+    parts = nlmeans.denoise(x, **options, method="ridge", max_memory=limit, threads=2)
+    difference = np.abs(parts.astype(int) - whole)
+    assert (difference.max(), (difference > 0).mean()) <= (2, 0.01)
+
+
+def test_ridge_in_parts_of_a_region_and_a_mask(rng):
+    x = rng.normal(100, 20, (600, 70))
+    whole = nlmeans.denoise(x, 20, method="ridge")
+    used = nlmeans.settings_for(x, 20, method="ridge")
+    region = np.s_[33:580, 10:60]
+    limit = nlmeans.expected_cost(x, used, region=region, threads=2).bytes * 3 // 4
+    found = nlmeans.denoise(x, 20, method="ridge", region=region, max_memory=limit, threads=2)
+    np.testing.assert_allclose(found, whole[region], atol=1e-9)
+    mask = np.zeros(x.shape, bool)
+    mask[region] = True
+    limit = nlmeans.expected_cost(x, used, mask=mask, threads=2).bytes * 3 // 4
+    found = nlmeans.denoise(x, 20, method="ridge", mask=mask, max_memory=limit, threads=2)
+    np.testing.assert_allclose(found, np.where(mask, whole, x), atol=1e-9)
+
+
+def loaded(block):
+    return LoadedWeights("", "native", "native", "", block, (), ())
+
+
+def blocks():
+    theta, phi, w_g = np.random.default_rng(0).normal(size=(3, 2, 9)) / 9
+    patches = nlmeans.Patches(3, "none")
+    theta, phi, w_g = (nlmeans.Linear(matrix, of=patches) for matrix in (theta, phi, w_g))
+    back = nlmeans.Linear(np.full((1, 2 * 9), 0.05), of=patches)
+    attention = nlmeans.embedded_gaussian(theta, phi)
+    over_queries = replace(attention, normaliser="query sum")
+    mean = nlmeans.Linear([[0.5, 0.5]])
+    first = nlmeans.Block(nl_means(0.1, 0.1, 3, 5))
+    second = nlmeans.Block(nl_means(0.1, 0.1, 3, 7), out=mean, residual=False)
+    return {
+        "inside": nlmeans.Block(Operation(attention, w_g, over=Window(7)), out=back),
+        "mirrored": nlmeans.Block(Operation(attention, w_g, over=Window(7, "mirror")), out=back),
+        "over queries": nlmeans.Block(Operation(over_queries, w_g, over=Window(5)), out=back),
+        "chain": nlmeans.Chain((first, second)),
+    }
+
+
+@pytest.mark.parametrize("layout", ["grey", "with alpha", "uint8"])
+@pytest.mark.parametrize("name", blocks())
+def test_weights_keep_a_limit_in_parts(rng, name, layout):
+    weights = loaded(blocks()[name])
+    x = rng.uniform(0, 1, (900, 60))
+    x = {"grey": x, "with alpha": np.stack([x, x], -1), "uint8": (255 * x).astype(np.uint8)}[layout]
+    weights.denoise(x[:40])  # compiled
+    expected, results = weights.expected_cost(x).bytes, []
+    for limit in (expected, expected * 3 // 4):
+        run = partial(weights.denoise, x, max_memory=limit)
+        assert peak_of(lambda run=run: results.append(run())) <= limit
+    whole, parts = results
+    if layout == "uint8":
+        assert (parts != whole).mean() < 1e-3
+    else:
+        np.testing.assert_allclose(parts, whole, atol=1e-9)
+    with pytest.raises(MemoryError, match="even in parts"):
+        weights.denoise(x, max_memory=x.nbytes // 2)
+
+
+def test_weights_that_look_everywhere_are_refused():
+    weights = loaded(nlmeans.Block(Operation(nlmeans.embedded_gaussian())))
+    x = np.zeros((64, 64))
+    weights.denoise(x, max_memory=weights.expected_cost(x).bytes)
+    with pytest.raises(MemoryError, match="needed, and of what"):
+        weights.denoise(x, max_memory=x.nbytes)
 
 
 def test_maps_masks_and_regions_keep_a_limit(rng):

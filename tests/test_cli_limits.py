@@ -1,14 +1,22 @@
 """--max-memory, and what is said of long runs and of compiling."""
 
+import json
+import re
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+import tifffile
 from imageio.v3 import imread, imwrite
 from nlmeans.cli import notices
 from numba import njit
 from numba.extending import overload
+
+import nlmeans
+from nlmeans.layout import Layout
+from nlmeans.noise_choice import estimating_seconds, noise_of
 
 
 @pytest.fixture
@@ -31,8 +39,8 @@ def test_a_limit_is_kept_in_parts(cli, picture):
 @pytest.mark.parametrize("limit", ["1000k", "1 MiB", "1048576"])
 def test_a_limit_too_low_is_refused_with_both_figures(cli, picture, tmp_path, limit):
     code, out, err = cli("denoise", "a.png", "--sigma", "20", "--max-memory", limit, "--quiet")
-    assert (code, out) == (5, "")
-    assert "of memory are needed, and" in err
+    assert (code, out) == (1, "")
+    assert "of memory are needed, even in parts, and of what is allowed" in err
     assert err.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
@@ -45,17 +53,20 @@ def test_no_memory(cli, picture, wrong):
 
 
 def test_limits_of_points_and_weights(cli, rng, tmp_path, monkeypatch, picture):
-    import nlmeans
-
     np.savetxt("a.xyz", rng.normal(size=(200, 3)))
     code, _, err = cli("points", "a.xyz", "--sigma", "0.1", "--max-memory", "100K")
-    assert code == 5
+    assert code == 1
     assert "of memory are needed, and" in err
-    block = nlmeans.Block(nlmeans.nl_means(20, 15, 3, 5), residual=False)
-    nlmeans.save_weights("w.safetensors", block)
-    code, _, err = cli("denoise", "a.png", "--weights", "w.safetensors", "--max-memory", "2M")
-    assert code == 5
-    assert not (tmp_path / "a_denoised.png").exists()
+    everywhere = nlmeans.Block(nlmeans.Operation(nlmeans.embedded_gaussian()))
+    window = nlmeans.Block(nlmeans.nl_means(20, 15, 3, 5), residual=False)
+    for name, block, expected in (("all", everywhere, 1), ("near", window, 0)):
+        nlmeans.save_weights(f"{name}.safetensors", block)
+        arguments = ("a.png", "--weights", f"{name}.safetensors", "-o", f"{name}.png")
+        code, _, err = cli("denoise", *arguments, "--max-memory", "10M")
+        assert code == expected, err
+        assert (tmp_path / f"{name}.png").exists() == (code == 0)
+    assert cli("denoise", *arguments[:3], "-o", "whole.png")[0] == 0
+    assert (imread("near.png") != imread("whole.png")).mean() < 1e-3
 
 
 def test_a_long_run_is_announced(cli, picture, monkeypatch):
@@ -70,8 +81,68 @@ def test_a_long_run_is_announced(cli, picture, monkeypatch):
 def test_plan_says_time_and_memory_of_the_whole(cli, picture):
     for method in ("ridge", "classic"):
         out = cli("plan", "a.png", "--sigma", "20", "--method", method)[1]
-        assert "in all      about" in out
-        assert "MiB of memory above input" in out
+        assert re.search(r"in all      [\d.]+ MiB of memory above input; about [\d.]+ s on", out)
+
+
+def test_plan_answers_in_the_order_of_the_questions(cli, picture):
+    out = cli("plan", "a.png", "--method", "classic")[1]
+    told = [
+        "a.png: sigma", "y_i = ", "array  ", "kernel  ", "because  ", "tiles  ", "memory  ",
+        "operations  ", "time  ", "in all  ",
+    ]  # fmt: skip
+    assert [out.index(text) for text in told] == sorted(out.index(text) for text in told)
+
+
+@pytest.mark.parametrize("method", ["ridge", "classic"])
+def test_plan_as_json(cli, picture, method):
+    code, out, err = cli("plan", "a.png", "--method", method, "--sigma", "20", "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    plan = json.loads(out)
+    used = nlmeans.settings_for(imread("a.png"), 20, method=method)
+    classic = used.operation() if method == "classic" else used.operation().classic
+    assert plan["operation"] == str(used.operation())
+    assert (plan["input"], plan["method"], plan["sigma"]) == ("a.png", method, 20)
+    assert (plan["shape"], plan["channels"]) == ([1200, 400], 1)
+    kernel = classic.plan((1200, 400), dtype="uint8")
+    for name in ("kernel", "reason", "tiles", "pairs", "operations"):
+        assert plan[name] == getattr(kernel, name)
+    cost = nlmeans.expected_cost(imread("a.png"), used)
+    assert (plan["memory_bytes"], plan["seconds"]) == (cost.bytes, cost.seconds)
+    assert plan["estimating_seconds"] == 0
+    documented = cli("plan", "--help")[1]
+    settings = {"input", "sigma_estimated", *asdict(used)}
+    assert all(key in documented for key in plan.keys() - settings)
+    plan = json.loads(cli("plan", "a.png", "--sigma", "0", "--json")[1])
+    assert (plan["kernel"], plan["operation"], plan["seconds"]) == (None, None, 0)
+
+
+def test_the_time_for_estimating_the_noise_is_counted(cli, picture, rng):
+    seconds = {}
+    for noise in ("auto", "gaussian"):
+        plan = json.loads(cli("plan", "a.png", "--noise", noise, "--json")[1])
+        told = json.loads(cli("plan", "a.png", "--sigma", plan["sigma"], "--json")[1])
+        seconds[noise] = plan["estimating_seconds"]
+        assert plan["seconds"] == pytest.approx(told["seconds"] + seconds[noise], rel=0.05)
+    assert 0 < 2 * seconds["gaussian"] < seconds["auto"]
+    assert "with estimating the noise" in cli("plan", "a.png")[1]
+    assert "estimating" not in cli("plan", "a.png", "--sigma", "20")[1]
+    pages = rng.normal(100, 20, (3, 100, 90)).clip(0, 255).astype(np.uint8)
+    tifffile.imwrite("a.tif", pages, photometric="minisblack")
+    tifffile.imwrite("b.tif", pages[0], photometric="minisblack")
+    several, one = (json.loads(cli("plan", f"{name}.tif", "--json")[1]) for name in "ab")
+    assert several["seconds"] == pytest.approx(3 * one["seconds"])
+
+
+def test_what_estimating_is_expected_to_take_is_near_what_it_takes(rng):
+    """Within a factor of ten: machines differ, and others may be at work."""
+    for shape, channels in (((600, 500), None), ((300, 300, 3), 2)):
+        image = rng.normal(100, 20, shape)
+        layout = Layout(channels, alpha=False, stack=None)
+        start = time.perf_counter()
+        noise_of(image, layout, None, "auto")
+        taken = time.perf_counter() - start
+        expected = estimating_seconds(shape, layout, "auto")
+        assert expected / 10 < taken < 10 * expected
 
 
 def test_compiling_is_told_once_and_only_while_it_lasts(monkeypatch, capsys):

@@ -2,7 +2,10 @@
 
 import doctest
 import re
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,19 @@ def test_the_output_shown_of_a_stack_is_real(capfd, monkeypatch, tmp_path):
     assert found == [timed.sub("", line) for line in lines]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's mkdir and cp")
+def test_the_comparison_shown_runs_in_a_fresh_clone(tmp_path):
+    shutil.copytree(ROOT / "sample_images", tmp_path / "sample_images")
+    shown = README.split("## Comparing methods")[1].split("```sh\n")[1].split("```")[0]
+    script = shown.replace("nlmeans compare", f"'{sys.executable}' -m nlmeans compare")
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("skimage") == 1
+    assert (tmp_path / "report" / "index.html").exists()
+
+
 def test_continuous_integration_runs_the_readme_command():
     script = ROOT / ".ci" / "run"
     commands = re.findall(r"^python3 -m venv .*tests/check\.py$", README, re.MULTILINE)
@@ -78,8 +94,5 @@ def test_readme_names_files_that_exist():
 
 
 def test_sample_images_are_those_that_the_script_makes():
-    import subprocess
-    import sys
-
     script = ROOT / "sample_images" / "make.py"
     subprocess.run([sys.executable, str(script), "--check"], check=True, capture_output=True)

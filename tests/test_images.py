@@ -257,6 +257,9 @@ def test_palettes_become_rgb(tmp_path):
         assert found.pixels.dtype == np.uint8
         np.testing.assert_array_equal(found.pixels, np.asarray(image.convert("RGB")))
         assert not found.alpha
+        assert found.notes == ("palette not kept: its colours become RGB",)
+        path.write_bytes(encoded(image.convert("RGB"), name))
+        assert load(path).notes == ()
 
 
 def test_sixteen_bit_tiff_palette(tmp_path):
@@ -311,6 +314,7 @@ def test_png_transparency_becomes_alpha(tmp_path, data, first_row):
     found = load(tmp_path / "a.png")
     assert found.alpha
     assert found.pixels[0].tolist() == first_row
+    assert ("palette not kept: its colours become RGBA" in " ".join(found.notes)) == (data[25] == 3)
 
 
 def test_interlaced_sixteen_bit_png(tmp_path):

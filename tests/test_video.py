@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nlmeans.cli import exits
+from nlmeans.cli import exits, notices
 
 import nlmeans
 from nlmeans.images import ImageReadError, ImageWriteError
@@ -155,7 +155,7 @@ def test_times_of_a_variable_rate(cli):
         times = [t for t, _ in Facts(name.replace("a.", "a_denoised.")).times]
         assert times == [Fraction(s, 1000) for s in stamps]
     code, _, err = cli("denoise", "a.mp4", *FAST, "-o", "a.avi")
-    assert code == exits.OUTPUT
+    assert code == exits.FAILED
     assert "a.avi: frame 2 is not on a beat of" in err
     assert "choose .mkv" in err
     assert "a.avi" not in files()
@@ -280,7 +280,7 @@ def test_a_clip_cut_short_is_refused_or_kept_in_part(cli, name, codec, sound, sh
     whole = Path(name).read_bytes()
     Path(name).write_bytes(whole[: int(share * len(whole))])
     code, out, err = cli("denoise", name, *FAST)
-    assert (code, out, files()) == (exits.INPUT, "", [name])
+    assert (code, out, files()) == (exits.FAILED, "", [name])
     assert f"{name}: frame " in err
     assert "--keep-partial" in err
     code, out, err = cli("denoise", name, *FAST, "--keep-partial", "--json")
@@ -298,7 +298,7 @@ def test_damage_names_its_frame(cli):
     data = bytearray(Path("a.avi").read_bytes())
     data[fourth + 8 : fourth + 208] = bytes(200)
     Path("a.avi").write_bytes(data)
-    refused(cli, exits.INPUT, "a.avi: frame 4 of 8 cannot be decoded", "denoise", "a.avi", *FAST)
+    refused(cli, exits.FAILED, "a.avi: frame 4 of 8 cannot be decoded", "denoise", "a.avi", *FAST)
     code, _, err = cli("denoise", "a.avi", *FAST, "--keep-partial")
     assert code == 0
     assert "only the first 3 frames kept: frame 4 of 8 cannot be decoded" in err
@@ -317,7 +317,7 @@ def test_a_change_of_size_is_refused(cli):
                     packet.pts = packet.dts = packet.pts + 120 * k
                     out.mux(packet)
     text = "c.mkv: frame 4 of 6 is 48x24 yuv420p, full range after 32x24 yuv420p, full range"
-    refused(cli, exits.INPUT, text, "denoise", "c.mkv", *FAST)
+    refused(cli, exits.FAILED, text, "denoise", "c.mkv", *FAST)
     assert cli("denoise", "c.mkv", *FAST, "--keep-partial")[0] == 0
     assert len(Facts("c_denoised.mkv").times) == 3
 
@@ -337,7 +337,7 @@ def test_what_is_no_video_is_refused_in_one_line(cli):
         ("text.mp4", "cannot be read as video"), ("list.mp4", "cannot be read as video"),
         ("none.mkv", "none.mkv: holds no frames"), ("tone.mp4", "holds no video"),
     ):  # fmt: skip
-        refused(cli, exits.INPUT, text, "denoise", name, *FAST)
+        refused(cli, exits.FAILED, text, "denoise", name, *FAST)
 
 
 def test_outputs_that_cannot_be(cli):
@@ -352,7 +352,7 @@ def test_outputs_that_cannot_be(cli):
         ("webm does not hold the audio stream 1 (aac): choose .mkv", "a.mp4", "-o", "b.webm"),
         ("quality 50 has no meaning for ffv1", "a.mkv", "-o", "b.mkv", "--quality", "50"),
     ):
-        refused(cli, exits.OUTPUT, text, "denoise", *arguments, *FAST)
+        refused(cli, exits.FAILED, text, "denoise", *arguments, *FAST)
     assert Path("there.mp4").read_bytes() == b"precious"
     assert cli("denoise", "a.mp4", "-o", "there.mp4", "--overwrite", *FAST)[0] == 0
     assert len(Facts("there.mp4").times) == 8
@@ -405,7 +405,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
         [sys.executable, "-c", code, "denoise", "a.mkv", *FAST],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert result.returncode == exits.OUTPUT, result.stderr
+    assert result.returncode == exits.FAILED, result.stderr
     assert result.stderr.count("\n") == 1
     assert "a_denoised.mkv: cannot be written" in result.stderr
     assert files(tmp_path) == ["a.mkv"]
@@ -462,7 +462,7 @@ def test_without_the_extra_a_line_says_what_to_install(cli, monkeypatch):
     ]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "av", None)
-    refused(cli, exits.INPUT, "pip install 'nlmeans[video]'", "denoise", "a.mp4", *FAST)
+    refused(cli, exits.FAILED, "pip install 'nlmeans[video]'", "denoise", "a.mp4", *FAST)
 
 
 def test_errors_are_those_of_images(tmp_path):
@@ -471,3 +471,43 @@ def test_errors_are_those_of_images(tmp_path):
     make(tmp_path / "a.mp4")
     with open_clip(tmp_path / "a.mp4") as clip, pytest.raises(ImageWriteError, match="extension"):
         save_clip(tmp_path / "b.gif", clip, clip.frames())
+
+
+def test_a_long_run_is_announced(cli, monkeypatch):
+    make("a.mp4", count=8)
+    assert "about" not in cli("denoise", "a.mp4", *FAST)[2]
+    monkeypatch.setattr(notices, "LONG", 0.0)
+    code, _, err = cli("denoise", "a.mp4", *FAST, "--threads", "2", "--overwrite")
+    assert code == 0
+    assert re.search(r"^nlmeans: a.mp4: filtering 8 frames takes about .* s on 2 threads, ", err)
+    assert cli("denoise", "a.mp4", *FAST, "--overwrite", "--quiet")[2] == ""
+
+
+class Pipe:
+    """What cannot be gone back in: the header never learns how long the clip is."""
+
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += bytes(data)
+        return len(data)
+
+
+def test_a_clip_of_unknown_length_without_sound(cli, monkeypatch):
+    pipe = Pipe()
+    with av.open(pipe, "w", format="matroska") as out:
+        video = out.add_stream("ffv1", 25)
+        video.width, video.height, video.pix_fmt = 32, 24, "gray"
+        for k in range(7):
+            pixels = np.full((24, 32), 10 * k, np.uint8)
+            out.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="gray")))
+        out.mux(video.encode(None))
+    Path("a.mkv").write_bytes(pipe.data)
+    with open_clip("a.mkv") as clip:
+        assert clip.expected is None
+    monkeypatch.setattr(notices, "LONG", 0.0)
+    code, out, err = cli("denoise", "a.mkv", *FAST)
+    assert code == 0
+    assert "7 frames 32x24 at 25 frames/s, in" in out
+    assert "it does not say how many frames it has; filtering 1500 of them takes about" in err

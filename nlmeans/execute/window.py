@@ -41,7 +41,8 @@ def run_window(
     features = values if guide is None else _centred(guide.reshape(-1, *grid))
     factors = along_axes(op.f.query.taps(image.ndim - 1), np.ones(1))
     counts = [int(np.count_nonzero(t)) for t in factors]
-    taps = [(t * n).astype(dtype) for t, n in zip(factors, counts, strict=True)]  # mean 1
+    exact = [t * n for t, n in zip(factors, counts, strict=True)]  # mean 1
+    taps = [t.astype(dtype) for t in exact]
     deep = np.flatnonzero(taps[0])
     taps_z = np.tile(taps[0][deep], len(features.planes))  # one a plane of the patch
     # The kernel takes a row of taps padded for its four rows or columns at once; none if equal.
@@ -72,13 +73,13 @@ def run_window(
         between(progress, 0, 0.5 if isolated.size else 1),
     )  # fmt: skip
     if isolated.any():
-        from nlmeans.kernels.isolated import isolated_kernel
+        from nlmeans.kernels.isolated import NO_BEST, isolated_kernel
 
         driver.run(
             isolated_kernel,
-            (values.planes, values.offset, features.planes, features.scale,
+            (values.planes, values.offset, values.scale, features.planes, features.scale,
              _terms(op.f.maps, grid, features, elements, np.float64), out, isolated, *mirrors,
-             integers, scale, bias, _lowest(op.f.cut), *taps),
+             integers, scale, bias, max(_lowest(op.f.cut), NO_BEST), *exact),
             np.zeros(math.prod(grid[:2]), dtype=np.uint8), threads, between(progress, 0.5, 1),
         )  # fmt: skip
     if progress is not None and isolated.size:

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.images.formats import PNG_SIGNATURE, Metadata, Picture, Unsupported, native, several
+from nlmeans.images.formats import (
+    PNG_SIGNATURE,
+    Metadata,
+    Picture,
+    Unsupported,
+    native,
+    palette_note,
+    several,
+)
 
 EXIF_PREFIX = b"Exif\0\0"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
@@ -39,6 +47,7 @@ MODES: dict[str, tuple[str, tuple[int, ...]]] = {
     "RGB": ("uint8", (3,)),
     "RGBA": ("uint8", (4,)),
 }
+PALETTES = ("P", "PA")
 PNG_DEPTHS = {1: "bool", 8: "uint8", 16: "uint16"}
 PNG_CHANNELS: dict[int, tuple[int, ...]] = {0: (), 2: (3,), 4: (2,), 6: (4,)}
 
@@ -73,6 +82,7 @@ def read_png(data: bytes) -> Picture:
     )
     lost = sorted(name.decode("latin-1") for name in set(names) - PNG_READ - PNG_KEPT - PNG_STALE)
     notes = (f"PNG chunks not kept: {', '.join(lost)}",) if lost else ()
+    notes = (*_of_palette(image, mode), *notes)
     return _picture(pixels, "PNG", replace(_metadata(image.info), png=kept), notes)
 
 
@@ -98,7 +108,8 @@ def read_webp(data: bytes) -> Picture:
 def read_bmp(data: bytes) -> Picture:
     """BMP of any depth."""
     image, mode = _pillow_header(data, "BMP")
-    return _picture(_imageio_pixels(data, mode), "BMP", _metadata(image.info))
+    notes = _of_palette(image, mode)
+    return _picture(_imageio_pixels(data, mode), "BMP", _metadata(image.info), notes)
 
 
 def read_pnm(data: bytes) -> Picture:
@@ -138,13 +149,17 @@ def _pillow_header(data: bytes, name: str) -> tuple[Any, str]:
     if frames > 1 and name != "JPEG":
         raise Unsupported(several(frames, "frames"))
     mode = image.mode
-    if mode in ("P", "PA"):
+    if mode in PALETTES:
         mode = "RGBA" if image.has_transparency_data else "RGB"
     if mode not in MODES and not (name == "PNG" and data[24] == 16):
         what = "CMYK inks" if mode == "CMYK" else f"pixels of mode {mode}"
         msg = f"{what}; grey, RGB and RGBA are read: convert it to RGB first"
         raise Unsupported(msg)
     return image, mode
+
+
+def _of_palette(image: Any, mode: str) -> tuple[str, ...]:
+    return (palette_note(mode),) if image.mode in PALETTES else ()
 
 
 def _imageio_pixels(data: bytes, mode: str) -> NDArray[Any]:

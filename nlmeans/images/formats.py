@@ -359,6 +359,11 @@ def native(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
+def palette_note(mode: str) -> str:
+    """Of pixels that were places in a palette."""
+    return f"palette not kept: its colours become {mode}"
+
+
 def several(count: int, what: str) -> str:
     """Why a file of more than one picture is refused."""
     return f"{count} {what}; only single pictures are read: split it first"

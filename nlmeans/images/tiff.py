@@ -38,7 +38,15 @@ from nlmeans.images.exif import (
     directory_bytes,
     left_out_note,
 )
-from nlmeans.images.formats import Metadata, Picture, TiffLayout, TiffPages, Unsupported, native
+from nlmeans.images.formats import (
+    Metadata,
+    Picture,
+    TiffLayout,
+    TiffPages,
+    Unsupported,
+    native,
+    palette_note,
+)
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 JPEG_COMPRESSION = (6, 7)
@@ -70,6 +78,7 @@ def read_tiff(data: bytes) -> Picture:
         planes, layout = ~planes, replace(layout, photometric=MINISBLACK)
     if layout.photometric == PALETTE:
         planes, layout = _through_palettes(planes, colormaps), replace(layout, photometric=RGB)
+        notes = (*notes, palette_note("RGB"))
         if "C" in found.axes:  # colours leave channels no place
             found = Arrangement("I", (count,))
     if layout.pages is not None:

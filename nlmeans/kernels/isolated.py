@@ -3,98 +3,213 @@
     y_i = sum_j w_ij x_j / sum_j w_ij,   w_ij = 2^(e_ij - max_k e_ik),   e = min(bias - scale D, 0)
 
 Where all weights of a pixel underflow together their quotients still matter. They are divided by
-the largest, and computed at exponents beyond float32's digits: in float64, patch by patch. The
-window kernel marks these pixels; they are few, unless h is far below the noise.
+the largest, and computed at exponents beyond float32's digits: in float64. The window kernel marks
+these pixels. They are few, unless h is far below what patches differ by: then they are nearly all,
+so that a run of them in a row is averaged together, a vector of pixels at a time. The sums follow
+the largest exponent found so far, after each row of shifts.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.centre import CENTRE_MAX
+from nlmeans.kernels.exp2 import LOWEST64, exp2_above
+from nlmeans.kernels.lanes import (
+    fill,
+    lanes,
+    larger,
+    like,
+    load,
+    load_anywhere,
+    smaller,
+    store,
+    zero_below,
+)  # fmt: skip
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.window import GEOMETRY, Geometry, compiled
 
-
-@compiled
-def patch_distance(guide, scale, zs, ys, xs, a, b, taps_z, taps_y, taps_x):
-    """D of the pair of patches with corners a and b, places (z, y, x) in the index maps."""
-    total = 0.0
-    for c in range(guide.shape[0]):
-        for i in range(len(taps_z)):
-            for k in range(len(taps_y)):
-                for m in range(len(taps_x)):
-                    u = guide[c, zs[a[0] + i], ys[a[1] + k], xs[a[2] + m]]
-                    v = guide[c, zs[b[0] + i], ys[b[1] + k], xs[b[2] + m]]
-                    d = (np.float64(u) - np.float64(v)) * scale
-                    total += np.float64(taps_z[i] * taps_y[k] * taps_x[m]) * d * d
-    return total
+RUN = 64  # pixels that are averaged together, at most
+NO_BEST, NO_CANDIDATE = -(2.0**1000), -(2.0**1001)  # exponents below any other
 
 
-@compiled
-def average_pixel(z, y, x, image, offset, guide, guide_scale, maps, out, zs, ys, xs, g, scale, bias,
-                  lowest, taps_z, taps_y, taps_x):  # fmt: skip
-    """One pixel, all weights divided by the largest."""
-    low_z, end_z = max(-g.search_z, g.first_z - z), min(g.search_z, g.end_z - 1 - z) + 1
-    low_y, end_y = max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1
-    low_x, end_x = max(-g.search_x, g.first_x - x), min(g.search_x, g.end_x - 1 - x) + 1
-    z, y, x = z + g.search_z, y + g.search_y, x + g.search_x  # in the index maps, with a halo
-    exponents = np.empty((end_z - low_z) * (end_y - low_y) * (end_x - low_x))
-    best = -(np.float64(2) ** 1000)
-    k = found = 0
-    for dz in range(low_z, end_z):
-        for dy in range(low_y, end_y):
-            for dx in range(low_x, end_x):
-                D = patch_distance(guide, guide_scale, zs, ys, xs, (z, y, x),
-                                   (z + dz, y + dy, x + dx), taps_z, taps_y, taps_x)  # fmt: skip
-                if maps is None:
-                    exponents[k] = min(bias - D * scale, 0.0)
-                else:
-                    i, j = zs[z + g.patch_z], ys[y + g.patch_y]
-                    m, n = zs[z + g.patch_z + dz], ys[y + g.patch_y + dy]
-                    here, there = xs[x + g.patch_x], xs[x + g.patch_x + dx]
-                    s = maps[0, i, j, here] + maps[0, m, n, there]
-                    u = maps[1, i, j, here] * maps[1, m, n, there]
-                    exponents[k] = min((s - D) * u, 0.0)
-                if (dz != 0 or dy != 0 or dx != 0) and exponents[k] >= lowest:
-                    best = max(best, exponents[k])
-                    found += 1
-                k += 1
+class Places(NamedTuple):
+    """Where a thread's buffers lie, in float64, and the strides of those with a neighbourhood."""
 
-    sums = np.zeros(len(out))
-    total = 0.0
-    k = 0
-    for dz in range(low_z, end_z):
-        for dy in range(low_y, end_y):
-            for dx in range(low_x, end_x):
-                w = np.exp2(exponents[k] - best) if exponents[k] >= lowest else 0.0
-                k += 1
-                if dz == 0 and dy == 0 and dx == 0:  # without any candidate a pixel keeps its value
-                    w = 1.0 if g.centre == CENTRE_MAX or found == 0 else 0.0
-                total += w
-                i, j, m = zs[z + g.patch_z + dz], ys[y + g.patch_y + dy], xs[x + g.patch_x + dx]
-                for c in range(len(out)):
-                    # of the offset's neighbourhood, lest sums lose the digits of a small range
-                    sums[c] += w * (np.float64(image[c, i, j, m]) - offset[c])
-    i, j, m = zs[z + g.patch_z], ys[y + g.patch_y], xs[x + g.patch_x]
-    for c in range(len(out)):
-        out[c, i, j, m] = sums[c] / total + offset[c]
+    row: int
+    plane: int
+    channel: int
+    features: int  # (channels, planes, rows, columns) around a run, mirrored at the border
+    values: int
+    maps: int
+    columns: int  # sums over the patch, but along x
+    exponents: int  # of a row of shifts
+    best: int
+    total: int
+    sums: int
+    end: int
 
 
 @compiled
-def isolated_kernel(taken, image, offset, guide, guide_scale, maps, out, isolated, zs, ys,
-                 xs, integers, scale, bias, lowest, taps_z, taps_y, taps_x, done,
-                 cancel):  # fmt: skip
+def find_places(g, features, values, maps):
+    """For so many channels of features and of values, and so many maps."""
+    row = (RUN + 2 * (g.search_x + g.patch_x) + 15) // 8 * 8
+    plane = row * (2 * (g.search_y + g.patch_y) + 1)
+    channel = plane * (2 * (g.search_z + g.patch_z) + 1)
+    of_values = features * channel
+    of_maps = of_values + values * channel
+    columns = of_maps + maps * channel
+    exponents = columns + row
+    best = exponents + RUN * (2 * g.search_x + 1)
+    return Places(row, plane, channel, 0, of_values, of_maps, columns, exponents, best, best + RUN,
+                  best + 2 * RUN, best + (2 + values) * RUN)  # fmt: skip
+
+
+@compiled
+def load_around(M, to, at, image, offset, scale, zs, ys, xs, z, y, x, count, g):
+    """Copy what the patches of `count` pixels from (z, y, x) on, and of all candidates, hold."""
+    for c in range(image.shape[0]):
+        for i in range(2 * (g.search_z + g.patch_z) + 1):
+            for k in range(2 * (g.search_y + g.patch_y) + 1):
+                first = to + c * at.channel + i * at.plane + k * at.row
+                line = image[c, zs[z + i], ys[y + k]]
+                for m in range(count + 2 * (g.search_x + g.patch_x)):
+                    M[first + m] = (np.float64(line[xs[x + m]]) - offset[c]) * scale
+
+
+@compiled
+def put_exponents(M, at, to, here, away, count, features, maps, centre, scale, bias, lowest,
+                  taps_z, taps_y, taps_x):  # fmt: skip
+    """The exponents of `count` pixels under one shift; `here` is the first one's patch."""
+    L = lanes(M)
+    for m in range(0, count + len(taps_x) - 1, L):
+        s = fill(np.float64(0), 1)
+        for c in range(features):
+            for i in range(len(taps_z)):
+                for k in range(len(taps_y)):
+                    a = at.features + c * at.channel + here + i * at.plane + k * at.row + m
+                    d = load_anywhere(M, a, 1) - load_anywhere(M, a + away, 1)
+                    s = s + like(s, taps_z[i] * taps_y[k]) * (d * d)
+        store(M, at.columns + m, s)
+    for m in range(0, count, L):
+        D = fill(np.float64(0), 1)
+        for k in range(len(taps_x)):
+            D = D + like(D, taps_x[k]) * load_anywhere(M, at.columns + m + k, 1)
+        if maps is None:  # known as it is compiled
+            e = like(D, bias) - D * like(D, scale)
+        else:
+            a = at.maps + centre + m
+            b = a + away
+            s = load_anywhere(M, a, 1) + load_anywhere(M, b, 1)
+            u = load_anywhere(M, a + at.channel, 1) * load_anywhere(M, b + at.channel, 1)
+            e = (s - D) * u
+        e = smaller(e, like(e, 0.0))
+        none = like(e, NO_CANDIDATE)
+        store(M, to + m, e + (none - zero_below(none, e, like(e, lowest))))
+
+
+@compiled
+def add_candidates(M, at, shifts, first, count, values):
+    """Add a row of shifts to the sums of `count` pixels; `first` is where the first one looks."""
+    L = lanes(M)
+    for m in range(0, count, L):
+        before = load(M, at.best + m, 1)
+        best = before
+        for k in range(shifts):
+            best = larger(best, load(M, at.exponents + k * RUN + m, 1))
+        store(M, at.best + m, best)
+        factor = exp2_above(before - best, LOWEST64)
+        store(M, at.total + m, load(M, at.total + m, 1) * factor)
+        for c in range(values):
+            i = at.sums + c * RUN + m
+            store(M, i, load(M, i, 1) * factor)
+        for k in range(shifts):
+            w = exp2_above(load(M, at.exponents + k * RUN + m, 1) - best, LOWEST64)
+            store(M, at.total + m, load(M, at.total + m, 1) + w)
+            for c in range(values):
+                i = at.sums + c * RUN + m
+                x = load_anywhere(M, at.values + c * at.channel + first + k + m, 1)
+                store(M, i, load(M, i, 1) + w * x)
+
+
+@compiled
+def average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest, taps_z,
+                taps_y, taps_x):  # fmt: skip
+    """The sums of `count` pixels from (z, y, x) on over their candidates."""
+    corner = g.search_z * at.plane + g.search_y * at.row + g.search_x
+    centre = corner + g.patch_z * at.plane + g.patch_y * at.row + g.patch_x
+    for m in range(RUN):
+        M[at.best + m] = NO_BEST
+    for m in range(at.total, at.end):
+        M[m] = 0.0
+    shifts = 2 * g.search_x + 1
+    for dz in range(max(-g.search_z, g.first_z - z), min(g.search_z, g.end_z - 1 - z) + 1):
+        for dy in range(max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1):
+            for k in range(shifts):
+                dx = k - g.search_x
+                to = at.exponents + k * RUN
+                put_exponents(M, at, to, corner, dz * at.plane + dy * at.row + dx, count, features,
+                              maps, centre, scale, bias, lowest, taps_z, taps_y,
+                              taps_x)  # fmt: skip
+                low, end = min(g.first_x - x - dx, count), max(g.end_x - x - dx, 0)
+                if dz == 0 and dy == 0 and dx == 0:
+                    low = count  # the centre has a weight of its own
+                for m in range(low):
+                    M[to + m] = NO_CANDIDATE
+                for m in range(end, count):
+                    M[to + m] = NO_CANDIDATE
+            first = centre + dz * at.plane + dy * at.row - g.search_x
+            add_candidates(M, at, shifts, first, count, values)
+
+
+@compiled
+def isolated_kernel(taken, image, offset, image_scale, guide, guide_scale, maps, out,
+                    isolated, zs, ys, xs, integers, scale, bias, lowest, taps_z, taps_y, taps_x,
+                    done, cancel):  # fmt: skip
+    """Row after row, until none is left to claim."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
+    features, values = guide.shape[0], image.shape[0]
+    at = find_places(g, features, values, 0 if maps is None else 2)
+    buffer = np.zeros(at.end + 8)
+    M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % 8 :]
+    none = np.zeros(max(features, 2))
+    centre = g.search_z + g.patch_z, g.search_y + g.patch_y, g.search_x + g.patch_x
+    own_at = at.values + centre[0] * at.plane + centre[1] * at.row + centre[2]
     while True:
         row = claim(taken)
         if row >= len(done):
             return
         z, y = row // height, row % height
-        for x in range(width):
+        x = 0
+        while x < width:
+            if not isolated[z, y, x]:
+                x += 1
+                continue
             if cancel[0] != 0:
                 return
-            if isolated[z, y, x]:
-                average_pixel(z, y, x, image, offset, guide, guide_scale, maps, out, zs, ys, xs, g,
-                              scale, bias, lowest, taps_z, taps_y, taps_x)  # fmt: skip
+            count = 1
+            for m in range(1, min(RUN, width - x)):
+                if isolated[z, y, x + m]:
+                    count = m + 1
+            load_around(M, at.features, at, guide, none, guide_scale, zs, ys, xs, z, y, x, count,
+                        g)  # fmt: skip
+            load_around(M, at.values, at, image, offset, image_scale, zs, ys, xs, z, y, x, count, g)
+            if maps is not None:
+                load_around(M, at.maps, at, maps, none, 1.0, zs, ys, xs, z, y, x, count, g)
+            average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest,
+                        taps_z, taps_y, taps_x)  # fmt: skip
+            for m in range(count):
+                if not isolated[z, y, x + m]:
+                    continue
+                own = 1.0 if g.centre == CENTRE_MAX else 0.0
+                for c in range(values):
+                    if M[at.best + m] == NO_BEST:  # without any candidate it keeps its value
+                        out[c, z, y, x + m] = image[c, z, y, x + m]
+                        continue
+                    mean = M[at.sums + c * RUN + m] + own * M[own_at + c * at.channel + m]
+                    mean /= M[at.total + m] + own
+                    out[c, z, y, x + m] = mean / image_scale + offset[c]
+            x += count
         done[row] = 1

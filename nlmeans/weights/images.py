@@ -1,20 +1,32 @@
 """Loaded weights on an image of any dtype: its channels are the block's features."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import blended, checked_array, to_dtype, whole_range, working_dtype
+from nlmeans.arrays import (
+    as_array,
+    blended,
+    checked_array,
+    grid_shape,
+    to_dtype,
+    whole_range,
+    working_dtype,
+)
 from nlmeans.block import Block, Chain
+from nlmeans.budget import Cost, check_limit, in_parts
 from nlmeans.checks import check_number, check_threads
 from nlmeans.embed import Embedding, Linear, Patches
-from nlmeans.layout import Auto, Layout, Stack, layout_of
+from nlmeans.layout import Auto, Layout, Stack, layout_of, stack_axis
+from nlmeans.operation import halo
 from nlmeans.progress import part_of
 from nlmeans.weights.loaded import LoadedWeights
 
 Array = NDArray[Any]
+COPIES = 3  # arrays of floats that are held beside those of the block
 
 
 def denoise_with(
@@ -26,6 +38,7 @@ def denoise_with(
     alpha: bool | Auto = "auto",
     stack: Stack | Auto = "auto",
     threads: int | None = None,
+    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Array:
     """Run loaded weights over an image, volume or clip, with its channels as the features.
@@ -38,6 +51,10 @@ def denoise_with(
     weights : LoadedWeights
     image, amount, channel_axis, alpha, stack, threads, progress
         As in `nlmeans.denoise`.
+    max_memory : int, optional
+        Bytes that may be taken above the image, as `expected_cost_with` counts them. A block over a
+        window filters what takes more in parts along the first axis, with the same result to
+        rounding; others need all of it, and are refused.
 
     Returns
     -------
@@ -48,6 +65,8 @@ def denoise_with(
     TypeError, ValueError
         In one line, as `nlmeans.denoise`; or if the weights are for another number of channels,
         or for patches larger than the image.
+    MemoryError
+        If max_memory cannot be kept, before anything is run.
 
     Examples
     --------
@@ -63,12 +82,13 @@ def denoise_with(
     """
     amount = check_number("amount", amount, low=0, high=1)
     check_threads(threads)
+    check_limit(max_memory)
     original = checked_array("image", image)
     layout = layout_of(original.shape, channel_axis, alpha, stack)
     pages = [original] if layout.stack != "pages" else list(layout.pages(original))
     within = layout if layout.stack != "pages" else layout.of_page()
     results = [
-        _run(weights, page, within, amount, threads, part_of(progress, k, len(pages)))
+        _run(weights, page, within, amount, threads, max_memory, part_of(progress, k, len(pages)))
         for k, page in enumerate(pages)
     ]
     if layout.stack != "pages":
@@ -79,7 +99,89 @@ def denoise_with(
     return result
 
 
+def expected_cost_with(
+    weights: LoadedWeights,
+    image: ArrayLike,
+    *,
+    channel_axis: int | Auto | None = "auto",
+    alpha: bool | Auto = "auto",
+    stack: Stack | Auto = "auto",
+    threads: int | None = None,
+) -> Cost:
+    """About how long `denoise_with` takes, and the memory above the image; of pages ask for each.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans, tempfile
+    >>> block = nlmeans.Block(nlmeans.nl_means(sigma=0.1, h=0.1, patch_size=3, search_size=5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nlmeans.save_weights(f"{folder}/a.safetensors", block)
+    ...     weights = nlmeans.load_weights(f"{folder}/a.safetensors")
+    >>> expected_cost_with(weights, np.zeros((500, 400), np.uint8)).bytes > 10 * 500 * 400
+    True
+    """
+    array = as_array("image", image)
+    layout = layout_of(array.shape, channel_axis, alpha, stack)
+    return _cost(weights, array.shape, array.dtype, layout, threads)
+
+
+def _cost(
+    weights: LoadedWeights,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    layout: Layout,
+    threads: int | None,
+) -> Cost:
+    axis = layout.channel_axis
+    colours = tuple(n - (layout.alpha and k == axis) for k, n in enumerate(shape))
+    cost = weights.block.cost(colours, channel_axis=axis, dtype=dtype, threads=threads)
+    floats = COPIES * prod(colours) * working_dtype(dtype).itemsize
+    return Cost(cost.seconds, cost.bytes + floats + prod(shape) * dtype.itemsize)
+
+
 def _run(
+    weights: LoadedWeights,
+    image: Array,
+    layout: Layout,
+    amount: float,
+    threads: int | None,
+    max_memory: int | None,
+    progress: Callable[[float], None] | None,
+) -> Array:
+    """The block on an image, or on as many of its rows at a time as the memory allows."""
+    grid = grid_shape(image.shape, layout.channel_axis)
+    axis = layout.channel_axis
+    check_fit(weights, 1 if axis is None else image.shape[axis] - layout.alpha, grid)
+    if max_memory is None:
+        return _of_part(weights, image, layout, amount, threads, progress)
+    along = stack_axis(axis)
+
+    def run(rows: slice, progress: Callable[[float], None] | None) -> Array:
+        part = np.moveaxis(np.moveaxis(image, along, 0)[rows], 0, along)
+        return _of_part(weights, part, layout, amount, threads, progress)
+
+    def peak(count: int) -> int:
+        shape = (*image.shape[:along], count, *image.shape[along + 1 :])
+        return _cost(weights, shape, image.dtype, layout, threads).bytes
+
+    return in_parts(
+        run, image.shape[along], along, _reach(weights.block, len(grid)), peak, image.nbytes,
+        max_memory, progress,
+    )  # fmt: skip
+
+
+def _reach(block: Block | Chain, ndim: int) -> int | None:
+    """How far along the first axis a result looks; None if everywhere."""
+    total = 0
+    for each in block.blocks if isinstance(block, Chain) else (block,):
+        around = halo(each.operation, ndim)
+        if around is None:
+            return None
+        total += around[0] + (0 if each.out is None else each.out.radius(ndim)[0])
+    return total
+
+
+def _of_part(
     weights: LoadedWeights,
     image: Array,
     layout: Layout,
@@ -89,9 +191,6 @@ def _run(
 ) -> Array:
     colours = layout.colours(image)
     axis = layout.channel_axis
-    grid = colours.shape if axis is None else np.delete(colours.shape, axis)
-    channels = 1 if axis is None else colours.shape[axis]
-    check_fit(weights, channels, tuple(map(int, grid)))
     values = colours.astype(working_dtype(colours.dtype), copy=False)
     units = 1.0
     if colours.dtype.kind != "f":

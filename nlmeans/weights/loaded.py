@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.block import Block, Chain
+from nlmeans.budget import Cost
 from nlmeans.texts import shown
 from nlmeans.weights.options import Choice
 
@@ -97,6 +98,12 @@ class LoadedWeights:
         from nlmeans.weights.images import denoise_with
 
         return denoise_with(self, image, **options)
+
+    def expected_cost(self, image: ArrayLike, **options: Any) -> Cost:
+        """About what `denoise` takes; options as in `weights.images.expected_cost_with`."""
+        from nlmeans.weights.images import expected_cost_with
+
+        return expected_cost_with(self, image, **options)
 
     def __str__(self) -> str:
         block = f", block {self.name}" if self.name else ""
