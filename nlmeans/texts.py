@@ -20,5 +20,6 @@ def one_line(text: str, longest: int = LONGEST) -> str:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path on one line, whatever is in it."""
-    return one_line(os.fspath(path))
+    """A path on one line, whatever is in it, and whole: it is to be found again."""
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)

@@ -25,6 +25,7 @@ from nlmeans.images.formats import (
     fitted,
     format_of,
 )
+from nlmeans.texts import shown
 
 __all__ = [
     "FORMATS",
@@ -93,15 +94,15 @@ def load(path: StrPath) -> Picture:
             warnings.simplefilter("ignore")  # what matters of them is an error or a note
             picture = _decode(name, data)
     except Unsupported as error:
-        msg = f"{_shown(path)}: {name}: {error}"
+        msg = f"{shown(path)}: {name}: {error}"
         raise ImageReadError(msg) from error
     except MemoryError:
         raise
     except Exception as error:
-        msg = f"{_shown(path)}: {_read_failure(name, error)}"
+        msg = f"{shown(path)}: {_read_failure(name, error)}"
         raise ImageReadError(msg) from error
     if picture.pixels.size == 0:
-        msg = f"{_shown(path)}: holds no pixels (shape {picture.pixels.shape})"
+        msg = f"{shown(path)}: holds no pixels (shape {picture.pixels.shape})"
         raise ImageReadError(msg)
     return picture
 
@@ -111,23 +112,23 @@ def _file_bytes(path: StrPath, most: int = -1) -> bytes:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            msg = f"{_shown(path)}: is a folder; name the files in it"
+            msg = f"{shown(path)}: is a folder; name the files in it"
             raise ImageReadError(msg)
         if not stat.S_ISREG(mode):
-            msg = f"{_shown(path)}: is a pipe or device; save its content to a file first"
+            msg = f"{shown(path)}: is a pipe or device; save its content to a file first"
             raise ImageReadError(msg)
         with Path(path).open("rb") as file:
             data = file.read(most)
     except ImageReadError:
         raise
     except FileNotFoundError as error:
-        msg = f"{_shown(path)}: no such file; check the name and the folder"
+        msg = f"{shown(path)}: no such file; check the name and the folder"
         raise ImageReadError(msg) from error
     except (OSError, ValueError) as error:
-        msg = f"{_shown(path)}: cannot be opened ({_cause(error)}); check name and permissions"
+        msg = f"{shown(path)}: cannot be opened ({_cause(error)}); check name and permissions"
         raise ImageReadError(msg) from error
     if not data:
-        msg = f"{_shown(path)}: is empty (0 bytes); fetch it again"
+        msg = f"{shown(path)}: is empty (0 bytes); fetch it again"
         raise ImageReadError(msg)
     return data
 
@@ -140,12 +141,12 @@ def _known_format(path: StrPath, data: bytes) -> str:
         mend = (
             "" if name[-5:] == "first" else f"; {formats} are read: convert it to PNG or TIFF first"
         )
-        msg = f"{_shown(path)}: is {name}{mend}"
+        msg = f"{shown(path)}: is {name}{mend}"
         raise ImageReadError(msg)
     suffix = Path(path).suffix.lower()
     if suffix and FORMATS.get(suffix) != name:
         fitting = [known for known, held in FORMATS.items() if held == name]
-        msg = f"{_shown(path)}: is named {suffix} but holds {name}: rename it to {fitting[0]}"
+        msg = f"{shown(path)}: is named {suffix} but holds {name}: rename it to {fitting[0]}"
         raise ImageReadError(msg)
     return name
 
@@ -226,10 +227,10 @@ def _check_place(
         raise Unsupported(msg)
     if not target.parent.is_dir():
         found = "is a file, not a folder" if target.parent.exists() else "does not exist"
-        msg = f"the folder {_shown(target.parent)} {found}: create it first, or choose another"
+        msg = f"the folder {shown(target.parent)} {found}: create it first, or choose another"
         raise Unsupported(msg)
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        msg = f"the folder {_shown(target.parent)} is not writable: choose another"
+        msg = f"the folder {shown(target.parent)} is not writable: choose another"
         raise Unsupported(msg)
 
 
@@ -317,17 +318,11 @@ def _reported(path: StrPath) -> Iterator[None]:
     except MemoryError:
         raise
     except Unsupported as error:
-        msg = f"{_shown(path)}: {error}"
+        msg = f"{shown(path)}: {error}"
         raise ImageWriteError(msg) from error
     except Exception as error:
-        msg = f"{_shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
+        msg = f"{shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
         raise ImageWriteError(msg) from error
-
-
-def _shown(path: StrPath) -> str:
-    """A path on one line, whatever is in it."""
-    text = os.fspath(path)
-    return text if text.isprintable() else repr(text)
 
 
 def _cause(error: BaseException) -> str:

@@ -24,10 +24,10 @@ from nlmeans.images import (
     _check_place,
     _file_bytes,
     _reported,
-    _shown,
 )
 from nlmeans.images.atomic import put_in_place
 from nlmeans.images.formats import Unsupported
+from nlmeans.texts import shown
 
 CLOUDS = (".ply", ".xyz")
 COMMENTS = ("#", "//")
@@ -64,13 +64,13 @@ def load_cloud(path: StrPath) -> Cloud:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in CLOUDS:
-        msg = f"{_shown(path)}: unknown extension {suffix!r}: {' and '.join(CLOUDS)} are read"
+        msg = f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(CLOUDS)} are read"
         raise ImageReadError(msg)
     data = _file_bytes(path)
     try:
         return _read_ply(data) if suffix == ".ply" else _read_xyz(data)
     except Unsupported as error:
-        msg = f"{_shown(path)}: {error}"
+        msg = f"{shown(path)}: {error}"
         raise ImageReadError(msg) from error
 
 

@@ -23,10 +23,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nlmeans.images import ImageReadError, ImageWriteError, StrPath, _cause, _check_place, _shown
+from nlmeans.images import ImageReadError, ImageWriteError, StrPath, _cause, _check_place
 from nlmeans.images.atomic import in_place
 from nlmeans.images.formats import VIDEOS, Unsupported
 from nlmeans.images.video import SCALING, Clip, side_data
+from nlmeans.texts import shown
 
 Array = NDArray[Any]
 
@@ -144,10 +145,10 @@ def _explained(path: StrPath) -> Iterator[None]:
     except (ImageReadError, ImageWriteError):
         raise
     except Unsupported as error:
-        msg = f"{_shown(path)}: {error}"
+        msg = f"{shown(path)}: {error}"
         raise ImageWriteError(msg) from error
     except (FFmpegError, OSError) as error:
-        msg = f"{_shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
+        msg = f"{shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
         raise ImageWriteError(msg) from error
 
 

@@ -27,8 +27,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nlmeans.images import ImageReadError, StrPath, _cause, _file_bytes, _shown
+from nlmeans.images import ImageReadError, StrPath, _cause, _file_bytes
 from nlmeans.images.formats import Unsupported
+from nlmeans.texts import shown
 
 Array = NDArray[Any]
 
@@ -131,7 +132,7 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
                             metadata_errors="replace")  # fmt: skip
     except (FFmpegError, OSError) as error:
         msg = (
-            f"{_shown(path)}: cannot be read as video ({_cause(error)}); it is damaged, cut short "
+            f"{shown(path)}: cannot be read as video ({_cause(error)}); it is damaged, cut short "
             "or no video: fetch it again"
         )
         raise ImageReadError(msg) from error
@@ -238,7 +239,7 @@ class Clip:
         except (FFmpegError, Unsupported) as error:
             self._stop(error)
         if self.count == 0:
-            msg = f"{_shown(self.path)}: holds no frames"
+            msg = f"{shown(self.path)}: holds no frames"
             raise ImageReadError(msg)
         packets = self._read_of[self.stream.index] - self._unshown
         if packets > self.count:
@@ -254,7 +255,7 @@ class Clip:
             what = f"{where} {error}"
         if self.count == 0 or not self._keep_partial:
             mend = ", or keep what comes before by --keep-partial" if self.count else ""
-            msg = f"{_shown(self.path)}: {what}{mend}"
+            msg = f"{shown(self.path)}: {what}{mend}"
             raise ImageReadError(msg) from error
         self._notes.append(f"only the first {self.count} frames kept: {what}")
 
@@ -336,7 +337,7 @@ def _main_stream(path: StrPath, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    msg = f"{_shown(path)}: holds no video, only {len(container.streams)} other streams"
+    msg = f"{shown(path)}: holds no video, only {len(container.streams)} other streams"
     raise ImageReadError(msg)
 
 
