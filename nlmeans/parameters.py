@@ -74,6 +74,10 @@ SECOND_GROUPS = (7, 64)
 # none, and "ridge" gains 1.27, 1.40 and 1.47 dB. Over the contrast, in place of the range, no bound
 # does for textures of low contrast.
 _TEXTURE, _TRUSTED = 1.6 / 255, 5 / 255
+# Outside these percentiles lie hot and dead pixels, which say nothing of the picture's range. On
+# pictures of Train400 the range between them is 0.99 of the whole in the median, 0.84 at least.
+_PERCENTILES = (0.01, 99.99)
+_MOST_LOOKED_AT = 1 << 20  # numbers, evenly spread
 
 
 def table_row(sigma: float, image: NDArray[Any], axis: int | None, *, volume: bool = False) -> Row:
@@ -100,8 +104,9 @@ def trust_in(sigma: float, image: NDArray[Any]) -> float:
         a = (1 - t^2/sigma^2) / (1 - t^2/T^2), within 0 and 1,
 
     where t is the most that texture passes for, 0.6 % of the range of the image, and T, 2 %, is
-    the noise from which texture matters no more. It works without seeing r, so that the parts of
-    an image come out as the whole.
+    the noise from which texture matters no more. The range leaves out 0.01 % at either end, so that
+    a few hot pixels do not make the noise look small. The share is found without r, so that the
+    parts of an image come out as the whole.
 
     Examples
     --------
@@ -110,7 +115,9 @@ def trust_in(sigma: float, image: NDArray[Any]) -> float:
     >>> [round(trust_in(sigma, image), 2) for sigma in (1, 2, 3, 5)]
     [0.0, 0.4, 0.8, 1.0]
     """
-    span = float(image.max()) - float(image.min())
+    numbers = image.ravel(order="K")[:: -(-image.size // _MOST_LOOKED_AT)].astype(np.float64)
+    low, high = np.percentile(numbers, _PERCENTILES)
+    span = float(high - low)
     if sigma == 0 or span == 0:
         return 1.0
     level = sigma / span

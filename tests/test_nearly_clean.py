@@ -52,6 +52,14 @@ def test_trust_grows_with_the_noise_in_any_units(grainy):
     assert trust_in(0.0, grainy) == trust_in(1.0, np.zeros((20, 20))) == 1
 
 
+def test_hot_pixels_do_not_make_noise_look_small():
+    dim = np.random.default_rng(0).normal(200, 20, (300, 300))
+    dim[:, 150:] += 400
+    assert trust_in(20, dim) == 1
+    dim[[7, 90], [100, 30]] = 60000
+    assert trust_in(20, dim) == 1
+
+
 @pytest.mark.parametrize("method", ["classic", "ridge"])
 def test_so_much_is_taken_out_where_sigma_is_estimated(grainy, method):
     image = grainy.astype(np.float32)
