@@ -125,6 +125,8 @@ def _classical(
     strength: float,
 ) -> "Operation":
     """What `--method classic` runs on the picture."""
+    from dataclasses import replace
+
     from nlmeans.ridge import Ridge
     from nlmeans.settings import settings_for
 
@@ -132,7 +134,7 @@ def _classical(
         taken.picture.pixels, sigma.levels(taken.picture), method="classic", noise="gaussian", h=h,
         patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
     )  # fmt: skip
-    operation = used.operation()
+    operation = replace(used, trust=1.0).operation()  # weights are drawn whatever is made of them
     if operation is None:
         message = "the picture holds no noise, so that nothing is averaged; give --sigma"
         raise ValueError(message)

@@ -30,7 +30,15 @@ from nlmeans.cli.outputs import (
     targets_of,
 )
 from nlmeans.cli.selection import Region, map_options, mask_for, selection_options
-from nlmeans.cli.stacks import Part, Taken, between, noise_found, settings_record, taken_as
+from nlmeans.cli.stacks import (
+    Part,
+    Taken,
+    between,
+    noise_found,
+    settings_record,
+    taken_as,
+    trust_found,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -364,17 +372,17 @@ def _summary(
     )
     h = between([each.h for each in used], short)
     by_map = " (by a map)" if any(each.maps is not None for each in used) else ""
-    if not any(each.h for each in used):
+    noisy = [each for each in used if each.h]
+    if not noisy:
         did = "no noise: copied"
-    elif not any(each.trust for each in used):
+    elif not any(each.trust for each in noisy):
         did = "which may be texture: copied"
     else:
         did = f"h {h}{by_map}, patch {patches}, search {searches}"
-        if any(each.method == "ridge" for each in used):
+        if any(each.method == "ridge" for each in noisy):
             did = f"ridge, {did}"
-        if any(each.trust < 1 for each in used):
-            trust = between([each.trust for each in used], "{:.0%}".format)
-            did += f", {trust} of it as some may be texture"
+        if trust := trust_found(used):
+            did += f", {trust}"
     if weights:
         did += f", detail kept by weight {between(weights, '{:.2f}'.format)}"
     of = "" if preview is None else f"region {preview}, "

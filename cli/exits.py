@@ -5,7 +5,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 EXPLAINED = (
     "Exit codes: 0 all done; 1 something failed, if only one of several files; 2 wrong usage, or "
-    "an option that does not fit the file; 130 interrupted by Ctrl-C; 143 terminated."
+    "a number beyond what a file allows; 130 interrupted by Ctrl-C; 143 terminated."
 )
 
 
@@ -20,6 +20,6 @@ def foreseen(error: Exception) -> bool:
     """Whether the error's own message is for the user; others are bugs."""
     from nlmeans.images import ImageReadError, ImageWriteError
 
-    # Of the two latter what the filter or the estimator does not take, and weights files.
+    # ValueError and TypeError: pixels that filter or estimator do not take, and weights files.
     kinds = (ImageReadError, ImageWriteError, MemoryError, ValueError, TypeError)
     return isinstance(error, kinds)

@@ -13,7 +13,7 @@ from nlmeans.cli.affinity import affinity
 from nlmeans.cli.compare import compare
 from nlmeans.cli.denoise import denoise
 from nlmeans.cli.estimate import estimate
-from nlmeans.cli.files import explained
+from nlmeans.cli.files import explained, shown
 from nlmeans.cli.plan import plan
 from nlmeans.cli.points import points
 from nlmeans.cli.strengths import strengths
@@ -73,8 +73,10 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         message = explained(error)
         if isinstance(error, OSError) and not exits.foreseen(error):
-            # Files have theirs handled: this is standard output.
+            # Pictures have theirs handled: this is a report's file, or standard output.
             message = f"cannot print ({error.strerror}); files are complete"
+            if error.filename is not None:
+                message = f"{shown(error.filename)}: cannot be written ({error.strerror})"
         click.echo(f"nlmeans: {message}", err=True)
         code = exits.code_of(error)
     _leave(code)

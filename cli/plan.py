@@ -19,7 +19,7 @@ from nlmeans.cli.options import (
     noise_options,
     stack_option,
 )
-from nlmeans.cli.stacks import Taken, noise_found, settings_record, taken_as
+from nlmeans.cli.stacks import Taken, noise_found, settings_record, taken_as, trust_found
 
 if TYPE_CHECKING:
     from nlmeans.noise_choice import Asked
@@ -68,7 +68,7 @@ def plan(
 
     \b
     With --json one object: stack, pages and settings as `denoise --json` has them (sigma and h in
-    grey levels, sizes in pixels), and
+    grey levels, or of the stabilised image; sizes in pixels), and
       operation           the equation; null, as the next six, where nothing is to be removed
       kernel, reason      which runs, and why
       tiles, tile         how many parts, of how many positions along each axis
@@ -129,7 +129,7 @@ def plan(
 
 @dataclass(frozen=True)
 class Planned:
-    """What is known of a file before it is filtered; seconds and bytes of all its parts."""
+    """What is known of a file before it is filtered; seconds of all its pages, bytes of one."""
 
     path: Path
     taken: Taken
@@ -175,7 +175,10 @@ class Planned:
         if self.liked:
             done = f"{shown(self.path)}: {self.liked}\n{done}"
         if self.operation is None:
-            return f"{done}\n\nnothing to remove: the picture would be copied"
+            why = "it may be texture" if self.settings.h else "nothing to remove"
+            return f"{done}\n\n{why}: the picture would be copied"
+        if trust := trust_found([self.settings]):
+            done += f"; of what is found to be noise {trust}"
         of = ""
         if self.settings.method == "ridge":
             of = (

@@ -112,6 +112,14 @@ def noise_found(settings: list["Settings"], show: Callable[[float], str]) -> str
     return ", ".join(filter(None, [*kinds, noise_model([used.noise for used in settings], show)]))
 
 
+def trust_found(settings: list["Settings"]) -> str:
+    """Such as "40% of it as some may be texture"; empty where all of it is taken out."""
+    each = [used.trust for used in settings if used.h]
+    if not each or min(each) == 1:
+        return ""
+    return f"{between(each, '{:.0%}'.format)} of it as some may be texture"
+
+
 def noise_model(noises: list["Noise"], show: Callable[[float], str]) -> str:
     """What there is besides one level: empty for white Gaussian noise."""
     parts = []

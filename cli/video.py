@@ -8,6 +8,7 @@ from nlmeans.cli.files import Report, shown
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options import Sigma, Size
 from nlmeans.cli.outputs import progress_bar, short, sides
+from nlmeans.cli.stacks import trust_found
 
 if TYPE_CHECKING:
     from nlmeans.images.video import Clip
@@ -61,8 +62,7 @@ def denoise_video(
         operation = settings.operation()
         assert not isinstance(operation, Ridge)  # `_settings` asks for none
         if operation is not None:
-            spent = time.perf_counter() - start
-            _announce(path, clip, operation, spent, threads, max_memory, silent=silent)
+            _announce(path, clip, operation, threads, max_memory, silent=silent)
         with (
             compiling_notice(silent=silent),
             progress_bar(path, clip.expected, hidden=silent) as progress,
@@ -70,8 +70,8 @@ def denoise_video(
             frames = clip.frames()
             if operation is not None:
                 frames = denoise_frames(
-                    frames, operation, amount=amount, threads=threads, memory=max_memory,
-                    progress=progress,
+                    frames, operation, amount=amount * settings.trust, threads=threads,
+                    memory=max_memory, progress=progress,
                 )  # fmt: skip
             lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
         seconds = time.perf_counter() - start
@@ -86,6 +86,7 @@ def denoise_video(
                 "patch_size": settings.patch_size,
                 "search_size": settings.search_size,
                 "amount": amount,
+                "trust": settings.trust,
                 "frames": clip.count,
                 "fps": float(clip.rate),
                 "audio_kept": clip.sounds > 0,
@@ -106,7 +107,6 @@ def _announce(
     path: Path,
     clip: "Clip",
     operation: "Operation",
-    spent: float,
     threads: int | None,
     max_memory: int | None,
     *,
@@ -115,7 +115,6 @@ def _announce(
     """Say what filtering will take, if it is long: of all frames, or where the file does not say
     how many there are, of as many as are a minute of most clips.
     """
-    from nlmeans.budget import Cost
     from nlmeans.stream import expected_frames_cost
 
     count = clip.expected or UNKNOWN_COUNT
@@ -125,7 +124,6 @@ def _announce(
     of = f"filtering {count} frames " if clip.expected else (
         f"it does not say how many frames it has; filtering {count} of them "
     )  # fmt: skip
-    cost += Cost(spent, 0)
     announce(path, cost, threads, memory_left(None, 0, 0), silent=silent, of=f"{of}takes ")
 
 
@@ -142,9 +140,12 @@ def _settings(
     import statistics
     from dataclasses import replace
 
+    import numpy as np
+
     from nlmeans.checks import ParameterError
     from nlmeans.images import Picture
     from nlmeans.noise import estimate_sigma, joint_sigma
+    from nlmeans.parameters import trust_in
     from nlmeans.settings import settings_for
 
     if method == "ridge":
@@ -152,20 +153,28 @@ def _settings(
         raise ParameterError(message)
     frames = clip.head(FIRST_FRAMES)
     axis: Any = 2 if frames[0].ndim == 3 else None
-    level = sigma.levels(Picture(frames[0], alpha=False, format="video"))
+    level, trust = sigma.levels(Picture(frames[0], alpha=False, format="video")), 1.0
     if level is None:
+        some = frames[::STEP]
         level = statistics.median(
-            joint_sigma(estimate_sigma(frame, channel_axis=axis)) for frame in frames[::STEP]
+            joint_sigma(estimate_sigma(frame, channel_axis=axis)) for frame in some
         )
+        if h is None:
+            trust = trust_in(level, np.stack(some), channel_axis=axis and axis + 1)
     settings = settings_for(
-        frames[0], level, method="classic", h=h, patch_size=patch_size, search_size=search_size,
-        strength=strength, channel_axis=axis, alpha=False,
+        frames[0], level, method="classic", h=h, patch_size=_in_frame(patch_size),
+        search_size=_in_frame(search_size), strength=strength, channel_axis=axis, alpha=False,
     )  # fmt: skip
     return replace(
         settings,
-        patch_size=_with_depth(settings.patch_size, PATCH_DEPTH),
-        search_size=_with_depth(settings.search_size, SEARCH_DEPTH),
+        patch_size=_with_depth(patch_size or settings.patch_size, PATCH_DEPTH),
+        search_size=_with_depth(search_size or settings.search_size, SEARCH_DEPTH),
+        trust=trust,
     )
+
+
+def _in_frame(size: Size | None) -> Size | None:
+    return size[-2:] if isinstance(size, tuple) else size
 
 
 def _with_depth(size: Size, frames: int) -> Size:
@@ -179,11 +188,13 @@ def _summary(
     path: Path, target: Path, clip: "Clip", used: "Settings", asked: Sigma, seconds: float
 ) -> str:
     found = "estimated" if asked.value is None else "given"
-    did = (
-        f"h {short(used.h)}, patch {sides(used.patch_size)}, search {sides(used.search_size)}"
-        if used.h
-        else "no noise: not filtered"
-    )
+    did = f"h {short(used.h)}, patch {sides(used.patch_size)}, search {sides(used.search_size)}"
+    if trust := trust_found([used]):
+        did += f", {trust}"
+    if not used.h:
+        did = "no noise: not filtered"
+    elif not used.trust:
+        did = "which may be texture: not filtered"
     sound = ", sound kept" if clip.sounds else ""
     return (
         f"{shown(path)} -> {shown(target)}: sigma {short(used.sigma)} ({found}), {did}; "

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Identity, mirror
 from nlmeans.features import Features, features
+from nlmeans.pair_scores import cut_by_rows, rough_exp, score
 from nlmeans.pairwise import Pairwise
-from nlmeans.scores import cut_by_rows, rough_exp, score
 from nlmeans.support import Neighbours, Part, Position, Support, Window, pool_of
 
 Float64s = NDArray[np.float64]

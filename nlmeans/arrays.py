@@ -1,5 +1,6 @@
 """From a user's array to planes of floats and back: axes, dtypes and rounding, in one place."""
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ class SupportsDLPack(Protocol):
 
 
 _BLOCK = 1 << 16  # numbers looked at together
+_SAMPLE = 1 << 12  # numbers, at most, that tell most other floats from scaled levels
 _LARGEST_ERROR = 0.4  # of scaled levels, in levels: more would take any float for one
 SUPPORTED = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64")
 
@@ -173,27 +175,38 @@ def whole_levels(image: Array) -> tuple[Array, float]:
     >>> whole_levels(np.array([0, 0.2, 1], np.float32))
     (array([  0,  51, 255], dtype=uint8), 0.00392156862745098)
     """
-    if image.dtype.kind != "f" or image.min() < 0 or image.max() > 1:
+    if image.dtype.kind != "f":
         return image, 1.0
-    blocks = np.array_split(image, min(max(image.size // _BLOCK, 1), len(image)))
+    step = math.ceil((image.size / _SAMPLE) ** (1 / image.ndim))
+    sample = image[(slice(None, None, step),) * image.ndim]
     # Of a level divided, or multiplied by the step, relative to it: zero has to be exact.
     error = 1.5 * float(np.finfo(image.dtype).eps)
     for bits in range(8, 17):
         top = 2**bits - 1
         if error * top > _LARGEST_ERROR:
             break
-        if all(_is_whole(block, top, error) for block in blocks):
-            levels = np.empty(image.shape, np.uint8 if bits == 8 else np.uint16)
-            for block, part in zip(blocks, np.array_split(levels, len(blocks)), strict=True):
-                part[...] = np.rint(np.multiply(block, top, dtype=np.float64))
-            return levels, 1 / top
+        if not _are_levels(sample, top, error):
+            continue
+        levels = np.empty_like(image, np.uint8 if bits == 8 else np.uint16)
+        blocks = np.nditer(
+            [image, levels], ["external_loop", "buffered"], [["readonly"], ["writeonly"]],
+            buffersize=_BLOCK,
+        )  # fmt: skip
+        with blocks:
+            for values, found in blocks:
+                if not _are_levels(values, top, error):
+                    break
+                found[...] = np.rint(np.multiply(values, top, dtype=np.float64))
+            else:
+                return levels, 1 / top
     return image, 1.0
 
 
-def _is_whole(values: Array, top: int, error: float) -> bool:
+def _are_levels(values: Array, top: int, error: float) -> bool:
     scaled = np.multiply(values, top, dtype=np.float64)
     levels = np.rint(scaled)
-    return bool(np.all(np.abs(scaled - levels) <= error * levels))
+    whole = np.abs(scaled - levels) <= error * levels  # no negative number is
+    return bool(np.all(whole & (levels <= top)))
 
 
 def floats_held(dtype: np.dtype[Any], axis: int | None) -> float:

@@ -136,8 +136,9 @@ def denoise(
         filtered in parts along the first axis, with the same result to the rounding of floats; what
         does not fit even so, and with `keep_detail` what does not fit at once, is refused. With
         "ridge" the rounding of float32 can decide which of two patches, equally alike, is in a
-        group. The search for the noise level and for settings, some 25 MB on an image of any size,
-        is not counted.
+        group. The search for the noise level and for settings is not counted: some 25 MB on an
+        image of any size, and a copy in 8 or 16 bits of floats in [0, 1] that were scaled from
+        those.
     progress : callable, optional
         Called now and then with the fraction done, 0 to 1.
 

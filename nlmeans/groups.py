@@ -279,7 +279,7 @@ def _sums(
 
     sums = np.zeros((sizes.planes, sizes.height, sizes.stride), units.dtype)
     counts = np.zeros((min(sizes.planes, 2), sizes.height, sizes.stride), units.dtype)
-    integers = np.zeros((2, 20), dtype=np.intp)
+    integers = np.zeros((2, max(len(sizes), len(parts))), dtype=np.intp)
     for row, numbers in zip(integers, (sizes, parts), strict=True):
         row[: len(numbers)] = numbers
     caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)

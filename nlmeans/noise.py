@@ -205,6 +205,8 @@ def spread_slices(stack: NDArray[Any], channel_axis: int | None) -> NDArray[Any]
     """The images of a stack that its estimates look at: at most 15, spread evenly."""
     along = stack_axis(channel_axis)
     count = stack.shape[along]
+    if count <= MOST_SLICES:
+        return stack
     few = min(count, MOST_SLICES)
     return np.take(stack, [(2 * k + 1) * count // (2 * few) for k in range(few)], axis=along)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, whole_levels
+from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.layout import stack_axis
 from nlmeans.noise import (
     LOW_MEDIAN,
@@ -123,7 +123,11 @@ def estimate_noise(
     >>> noise.kind, round(noise.gain[0])
     ('poisson-gaussian', 5)
     """
-    array, step = whole_levels(checked_array("image", image))
+    array = checked_array("image", image)
+    axis = checked_axis("image", array.ndim, channel_axis)
+    if stack and len(grid_shape(array.shape, axis)) == 3:  # else `_noise_of` says so
+        array = spread_slices(array, axis)
+    array, step = whole_levels(array)
     noise, sigma = _noise_of(array, channel_axis, stack, signal_dependent)
     if noise.kind == "gaussian":
         return noise, step * sigma

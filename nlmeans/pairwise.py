@@ -67,8 +67,8 @@ class Pairwise:
         others are, it keeps its value; the centre is therefore not "as computed".
     arithmetic : {"exact", "scikit-image"}
         "scikit-image": as the slow mode of that program computes a Gaussian of patches, by
-        `nlmeans.scores`: exp is rough, and a weight is 0 not where all of the patch says so, but
-        where its first rows do, along the first axis, however many but all:
+        `nlmeans.pair_scores`: exp is rough, and a weight is 0 not where all of the patch says so,
+        but where its first rows do, along the first axis, however many but all:
         -scale (sum over them - noise) < log(cut). The centre is "one", which is here the weight of
         the distance 0.
     maps : Maps, optional

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Embedding
 from nlmeans.features import Features, features
+from nlmeans.pair_scores import cut_by_rows, rough_exp, score
 from nlmeans.pairwise import Pairwise
-from nlmeans.scores import cut_by_rows, rough_exp, score
 from nlmeans.support import Position, Support, pool_of
 
 ANNOUNCE_SECONDS = 10.0

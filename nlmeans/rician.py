@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nlmeans.arrays import whole_levels
 from nlmeans.checks import ParameterError
+from nlmeans.noise import spread_slices
 from nlmeans.noise_fit import channel_images, level_groups
 from nlmeans.operation import Operation
 
@@ -40,7 +41,7 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
     .. [1] C. G. Koay, P. J. Basser, "Analytically exact correction scheme for signal extraction
        from noisy magnitude MR signals", Journal of Magnetic Resonance 179(2), 2006.
     """
-    image, step = whole_levels(image)
+    image, step = whole_levels(spread_slices(image, channel_axis) if stack else image)
     found = []
     exponent = _exponent(image)
     scale = math.ldexp(1.0, -exponent)

@@ -69,7 +69,9 @@ class Settings:
     trust: float = 1.0
 
     def operation(self, **options: Any) -> Operation | Ridge | None:
-        """The filter with these settings; None where there is nothing to remove."""
+        """The filter with these settings, before its blend by `trust`; None where nothing is to be
+        removed, or nothing of it trusted.
+        """
         h = self.h or 1.0  # the options are checked even where they are not used
         operation = nl_means(
             self.sigma if self.maps is None else self.maps.sigma,
@@ -253,7 +255,7 @@ def _settings(
     told = isinstance(asked, Noise) and asked.gain
     estimated = sigma is None and h is None and not told
     if estimated and used.kind != "rician" and used.extent == 1:
-        trust = trust_in(level_of(used, level, colours, axis), colours)
+        trust = trust_in(level_of(used, level, colours, axis), colours, axis)
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
         seen = used.stabilise(seen, axis)
@@ -311,7 +313,11 @@ def _enlarged(side: int, extent: float) -> int:
 def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
     """As given for an image; (depth, height, width) for a volume or a clip."""
     size = check_size(name, size)
-    if stack is None or (isinstance(size, tuple) and len(size) == 3):
+    axes = 1 if isinstance(size, int) else len(size)
+    if stack is None and axes > 2:
+        message = f"{name} is {size}; an image takes one number or (height, width)"
+        raise ParameterError(message)
+    if stack is None or axes == 3:
         return size
     if isinstance(size, int):
         return (size if stack == "volume" else frames, size, size)

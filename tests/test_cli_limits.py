@@ -15,8 +15,6 @@ from numba import njit
 from numba.extending import overload
 
 import nlmeans
-from nlmeans.layout import Layout
-from nlmeans.noise_choice import estimating_seconds, noise_of
 
 
 @pytest.fixture
@@ -131,18 +129,6 @@ def test_the_time_for_estimating_the_noise_is_counted(cli, picture, rng):
     tifffile.imwrite("b.tif", pages[0], photometric="minisblack")
     several, one = (json.loads(cli("plan", f"{name}.tif", "--json")[1]) for name in "ab")
     assert several["seconds"] == pytest.approx(3 * one["seconds"])
-
-
-def test_what_estimating_is_expected_to_take_is_near_what_it_takes(rng):
-    """Within a factor of ten: machines differ, and others may be at work."""
-    for shape, channels in (((600, 500), None), ((300, 300, 3), 2)):
-        image = rng.normal(100, 20, shape)
-        layout = Layout(channels, alpha=False, stack=None)
-        start = time.perf_counter()
-        noise_of(image, layout, None, "auto")
-        taken = time.perf_counter() - start
-        expected = estimating_seconds(shape, layout, "auto")
-        assert expected / 10 < taken < 10 * expected
 
 
 def test_compiling_is_told_once_and_only_while_it_lasts(monkeypatch, capsys):

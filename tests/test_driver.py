@@ -13,6 +13,7 @@ import pytest
 from conftest import run_python
 
 from nlmeans import nl_means
+from nlmeans.kernels.cpus import usable_threads
 
 TBB = sorted(Path(sys.prefix, "lib").glob("libtbb.so.*"))
 LAYERS = [
@@ -344,6 +345,7 @@ def test_a_worker_without_memory_is_an_error():
     )
 
 
+@pytest.mark.skipif(usable_threads() < 2, reason="one thread takes all tiles anyway")
 def test_no_thread_waits_for_tiles_dealt_to_another():
     """Whoever is free takes the next tile: behind one long tile, the others are done meanwhile."""
     run_python(

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
@@ -58,6 +59,23 @@ def test_hot_pixels_do_not_make_noise_look_small():
     assert trust_in(20, dim) == 1
     dim[[7, 90], [100, 30]] = 60000
     assert trust_in(20, dim) == 1
+
+
+def test_trust_is_of_all_channels_however_they_are_stored():
+    """Of a large picture some positions are looked at, with all their channels."""
+    ramp = np.linspace(0, 255, 1500).astype(np.uint8)
+    image = np.full((1000, 1500, 3), 40, np.uint8)
+    image[..., 1:] = ramp[:, None]
+    planes = np.moveaxis(image, -1, 0)
+    for stored, axis in ((image, 2), (np.ascontiguousarray(planes), 0), (image[..., ::-1], 2)):
+        assert trust_in(1.0, stored, axis) == 0
+        assert 0.3 < trust_in(2.0, stored, axis) < 0.5
+
+
+def test_trust_in_the_largest_of_floats(rng):
+    image = np.where(rng.random((64, 64)) < 0.5, -1.0, 1.0) * 1e308
+    assert trust_in(1e308, image) == 1
+    assert trust_in(1e300, image) == 0
 
 
 @pytest.mark.parametrize("method", ["classic", "ridge"])
@@ -153,6 +171,20 @@ def test_the_shell_says_how_much(tmp_path, monkeypatch, grainy):
     Image.fromarray(clean).save("soft.png")
     text = CliRunner().invoke(main, ["denoise", "soft.png"]).output
     assert "which may be texture: copied" in text
+    text = CliRunner().invoke(main, ["plan", "soft.png"]).output
+    assert "it may be texture: the picture would be copied" in text
+    text = CliRunner().invoke(main, ["affinity", "soft.png", "--at", "9,9", "-o", "map.png"]).output
+    assert "map.png" in text
+    still = np.full_like(clean, 50)
+    tifffile.imwrite("pages.tif", np.stack([still, clean]), photometric="minisblack")
+    text = CliRunner().invoke(main, ["denoise", "pages.tif"]).output
+    assert "which may be texture: copied" in text
+
+
+def test_an_image_takes_no_depth(grainy):
+    for image in (grainy, np.full_like(grainy, 7)):
+        with pytest.raises(ValueError, match=r"patch_size is \(3, 3, 3\); an image takes"):
+            denoise(image, patch_size=(3, 3, 3))
 
 
 # --------------------------------------------------------------------------- levels as floats
@@ -169,6 +201,21 @@ def test_levels_are_found_exactly(bits, dtype):
         found, step = whole_levels(scaled)
         np.testing.assert_array_equal(found, levels)
         assert step == 1 / top
+
+
+def test_levels_of_large_arrays_in_any_order():
+    levels = np.random.default_rng(0).integers(0, 256, (300, 350, 3)).astype(np.uint8)
+    scaled = (levels / 255).astype(np.float32)
+    for view in (slice(None), np.s_[::-1, ::2], np.s_[..., 1]):
+        found, step = whole_levels(scaled[view])
+        np.testing.assert_array_equal(found, levels[view])
+        assert step == 1 / 255
+    turned = np.moveaxis(scaled, -1, 0)
+    np.testing.assert_array_equal(whole_levels(turned)[0], np.moveaxis(levels, -1, 0))
+    for place in ((0, 0, 1), (299, 349, 2), (150, 151, 1)):  # most are seen by no sample
+        off = scaled.copy()
+        off[place] = 0.5 / 255
+        assert whole_levels(off)[0] is off
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

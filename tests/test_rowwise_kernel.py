@@ -9,7 +9,7 @@ from conftest import by_reference
 import nlmeans
 from nlmeans import Operation, ParameterError, gaussian, nl_means
 from nlmeans.embed import Linear
-from nlmeans.scores import rough_exp
+from nlmeans.pair_scores import rough_exp
 
 OURS = {"arithmetic": "scikit-image"}
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nlmeans.features import Features, features
 from nlmeans.kernels import driver, neighbourhood
 from nlmeans.kernels.centre import CENTRES
+from nlmeans.kernels.codes import NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.neighbourhood import Numbers
 from nlmeans.kernels.strips import (
     DIMENSIONS,
@@ -19,7 +20,6 @@ from nlmeans.kernels.strips import (
     tiles_of,
 )
 from nlmeans.kernels.tiles import VECTOR_BYTES
-from nlmeans.kernels.weights import NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.pairwise import Pairwise
 from nlmeans.progress import Progress, between
 from nlmeans.support import Window

@@ -11,8 +11,8 @@ from nlmeans.features import features
 from nlmeans.kernels import driver
 from nlmeans.kernels import neighbours as kernel
 from nlmeans.kernels.centre import CENTRES
+from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
-from nlmeans.kernels.weights import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.neighbour_lists import Lists
 from nlmeans.progress import between
 from nlmeans.support import Neighbours

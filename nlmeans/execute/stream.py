@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nlmeans.execute.parts import Parts, parts_of
 from nlmeans.kernels import blocks, driver, stream
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
-from nlmeans.kernels.weights import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
+from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
 from nlmeans.progress import Progress, between
 from nlmeans.support import pool_of
 

@@ -55,7 +55,7 @@ def run_window(
     if op.f.maps is None:
         scale, bias = _exponent(op.f.scale, op.f.noise, features.scale, features.reach, elements)
     scales = _scales(scale, bias, values.scale, features.scale, _lowest(op.f.cut), dtype)
-    integers = np.zeros((3, 20), dtype=np.intp)
+    integers = np.zeros((3, max(map(len, (geometry, tiles, at)))), dtype=np.intp)
     for row, numbers in zip(integers, (geometry, tiles, at), strict=True):
         row[: len(numbers)] = numbers
     several = range(len(features.planes))

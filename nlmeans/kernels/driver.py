@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from nlmeans.kernels.compiling import compile_for
 from nlmeans.kernels.cpus import usable_threads
-from nlmeans.kernels.parallel import address_of, call_in_turn, call_workers
+from nlmeans.kernels.parallel import address_of, call_one, call_workers
 
 THREAD_NAME = "nlmeans-kernel"
 POLL_SECONDS = 0.05
@@ -103,7 +103,7 @@ def run(
         numba.set_num_threads(workers)
         given = (np.zeros(1, dtype=np.int64), *arguments, done, cancel)
         address = address_of(kernel, compile_for(kernel, given))
-        caller = call_in_turn if _forked_from_openmp else call_workers
+        caller = call_one if _forked_from_openmp else call_workers
         compile_for(caller, (address, workers, given))
         with suppress(SystemError):  # what comes of a worker's failure, if it is heard of at all
             caller(address, workers, given)

@@ -22,6 +22,7 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
+from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
@@ -45,7 +46,6 @@ from nlmeans.kernels.products import (
     put_products,
 )
 from nlmeans.kernels.strips import BLOCKS, CHANNELS, MOST_KEYS, ROWS, SHIFTS, Scratch, Sizes
-from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 

@@ -19,12 +19,12 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE, CENTRE_ZERO
+from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS
-from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
 
 DISTANCE, DOT = range(2)
 LOG2_E = 1.4426950408889634

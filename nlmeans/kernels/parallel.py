@@ -32,8 +32,8 @@ def call_workers(address, workers, arguments):
 
 
 @njit(nogil=True)
-def call_in_turn(address, workers, arguments):
-    """The same by a single one."""
+def call_one(address, workers, arguments):
+    """The same by a single one, whatever `workers` is: it is called as the other."""
     _call(address, _keep(arguments))
 
 

@@ -28,6 +28,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, Buffers
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
+from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
@@ -51,7 +52,6 @@ from nlmeans.kernels.rows import (
     repeat,
     store_rows,
 )
-from nlmeans.kernels.weights import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)

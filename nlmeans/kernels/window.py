@@ -366,7 +366,7 @@ def put_biases(M, t, at, box, z, y, up, rows, dz, first, shifts, g, scales):
 
 @compiled
 def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, planes, taps_z, taps_y,
-              taps_x, channels, maps):  # fmt: skip
+              taps_x, channels, maps, cancel):  # fmt: skip
     """Add the pairs of up to four rows of the box whose ends lie (dz, dy, dx) apart.
 
     dx from first_dx, but 0 alone if that is 0; dy from first_dy. Where the taps along y and x are
@@ -399,6 +399,8 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
             for i in range(at.weights, at.bias, COLUMNS * L):
                 store(M, i, none)
         for dx in range(first_dx, end_dx):
+            if cancel[0] != 0:
+                return
             low = max(-max(dx, 0), first_x - min(dx, 0))
             end = min(box.width + max(-dx, 0), end_x - max(dx, 0))
             source_away = dz * at.source_z + first * at.source_y + dx * L
@@ -561,7 +563,7 @@ def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, is
                         first_dy = 1 if half == 1 else -g.search_y
                         add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, first_dx,
                                   first_dy, g, scales, planes, taps_z, taps_y, taps_x,
-                                  channels, maps)  # fmt: skip
+                                  channels, maps, cancel)  # fmt: skip
         for z in range(z0, end_z):
             for y in range(y0, end_y):
                 write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,
