@@ -65,7 +65,7 @@ Examples:
       see that region first: photo_preview.png
   nlmeans denoise photo.png --like opencv --h 10
       what OpenCV's fastNlMeansDenoising does with h = 10
-  nlmeans denoise scan.nii.tif --stack volume --noise rician
+  nlmeans denoise scan.tif --stack volume --noise rician
       a magnitude MRI volume; no bias stays in the dark
   nlmeans denoise frames.tif --stack clip
       the pages are frames in time: use those before and after

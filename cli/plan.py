@@ -67,8 +67,9 @@ def plan(
     step's; its groups take twenty times as long.
 
     \b
-    With --json one object: stack, pages and settings as `denoise --json` has them (sigma and h in
-    grey levels, or of the stabilised image; sizes in pixels), and
+    With --json one object: stack, pages and settings as `denoise --json`
+    has them (sigma and h in grey levels, or of the stabilised image;
+    sizes in pixels), and
       operation           the equation; null, as the next six, where nothing is to be removed
       kernel, reason      which runs, and why
       tiles, tile         how many parts, of how many positions along each axis

@@ -73,7 +73,7 @@ class RegionType(click.ParamType[Region]):
 
 
 preview_option = click.option(
-    "--preview", type=RegionType(), default=None, show_default="the whole picture",
+    "--preview", type=RegionType(), default=None,
     help="Only this region of the result: X,Y,W,H in the file's pixels, from the left and from the "
     "top. Noise and settings are found on the whole picture, so that it looks as the whole will.",
 )  # fmt: skip

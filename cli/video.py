@@ -46,7 +46,7 @@ def denoise_video(
     from nlmeans.stream import denoise_frames
 
     try:
-        from nlmeans.images.encode import save_clip
+        from nlmeans.images.encode import check_clip_target, save_clip
         from nlmeans.images.video import open_clip
     except ModuleNotFoundError as error:
         if error.name != "av":
@@ -56,6 +56,7 @@ def denoise_video(
         )
         raise ImageReadError(message) from error
 
+    check_clip_target(target, path, overwrite=overwrite)
     with open_clip(path, keep_partial=keep_partial) as clip:
         start = time.perf_counter()
         settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)

@@ -122,6 +122,7 @@ def _channel_axis(
         return len(shape) - 1
     message = (
         f"image has shape {shape}; of {len(shape)} axes the last is taken as channels only up to "
-        "4; name it with channel_axis" + (", or the first with stack" if stack == "auto" else "")
+        "4; name it with channel_axis"
+        + (", or give stack='volume', 'clip' or 'pages' if it has none" if stack == "auto" else "")
     )
     raise ValueError(message)

@@ -198,7 +198,7 @@ def test_a_stack_that_is_not_named_is_refused(rng):
         channel_axis=None)  # fmt: skip
     bad(ValueError, "a stack of 5; say", np.ones((5, 20, 20, 3)), 1)
     bad(ValueError, "a stack of 5; say", np.ones((3, 5, 20, 20)), 1, channel_axis=0)
-    bad(ValueError, "up to 4; name it with channel_axis, or the first with stack",
+    bad(ValueError, "name it with channel_axis, or give stack='volume', 'clip' or 'pages' if",
         np.ones((5, 20, 20)), 1)  # fmt: skip
     assert denoise(np.ones((20, 20, 3)), 1).shape == (20, 20, 3)
 

@@ -18,6 +18,7 @@ from nlmeans.images.atomic import put_in_place
 from nlmeans.images.formats import (
     FORMATS,
     SAMPLES,
+    VIDEOS,
     Metadata,
     Picture,
     Unsupported,
@@ -141,6 +142,8 @@ def _known_format(path: StrPath, data: bytes) -> str:
         mend = (
             "" if name[-5:] == "first" else f"; {formats} are read: convert it to PNG or TIFF first"
         )
+        if Path(path).suffix.lower() in VIDEOS:
+            mend = "; video is read by `nlmeans denoise` alone"
         msg = f"{shown(path)}: is {name}{mend}"
         raise ImageReadError(msg)
     suffix = Path(path).suffix.lower()
@@ -220,7 +223,7 @@ def _check_place(
         msg = "is the input itself: choose another name"
         raise Unsupported(msg)
     if os.path.lexists(path) and not overwrite:
-        msg = "exists already: choose another name, or allow it by overwrite (--overwrite)"
+        msg = "exists already: choose another name, or allow it, overwrite=True or --overwrite"
         raise Unsupported(msg)
     if target.exists() and not target.is_file():
         msg = "is a folder, pipe or device: choose another name"

@@ -137,6 +137,12 @@ def save_clip(
             return (*writer.notes, *_compared(temporary, clip, writer))
 
 
+def check_clip_target(path: StrPath, source: StrPath, *, overwrite: bool) -> None:
+    """Raise what `save_clip` would of the path, before there is anything to write."""
+    with _explained(path):
+        _check_place(path, VIDEOS, overwrite, source)
+
+
 @contextmanager
 def _explained(path: StrPath) -> Iterator[None]:
     """Failures to write in one line; those of the frames' source pass."""

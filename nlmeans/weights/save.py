@@ -95,7 +95,9 @@ def save_weights(
         if origin is not None:
             texts["origin"] = origin
         if not overwrite and os.path.lexists(target):
-            message = "exists already: choose another name, or allow it by overwrite (--overwrite)"
+            message = (
+                "exists already: choose another name, or allow it, overwrite=True or --overwrite"
+            )
             raise Refused(message)
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
