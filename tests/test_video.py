@@ -251,6 +251,24 @@ def test_a_clip_without_noise_keeps_its_frames(cli):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.parametrize(("noise", "trusted"), [(0.8, 0.0), (8, 1.0)])
+def test_an_estimate_is_trusted_as_in_pictures(cli, monkeypatch, noise, trusted):
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(20, 230, 64)[:, None] + np.zeros((48, 1, 3))
+
+    def noisy(count, width, height, dtype):
+        clean = np.broadcast_to(ramp[:height, :width], (count, height, width, 3))
+        return np.rint(clean + rng.normal(0, noise, clean.shape)).clip(0, 255).astype(dtype)
+
+    monkeypatch.setattr(sys.modules[__name__], "pictures", noisy)
+    make("a.mkv", codec="ffv1", pixels="bgr0", size=(64, 48))
+    _, out, _ = cli("denoise", "a.mkv", "--json")
+    assert json.loads(out)["trust"] == trusted
+    same = all(map(np.array_equal, Facts("a.mkv").arrays, Facts("a_denoised.mkv").arrays))
+    assert same == (trusted == 0)
+    assert ("may be texture" in cli("denoise", "a.mkv", "--overwrite")[1]) == (trusted < 1)
+
+
 def refused(cli, code, text, *arguments):
     before = files()
     found, out, err = cli(*arguments)
