@@ -203,10 +203,11 @@ def whole_levels(image: Array) -> tuple[Array, float]:
 
 
 def _are_levels(values: Array, top: int, error: float) -> bool:
+    if values.min() < 0 or values.max() > 1:
+        return False
     scaled = np.multiply(values, top, dtype=np.float64)
     levels = np.rint(scaled)
-    whole = np.abs(scaled - levels) <= error * levels  # no negative number is
-    return bool(np.all(whole & (levels <= top)))
+    return bool(np.all(np.abs(scaled - levels) <= error * levels))
 
 
 def floats_held(dtype: np.dtype[Any], axis: int | None) -> float:
