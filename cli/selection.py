@@ -72,11 +72,14 @@ class RegionType(click.ParamType[Region]):
         return Region(*numbers)
 
 
-preview_option = click.option(
-    "--preview", type=RegionType(), default=None,
-    help="Only this region of the result: X,Y,W,H in the file's pixels, from the left and from the "
-    "top. Noise and settings are found on the whole picture, so that it looks as the whole will.",
-)  # fmt: skip
+def preview_option(default: str) -> Callable[..., Any]:
+    """--preview, and what is taken where it is not given."""
+    return click.option(
+        "--preview", type=RegionType(), default=None, show_default=default,
+        help="Only this region of the result: X,Y,W,H in the file's pixels, from the left and from "
+        "the top. Noise and settings are found on the whole picture, so that it looks as the whole "
+        "will.",
+    )  # fmt: skip
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +91,7 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Filter where this picture of the same size is not 0; all else stays as it is, "
             "and still serves as something to average with.",
         ),
-        preview_option,
+        preview_option("the whole picture"),
         click.option(
             "--keep-detail", is_flag=True, default=False, show_default="--amount everywhere",
             help="Blend with the original place by place, as the least error is expected; for "

@@ -61,7 +61,7 @@ Examples:
     show_default=",".join(f"{strength:g}" for strength in USUAL),
     help="Those to show, numbers above 0.",
 )  # fmt: skip
-@preview_option
+@preview_option("a region in the middle")
 @method_options
 @filter_options
 @noise_options
