@@ -141,6 +141,20 @@ def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
     return np.ascontiguousarray(as_planes(array, axis, dtype))
 
 
+def image_planes(name: str, x: ArrayLike, channel_axis: int | None) -> Array:
+    """An image, checked, as planes (C, H, W) in float64."""
+    array = checked_array(name, x)
+    axis = checked_axis(name, array.ndim, channel_axis)
+    planes = to_planes(array, axis, np.dtype(np.float64))
+    if planes.ndim != 3:
+        message = (
+            f"{name} has shape {array.shape}; an image has two axes besides channels, which "
+            "channel_axis names"
+        )
+        raise ValueError(message)
+    return planes
+
+
 def from_planes(planes: Array, axis: int | None) -> Array:
     """The inverse of `to_planes`, in the planes' dtype."""
     return planes[0] if axis is None else np.ascontiguousarray(np.moveaxis(planes, 0, axis))

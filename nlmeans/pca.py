@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, to_planes
+from nlmeans.arrays import image_planes
 from nlmeans.block import Block
 from nlmeans.checks import ParameterError, check_number, check_whole
 from nlmeans.embed import Linear, Patches
@@ -82,15 +82,7 @@ def pca_weights(
     >>> block.operation.f.query.weight.shape
     (4, 25)
     """
-    array = checked_array("image", image)
-    axis = checked_axis("image", array.ndim, channel_axis)
-    planes = to_planes(array, axis, np.dtype(np.float64))
-    if planes.ndim != 3:
-        message = (
-            f"image has shape {array.shape}; it needs two axes besides channels, which "
-            "channel_axis names"
-        )
-        raise ValueError(message)
+    planes = image_planes("image", image, channel_axis)
     if sigma is None:
         sigma = joint_sigma(estimate_sigma(planes, channel_axis=0))
         if sigma == 0:

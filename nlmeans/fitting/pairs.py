@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import checked_array, checked_axis, to_planes
+from nlmeans.arrays import image_planes
 
 Floats = NDArray[Any]
 
@@ -28,16 +28,7 @@ def pairs_of(
         raise ValueError(message)
 
     def image(name: str, given: ArrayLike) -> NDArray[Any]:
-        array = checked_array(name, given)
-        axis = checked_axis(name, array.ndim, channel_axis)
-        planes = to_planes(array, axis, np.dtype(np.float64))
-        if planes.ndim != 3:
-            message = (
-                f"{name} has shape {array.shape}; an image has two axes besides channels, which "
-                "channel_axis names"
-            )
-            raise ValueError(message)
-        return np.moveaxis(planes, 0, -1)
+        return np.moveaxis(image_planes(name, given, channel_axis), 0, -1)
 
     pairs = []
     for k, given in enumerate(noisy):

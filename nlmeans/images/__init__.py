@@ -26,7 +26,7 @@ from nlmeans.images.formats import (
     fitted,
     format_of,
 )
-from nlmeans.texts import shown
+from nlmeans.texts import EXISTS, shown
 
 __all__ = [
     "FORMATS",
@@ -223,8 +223,7 @@ def _check_place(
         msg = "is the input itself: choose another name"
         raise Unsupported(msg)
     if os.path.lexists(path) and not overwrite:
-        msg = "exists already: choose another name, or allow it, overwrite=True or --overwrite"
-        raise Unsupported(msg)
+        raise Unsupported(EXISTS)
     if target.exists() and not target.is_file():
         msg = "is a folder, pipe or device: choose another name"
         raise Unsupported(msg)

@@ -13,7 +13,7 @@ from nlmeans.checks import check_number
 from nlmeans.embed import Linear, Patches
 from nlmeans.pool import Pool
 from nlmeans.support import Everywhere, Regions, Support, Window
-from nlmeans.texts import shown
+from nlmeans.texts import EXISTS, shown
 from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights
 from nlmeans.weights.native import FORMAT, VERSION
@@ -95,10 +95,7 @@ def save_weights(
         if origin is not None:
             texts["origin"] = origin
         if not overwrite and os.path.lexists(target):
-            message = (
-                "exists already: choose another name, or allow it, overwrite=True or --overwrite"
-            )
-            raise Refused(message)
+            raise Refused(EXISTS)
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
         message = f"{shown(target)}: {error}"
