@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "budget": ["Cost"],
         "denoising": ["denoise", "expected_cost"],
         "embed": ["Identity", "Linear", "Patches"],
+        "group_operation": ["group_operation"],
         "groups": ["GroupMeans"],
         "fitting": ["Fit", "Step", "fit_weights"],
         "noise": ["estimate_sigma", "estimate_stack_sigma"],
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from nlmeans.fitting import Fit as Fit
     from nlmeans.fitting import Step as Step
     from nlmeans.fitting import fit_weights as fit_weights
+    from nlmeans.group_operation import group_operation as group_operation
     from nlmeans.groups import GroupMeans as GroupMeans
     from nlmeans.noise import estimate_sigma as estimate_sigma
     from nlmeans.noise import estimate_stack_sigma as estimate_stack_sigma

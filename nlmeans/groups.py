@@ -48,18 +48,18 @@ FLOATS_HELD = 10  # at once for each number of a padded image
 class GroupMeans:
     """Averages of like patches with the weights of least expected error, for images.
 
-    For every reference patch, the k patches most like it in the search window are the columns of
-    Y (n pixels each), and their weights the columns of Theta. With m the mean patch and Y', X' the
-    patches of x and of a pilot less theirs, Z = m + Y' Theta minimises the expected squared error
-    over all Theta whose columns sum to 1,
+    For every reference patch, the k patches most like it in the search window are the positions of
+    an operation of their own, a dot product whose theta = phi comes from the group itself:
 
-        Theta = 11^T/k + X'^T X' (X'^T X' + n sigma^2 I)^-1   with a pilot X, taken as the truth,
-        Theta = I - (1 + c) n sigma^2 (Y'^T Y' + c n sigma^2 I + ...)^-1   without one,
+        op(y) = group_operation(p, sigma),   op(y)_i = sum over j of f(p_i, p_j) y_j
+        z = op(y)                    with a pilot, whose patches p are taken as the truth,
+        z = ((1 + c) op(y) - y) / c  without one: p = y, and sqrt(c) sigma in place of sigma.
 
-    where the second is Stein's unbiased risk estimate with c = 0. The dots stand for what keeps
-    the sums at 1, c = 0.25 bounds the weights, and for sigma^2 counts twice the variance of Y', if
-    that is less, as where clipping took noise away. Each pixel's result is the mean of what all
-    groups say of it, column j with 1/|Theta_j|^2.
+    The first has the least expected squared error of all weights that sum to 1. The second has the
+    least of Stein's unbiased estimate of it as c goes to 0; c = 0.25 bounds the weights. There, for
+    sigma^2 counts twice the variance within the group if that is less, as where clipping took noise
+    away. Each pixel's result is the mean of what all groups say of it, patch i with one over the
+    sum of its squared weights.
 
     Parameters
     ----------

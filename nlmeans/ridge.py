@@ -25,9 +25,10 @@ class Ridge:
 
         a = classic(x),    b = first(x),    y = second(x, pilot=(a + b)/2)
 
-    The two estimates err in different ways, and their mean is a better pilot than either: on ten
-    images of Train400 at sigma 15 and 50 the result gains 0.10 and 0.08 dB over `b` alone as the
-    pilot, and 0.15 and 0.19 over `a`.
+    `classic` is one operation over the image, the others are one for every group of patches, see
+    `group_operation`. The two estimates err in different ways, and their mean is a better pilot
+    than either: on ten images of Train400 at sigma 15 and 50 the result gains 0.10 and 0.08 dB over
+    `b` alone as the pilot, and 0.15 and 0.19 over `a`.
 
     Parameters
     ----------

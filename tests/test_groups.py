@@ -1,9 +1,9 @@
-"""Groups of like patches, against the formulas as they are written, in float64."""
+"""Groups of like patches, against an Operation a group, in float64."""
 
 import numpy as np
 import pytest
 
-from nlmeans import GroupMeans, ParameterError, denoise
+from nlmeans import GroupMeans, ParameterError, denoise, group_operation
 from nlmeans.groups import CAUTION, cosines
 
 
@@ -31,25 +31,23 @@ def literal(x, pilot, op):
             if not planes:
                 continue
             y, pixels = (
-                np.stack([patch(image[planes], *c).ravel() for c in group], axis=1)
-                for image in (x, seen)
+                np.stack([patch(image[planes], *c).ravel() for c in group]) for image in (x, seen)
             )
-            mean = y.mean(axis=1, keepdims=True)
-            y, pixels = y - mean, pixels - pixels.mean(axis=1, keepdims=True)
-            noise = len(y) * (op.sigma * strength) ** 2
-            gram = pixels.T @ pixels
-            one, same = np.full_like(gram, 1 / len(group)), np.eye(len(group))
+            noise = op.sigma * strength
             if pilot is None:
-                noise = min(noise, 2 * (y**2).sum() / max(len(group) - 1, 1))
-                shrunk = np.linalg.inv(gram / noise + CAUTION * same + one)
-                theta = one + same - (1 + CAUTION) * shrunk
-            else:
-                theta = one + gram @ np.linalg.inv(gram + noise * same)
-            np.testing.assert_allclose(theta.sum(axis=0), 1, atol=1e-6)
-            result, counted = mean + y @ theta, 1 / (theta**2).sum(axis=0)
+                spread = 2 * ((y - y.mean(axis=0)) ** 2).sum() / max(len(y) - 1, 1)
+                noise = min(noise, np.sqrt(spread / y.shape[1])) * np.sqrt(CAUTION)
+            average = group_operation(pixels, noise)
+            result = average(y, guide=pixels, channel_axis=-1)
+            theta = np.stack([average.affinity(pixels, i, channel_axis=-1) for i in range(len(y))])
+            if pilot is None:
+                result = ((1 + CAUTION) * result - y) / CAUTION
+                theta = ((1 + CAUTION) * theta - np.eye(len(y))) / CAUTION
+            np.testing.assert_allclose(theta.sum(axis=1), 1, atol=1e-6)
+            counted = 1 / (theta**2).sum(axis=1)
             for j, (a, b) in enumerate(group):
                 here = (planes, slice(a, a + p), slice(b, b + p))
-                sums[here] += counted[j] * result[:, j].reshape(-1, p, p)
+                sums[here] += counted[j] * result[j].reshape(-1, p, p)
                 counts[here] += counted[j]
     return np.tensordot(basis.T, sums / counts, 1)
 
@@ -57,6 +55,27 @@ def literal(x, pilot, op):
 def noisy(rng, *shape):
     waves = np.add.outer(np.sin(np.arange(shape[-2]) / 3), np.cos(np.arange(shape[-1]) / 4))
     return 100 + 30 * waves + rng.normal(0, 10, shape)
+
+
+def test_the_operation_of_a_group_is_ridge_regression(rng):
+    """The published weights, and that none with the same sums do better."""
+    k, n, sigma = 12, 9, 5.0
+    clean = rng.normal(0, 10, (k, n)) + 100
+    op = group_operation(clean, sigma)
+    theta = np.stack([op.affinity(clean, i, channel_axis=-1) for i in range(k)], axis=1)
+    less = (clean - clean.mean(axis=0)).T
+    gram = less.T @ less
+    ridge = gram @ np.linalg.inv(gram + n * sigma**2 * np.eye(k))
+    np.testing.assert_allclose(theta, 1 / k + ridge, atol=1e-10)
+
+    def risk(theta):
+        return ((clean.T @ theta - clean.T) ** 2).sum() + n * sigma**2 * (theta**2).sum()
+
+    for _ in range(20):
+        other = rng.normal(0, 1e-3, (k, k))
+        assert risk(theta + other - other.mean(axis=0)) > risk(theta)
+    noisy = clean + rng.normal(0, sigma, clean.shape)
+    np.testing.assert_allclose(op(noisy, guide=clean, channel_axis=-1), theta.T @ noisy)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -160,6 +179,10 @@ def test_what_is_refused(rng):
         GroupMeans(1)(x[0])
     with pytest.raises(ValueError, match="pilot has shape"):
         GroupMeans(1)(x, pilot=x[1:])
+    with pytest.raises(ValueError, match="k rows of n pixels"):
+        group_operation(x[:1], 1)
+    with pytest.raises(ParameterError, match="sigma"):
+        group_operation(x, 0)
 
 
 def test_printed():
