@@ -26,7 +26,7 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
     percent of the range, and per channel where there are several. An alpha channel is left out. A
     volume or clip has one level, the median over its pages. Noise that depends on the signal is
     named with its gain, read noise and offset, and sigma is its root mean square; of correlated
-    noise the extent is named.
+    noise the extent is named, and of a picture that went through JPEG sigma is that before.
     """
 
     def work(path: Path) -> Report:

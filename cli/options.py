@@ -206,7 +206,8 @@ def noise_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="auto", show_default=True,
             help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
             "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude MRI. "
-            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found.",
+            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found, beneath "
+            "JPEG compression too.",
         ),
         click.option(
             "--gain", type=NumberType(0, math.inf, above=True), default=None,

@@ -134,4 +134,5 @@ def noise_model(noises: list["Noise"], show: Callable[[float], str]) -> str:
     extents = [noise.extent for noise in noises]
     if max(extents) > 1:
         parts.append(f"correlated over {between(extents, '{:.1f}'.format)} pixels")
+    parts += ["before JPEG compression"] * any(noise.jpeg for noise in noises)
     return ", ".join(parts)

@@ -80,7 +80,7 @@ def denoise(
         "rician": of magnitude images, as of MRI; y_i is the root of the average of squares less
         2 sigma^2. "auto": as given by sigma or gain, else Gaussian or Poisson-Gaussian as
         `estimate_noise` finds it; where the noise is correlated, sizes from the table are
-        multiplied by its extent.
+        multiplied by its extent, and where the image went through JPEG, its level is that before.
     gain, read_noise : float, above 0 and from 0, or one a channel, optional
         Of Poisson-Gaussian noise, in the image's own units; both are estimated where gain is not
         given. Without read_noise a given gain is all there is.

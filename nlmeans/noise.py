@@ -104,7 +104,8 @@ def estimate_sigma(
     Notes
     -----
     The noise must be white. JPEG compression, demosaicking and resizing take away the highest
-    frequencies of the noise, and the estimate falls below its standard deviation. Film grain and
+    frequencies of the noise, and the estimate falls below its standard deviation: `estimate_noise`
+    looks for that. Film grain and
     the rounding to integers (0.29) count as noise.
 
     The standard error on flat images is 15 % at 16x16, 3 % at 64x64 and 0.5 % at 256x256. Texture

@@ -1,4 +1,4 @@
-"""What noise an image holds: Gaussian or Poisson-Gaussian, white or correlated."""
+"""What noise an image holds: Gaussian or Poisson-Gaussian, white, correlated or compressed."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
+from nlmeans.jpeg import LUMA, sigma_before_jpeg
 from nlmeans.layout import stack_axis
 from nlmeans.noise import (
     LOW_MEDIAN,
     estimate_sigma,
     estimate_stack_sigma,
     flat_variance,
+    joint_sigma,
     spread_slices,
 )
 from nlmeans.spectra import PATCHES, SIDE, clipping_levels, dct, grid_patches, patch_count
@@ -43,6 +45,9 @@ _EXCESS = 6.5  # of the mean over the highest frequencies, from which noise is c
 # Excess times the share of patches as flat as those, at least: where a codec was at work, and else.
 _EVIDENCE = (0.5, 1.7)
 _WIDEST = 2.75  # extent: demosaicking and JPEG reach 2.7 (PolyU), texture out of focus 2.8 to 4
+# Of white noise before JPEG: what of its luma JPEG leaves at most, and what is left where steps so
+# fine changed so little that more patches tell it better.
+_LEFT, _UNTOUCHED = 1.1, 0.8
 # Fourth moment over that of a Gaussian: 1.12 to 1.55 for texture of nearly clean pictures, above 2
 # where a codec set most coefficients to zero (PolyU; no simulation here went as far).
 _TEXTURE = (1.11, 1.6)
@@ -84,6 +89,11 @@ def estimate_noise(
     that choosing does not bias what is measured. The extent is (sum of squared autocorrelation)
     to the power 1/2, the side in pixels that one independent value takes.
 
+    An image of 8 bits that went through JPEG is looked at by `sigma_before_jpeg` too. Its level
+    counts where the noise seems white and is less than 0.8 of it, as steps of quantisation took the
+    rest; and where it seems correlated, unless there is more of it than white noise of that level
+    would have put into luma: such noise was correlated before.
+
     Parameters
     ----------
     image : (rows, columns) array, or (images, rows, columns) with `stack`, and a channel axis
@@ -98,7 +108,8 @@ def estimate_noise(
     Returns
     -------
     noise : Noise
-        With one gain, read noise and offset a channel if it is Poisson-Gaussian.
+        With one gain, read noise and offset a channel if it is Poisson-Gaussian; `jpeg` is set if
+        sigma is that before compression.
     sigma : (channels,) array
         Its standard deviation in the image's units; 1 for Poisson-Gaussian noise, once stabilised.
 
@@ -125,10 +136,18 @@ def estimate_noise(
     """
     array = checked_array("image", image)
     axis = checked_axis("image", array.ndim, channel_axis)
-    if stack and len(grid_shape(array.shape, axis)) == 3:  # else `_noise_of` says so
+    if stack and len(grid_shape(array.shape, axis)) == 3:  # else `estimate_stack_sigma` says so
         array = spread_slices(array, axis)
     array, step = whole_levels(array)
-    noise, sigma = _noise_of(array, channel_axis, stack, signal_dependent)
+    levels = (estimate_stack_sigma if stack else estimate_sigma)(array, channel_axis=channel_axis)
+    white = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
+    noise, sigma = _noise_of(array, axis, stack, white, signal_dependent)
+    before = None if stack or signal_dependent else sigma_before_jpeg(array, axis)
+    if before is not None:
+        left = _LEFT * before * (1.0 if axis is None else float(np.linalg.norm(LUMA)))
+        whole = joint_sigma(sigma if noise.kind == "gaussian" else white)
+        if whole < (left if noise.extent > 1 else _UNTOUCHED * before):
+            noise, sigma = Noise(jpeg=True), np.full_like(white, before)
     if noise.kind == "gaussian":
         return noise, step * sigma
     gain, read_noise, offset = (
@@ -139,18 +158,16 @@ def estimate_noise(
 
 
 def _noise_of(
-    array: Array, channel_axis: int | None, stack: bool, signal_dependent: bool
+    array: Array, channel_axis: int | None, stack: bool, white: Array, signal_dependent: bool
 ) -> tuple[Noise, Array]:
-    levels = (estimate_stack_sigma if stack else estimate_sigma)(array, channel_axis=channel_axis)
-    sigma = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
-    channel_axis = checked_axis("image", array.ndim, channel_axis)
+    """The noise of an image that no codec quantised, with these levels if it is white."""
     largest = max(abs(float(array.max())), abs(float(array.min())))
     if array.min() == array.max():
-        return Noise(), sigma
+        return Noise(), white
     scale = math.ldexp(1.0, -max(math.frexp(largest)[1], -1022))
     channels = channel_images(array, channel_axis, stack)
     lines = [_line(planes, scale) for planes in channels]
-    noise, unit = Noise(), sigma
+    noise, unit = Noise(), white
     if signal_dependent or any(line.depends for line in lines):
         noise = _poisson_gaussian(lines, scale)
         unit = np.ones(len(channels))

@@ -230,6 +230,11 @@ def _check_detail(used: Settings) -> None:
             f"keep_detail takes white noise, and this is correlated over {used.noise.extent:.1f} "
             "pixels; leave it out, or say noise='gaussian'"
         )
+    elif used.noise.jpeg:
+        message = (
+            "keep_detail takes white noise, and this went through JPEG; leave it out, or say "
+            "noise='gaussian'"
+        )
     elif used.h and used.sigma == 0:
         message = "keep_detail goes by the noise, and sigma is 0; give a sigma above 0"
     if message is not None:

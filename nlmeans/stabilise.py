@@ -40,6 +40,8 @@ class Noise:
         In the image's units, one or one a channel; empty but for Poisson-Gaussian noise.
     extent : float, from 1
         Over how many pixels a side the noise is alike; 1 for white noise.
+    jpeg : bool
+        Whether sigma is that of white noise before JPEG compression left some of it.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Noise:
     read_noise: tuple[float, ...] = ()
     offset: tuple[float, ...] = (0.0,)
     extent: float = 1.0
+    jpeg: bool = False
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
