@@ -234,11 +234,11 @@ def _picture(
     if like is not None:
         asked.check_plain("--like")
     picture = taken.picture
-    liked = None if like is None else like.on(taken, asked.strength)
+    start = time.perf_counter()
+    liked = [] if like is None else taken.map(lambda _, part: like.on(taken, part, asked.strength))
     region = None if how.preview is None else how.preview.on(taken)
     mask = None if how.mask is None else mask_for(how.mask, taken)
-    start = time.perf_counter()
-    chosen = [liked.settings] * len(taken.parts) if liked else asked.settings(taken)
+    chosen = [each.settings for each in liked] or asked.settings(taken)
     seconds = time.perf_counter() - start
     work = _work(taken, chosen, liked, region, mask, how)
     costs = taken.map(lambda k, _: expected(*work[k][0], **work[k][1]))
@@ -263,14 +263,15 @@ def _picture(
     seconds += time.perf_counter() - start
     notes = save(target, picture.with_pixels(pixels), overwrite=how.overwrite, quality=how.quality)
 
-    estimated = asked.estimated and not liked
+    estimated = any(each.estimated for each in liked) if liked else asked.estimated
+    became = list(dict.fromkeys(map(str, liked)))
     own_notes = picture.notes if taken.note is None else (taken.note, *picture.notes)
     return Report(
-        text=(f"{shown(path)}: {liked}\n" if liked else "")
+        text="".join(f"{shown(path)}: {each}\n" for each in became)
         + _summary(path, target, taken, chosen, asked, estimated, weights, how.preview, seconds),
         record={
             "output": str(target),
-            **({"like": str(liked)} if liked else {}),
+            **({"like": became[0] if len(became) == 1 else became} if liked else {}),
             "sigma_estimated": estimated,
             **taken.record,
             **_settings_record(chosen, asked, weights),
@@ -293,15 +294,13 @@ def _picture(
 def _work(
     taken: Taken,
     settings: list["Settings"],
-    liked: Liked | None,
+    liked: list[Liked],
     region: "Box | None",
     mask: "Callable[[Part], NDArray[Any]] | None",
     how: How,
 ) -> list[Given]:
     """What `nlmeans.filtering` is given for every part of the picture."""
     from nlmeans.layout import layout_of
-
-    options = liked.options if liked else {}
 
     def given(k: int, part: Part) -> Given:
         image = taken.picture.pixels[part]
@@ -310,6 +309,7 @@ def _work(
             "amount": how.amount, "region": region, "threads": how.threads,
             "mask": None if mask is None else mask(part),
         }  # fmt: skip
+        options = liked[k].options if liked else {}
         return (image, settings[k], settings[k].operation(**options), layout), rest
 
     return taken.map(given)

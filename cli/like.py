@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.options import Sigma, Size, grey_range
-from nlmeans.cli.stacks import Taken
+from nlmeans.cli.stacks import Part, Taken
 
 if TYPE_CHECKING:
     from nlmeans.settings import Settings
@@ -22,8 +22,8 @@ class Like:
     peer: str
     given: dict[str, Any]
 
-    def on(self, taken: Taken, strength: float) -> "Liked":
-        """What it is on a picture; a noise level that the peer needs is estimated."""
+    def on(self, taken: Taken, part: Part, strength: float) -> "Liked":
+        """What it is on a part of a picture; a noise level that the peer needs is estimated."""
         from nlmeans.embed import Patches
         from nlmeans.peers import PEERS
         from nlmeans.settings import Settings
@@ -33,8 +33,10 @@ class Like:
         known = inspect.signature(make).parameters
         stack = taken.stack in ("volume", "clip")
         peak = _white(picture, self.peer)
-        if "sigma" in known and known["sigma"].default is inspect.Parameter.empty:
-            given.setdefault("sigma", _estimated(taken) / (peak / 255 if "peak" in known else 1))
+        needs_sigma = "sigma" in known and known["sigma"].default is inspect.Parameter.empty
+        estimated = needs_sigma and "sigma" not in given
+        if estimated:
+            given["sigma"] = _estimated(taken, part) / (peak / 255 if "peak" in known else 1)
         told = dict(given)
         if "peak" in known:
             given["peak"] = peak
@@ -67,7 +69,7 @@ class Like:
         }
         if f.arithmetic != "exact":
             options["arithmetic"] = f.arithmetic
-        return Liked(self.peer, told, settings, options)
+        return Liked(self.peer, told, settings, options, estimated)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Liked:
     given: dict[str, Any]
     settings: "Settings"
     options: dict[str, Any]
+    estimated: bool  # sigma
 
     def __str__(self) -> str:
         from nlmeans.peers import DIFFERENCES
@@ -105,12 +108,12 @@ def _white(picture: Any, peer: str) -> float:
     return 1.0 if peer == "skimage" or picture.pixels.dtype.kind == "b" else grey_range(picture)
 
 
-def _estimated(taken: Taken) -> float:
+def _estimated(taken: Taken, part: Part) -> float:
     from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
 
     estimator = estimate_stack_sigma if taken.stack in ("volume", "clip") else estimate_sigma
-    first = taken.picture.colours[taken.parts[0]]
-    return joint_sigma(estimator(first, channel_axis=taken.layout["channel_axis"]))
+    colours = taken.picture.colours[part]
+    return joint_sigma(estimator(colours, channel_axis=taken.layout["channel_axis"]))
 
 
 class LikeType(click.ParamType[Like]):

@@ -97,7 +97,7 @@ def plan(
         first = taken.parts[0]
         if like is not None:
             check_plain(noise, gain, read_noise, chroma_strength, "--like")
-        liked = None if like is None else like.on(taken, strength)
+        liked = None if like is None else like.on(taken, first, strength)
         level = sigma.levels(picture)
         settings = liked.settings if liked else settings_for(
             picture.pixels[first], level, noise=noise, gain=gain, read_noise=read_noise,
@@ -112,7 +112,7 @@ def plan(
             colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
         )  # fmt: skip
         cost = expected_cost(pixels, settings, **taken.layout, **options)
-        estimated = level is None and gain is None and not liked
+        estimated = liked.estimated if liked else level is None and gain is None
         estimating = 0.0
         if estimated:
             layout = layout_of(pixels.shape, **taken.layout)

@@ -11,13 +11,17 @@ from nlmeans.cli.outputs import progress_bar, short, sides
 from nlmeans.cli.stacks import trust_found
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nlmeans.images.video import Clip
     from nlmeans.operation import Operation
     from nlmeans.settings import Settings
 
-# The noise level is the median over every third of the first ten frames: one that is black, or
-# blurred by a cut, does not decide, and neighbours are too alike to tell more.
+# The noise level is the median over every third of the first ten frames: one that is blurred by a
+# cut does not decide, and neighbours are too alike to tell more. Blank ones, of less than this part
+# of the range, do not count: the ten follow them, if so many bytes hold all of these.
 FIRST_FRAMES, STEP = 10, 3
+BLANK, MOST_HELD = 0.01, 2**29
 SEARCH_DEPTH, PATCH_DEPTH = 5, 1  # frames
 UNKNOWN_COUNT = 1500  # frames that are spoken of where a file does not say how many there are
 
@@ -152,7 +156,7 @@ def _settings(
     if method == "ridge":
         message = "method is 'ridge'; video takes 'classic'"
         raise ParameterError(message)
-    frames = clip.head(FIRST_FRAMES)
+    frames = _first_frames(clip)
     axis: Any = 2 if frames[0].ndim == 3 else None
     level, trust = sigma.levels(Picture(frames[0], alpha=False, format="video")), 1.0
     if level is None:
@@ -172,6 +176,22 @@ def _settings(
         search_size=_with_depth(search_size or settings.search_size, SEARCH_DEPTH),
         trust=trust,
     )
+
+
+def _first_frames(clip: "Clip") -> "list[NDArray[Any]]":
+    """Those by which noise is estimated: blank ones are left out if others follow soon."""
+    import numpy as np
+
+    from nlmeans.arrays import whole_range
+
+    frames, blank = clip.head(FIRST_FRAMES), 0
+    least = BLANK * whole_range(frames[0].dtype)
+    while blank < len(frames) and np.ptp(frames[blank]) < least:
+        if (FIRST_FRAMES + blank) * frames[0].nbytes > MOST_HELD:
+            break
+        blank += 1
+        frames = clip.head(FIRST_FRAMES + blank)
+    return frames[blank:] or frames[:1]
 
 
 def _in_frame(size: Size | None) -> Size | None:

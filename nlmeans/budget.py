@@ -38,13 +38,13 @@ class Cost:
         return Cost(self.seconds + other.seconds, max(self.bytes, other.bytes))
 
 
-def check_limit(max_memory: int | None) -> None:
+def check_limit(max_memory: int | None, name: str = "max_memory") -> None:
     if max_memory is not None and (
         isinstance(max_memory, bool)
         or not isinstance(max_memory, int | np.integer)
         or max_memory < 1
     ):
-        message = f"max_memory is {max_memory!r}; allowed are whole numbers of bytes from 1"
+        message = f"{name} is {max_memory!r}; allowed are whole numbers of bytes from 1"
         raise ParameterError(message)
 
 

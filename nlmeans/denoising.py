@@ -186,7 +186,10 @@ def denoise(
     within = layout.of_page() if paged else layout
     if mask is not None:
         mask = mask_of(mask, grid[1:] if paged and np.ndim(mask) == 2 else grid)
-    masks, sigmas, hs = (_of_each(value, images, paged) for value in (mask, sigma, h))
+    masks, sigmas, hs = (
+        _of_each(name, value, images, paged)
+        for name, value in (("mask", mask), ("sigma", sigma), ("h", h))
+    )
 
     # All that can be refused is, before any image is filtered.
     options = {
@@ -262,6 +265,14 @@ def expected_cost(
     )  # fmt: skip
 
 
-def _of_each(value: Any, images: list[Array], paged: bool) -> Any:
+def _of_each(name: str, value: Any, images: list[Array], paged: bool) -> Any:
     """What belongs to each page: its part of a stack of maps, or the same for all."""
-    return value if paged and np.ndim(value) == 3 else [value] * len(images)
+    if not paged or np.ndim(value) != 3:
+        return [value] * len(images)
+    if len(value) != len(images):
+        message = (
+            f"{name} holds maps of {len(value)} pages and the image {len(images)}; give one map a "
+            "page, or one for all"
+        )
+        raise ValueError(message)
+    return value

@@ -64,8 +64,10 @@ def group_operation(patches: ArrayLike, sigma: float) -> Operation:
     count, pixels = patches.shape
     mean = patches.mean(axis=0)
     _, spreads, directions = np.linalg.svd(patches - mean, full_matrices=False)
-    # Directions in which no patch differs from the mean add nothing to a product.
-    theta = directions / np.hypot(spreads, np.sqrt(pixels) * sigma)[:, None]
+    # Directions in which no patch differs from the mean but by rounding add nothing to a product.
+    differs = spreads > np.finfo(np.float64).eps * max(count, pixels) * np.abs(patches).max()
+    factors = differs / np.hypot(spreads, np.sqrt(pixels) * sigma)
+    theta = factors[:, None] * directions
     embedding = Linear(theta, -theta @ mean)
     same = Linear(np.zeros((1, pixels)), [1.0])
     return Operation(dot_product(embedding, embedding, scale=count, key_bias=same))

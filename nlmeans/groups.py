@@ -14,6 +14,7 @@ from nlmeans.arrays import (
     from_planes,
     grid_shape,
     to_planes,
+    whole_range,
     working_dtype,
 )
 from nlmeans.blas import blas_at_most
@@ -171,7 +172,7 @@ class GroupMeans:
         """About what a call takes on an image of this shape and dtype."""
         axis = checked_axis("the array", len(shape), channel_axis)
         channels, grid = 1 if axis is None else shape[axis], grid_shape(shape, axis)
-        itemsize = working_dtype(np.dtype(dtype)).itemsize
+        itemsize = self._itemsize(np.dtype(dtype))
         sizes, parts = lay_out(
             channels, (grid[0], grid[1]), self.patch_size, self.group_size, self.search_size,
             self.step, itemsize,
@@ -222,6 +223,12 @@ class GroupMeans:
             with blas_at_most(threads):
                 sums = np.tensordot(cosines(channels).astype(units.dtype).T, sums, axes=1)
         return np.asarray(sums / units.dtype.type(units.scale) + units.offset)
+
+    def _itemsize(self, dtype: np.dtype[Any]) -> int:
+        """Of the numbers computed with, at most: the range of floats is not known here."""
+        known = dtype.kind in "biu"
+        faint = not known or self.sigma < FINEST_FLOAT32 * whole_range(dtype)
+        return 8 if faint else working_dtype(dtype).itemsize
 
     def _units(self, planes: Array) -> "_Units":
         """Those in which the values lie in [-1, 1]: a power of two is undone exactly."""

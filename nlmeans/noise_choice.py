@@ -72,6 +72,13 @@ def noise_of(
         check_magnitudes(colours)
     if sigma is not None:
         each = [check_number("sigma", level, low=0) for level in np.atleast_1d(sigma)]
+        channels = 1 if axis is None else colours.shape[axis]
+        if len(each) not in (1, channels):
+            message = (
+                f"sigma holds {len(each)} numbers and the image {channels} channels; give one "
+                "number, or one a channel"
+            )
+            raise ParameterError(message)
         level = joint_sigma(np.array(each))
         _check_within_range(level, colours)
         return noise, level

@@ -30,6 +30,9 @@ class Ridge:
     than either: on ten images of Train400 at sigma 15 and 50 the result gains 0.10 and 0.08 dB over
     `b` alone as the pilot, and 0.15 and 0.19 over `a`.
 
+    References of groups lie on a grid from the first row and column on, so that a flipped image can
+    come out otherwise, by a thirtieth of sigma in the mean where it was measured.
+
     Parameters
     ----------
     classic : Operation
@@ -68,11 +71,14 @@ class Ridge:
             x, channel_axis=channel_axis, threads=threads,
             progress=between(progress, 0, PILOT_DONE),
         )  # fmt: skip
-        pilot += self.first(
+        pilot /= 2  # before the other half: the sum of both could overflow
+        first = self.first(
             x, channel_axis=channel_axis, threads=threads,
             progress=between(progress, PILOT_DONE, FIRST_DONE),
         )  # fmt: skip
-        pilot /= 2
+        first /= 2
+        pilot += first
+        del first
         return self.second(
             x, pilot=pilot, channel_axis=channel_axis, threads=threads,
             progress=between(progress, FIRST_DONE, 1),

@@ -305,6 +305,11 @@ def _with_method(
         message = "method 'ridge' does not take Rician noise; use 'classic'"
     elif method == "ridge" and classic_only:
         message = f"method 'ridge' takes no {classic_only[0]}; leave it out, or use 'classic'"
+    elif method == "classic" and chroma_strength != 1:
+        message = (
+            f"chroma_strength is {chroma_strength:g}, and method 'classic' filters all channels "
+            "alike; leave it out, or use 'ridge'"
+        )
     if message is not None:
         raise ParameterError(message)
     return replace(used, method=method, chroma_strength=chroma_strength)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
-from nlmeans.budget import Cost
+from nlmeans.budget import Cost, check_limit
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import Identity
 from nlmeans.operation import Operation
@@ -79,8 +79,7 @@ def denoise_frames(
     halo = _halo(operation)
     amount = check_number("amount", amount, low=0, high=1)
     check_threads(threads)
-    if memory is not None:
-        check_number("memory", memory, low=1)
+    check_limit(memory, "memory")
 
     def generate() -> Iterator[Array]:
         source = _checked(frames)

@@ -96,6 +96,14 @@ def test_denoise_takes_what_it_says_at_most(rng, options, shape):
     assert taken <= expected < 4 * taken
 
 
+def test_ridge_counts_the_doubles_that_faint_noise_takes(rng):
+    x = rng.normal(30000, 30, (500, 600)).clip(0, 65535).astype(np.uint16)
+    x[0, :2] = 0, 65535
+    expected = nlmeans.expected_cost(x, nlmeans.settings_for(x, 30)).bytes
+    nlmeans.denoise(x[:30, :30], 30)  # compiled
+    assert peak_of(lambda: nlmeans.denoise(x, 30)) <= expected
+
+
 def test_denoise_keeps_its_limit(rng):
     x = rng.normal(100, 20, (3000, 500)).clip(0, 255).astype(np.uint8)
     options = {"sigma": 20, "h": 15, "patch_size": 3, "search_size": 5}

@@ -72,6 +72,10 @@ def test_fast_mode_in_float32_is_that_in_float64_but_for_weights_at_the_cut(nois
     same = ours(noisy, 5, 6, channel_axis=-1, **options)
     np.testing.assert_allclose(huge / 1e60, same, atol=0.0004)
     assert (ours(np.full((9, 9), 0.1), 3, 2) == 0.1).all()
+    hot = noisy[..., 1].copy()
+    hot[5, 5] = 1e6  # of which float32 leaves no digits of the rest
+    exact = peers.from_skimage(5, 6, **options)(hot)
+    np.testing.assert_allclose(ours(hot, 5, 6, **options), exact, atol=1e-9)
 
 
 def test_channels_first_and_even_patch_size(noisy):

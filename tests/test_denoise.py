@@ -15,6 +15,14 @@ from nlmeans.parameters import COLOUR, GREY, VOLUME, relative_noise
 DTYPES = ["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]
 
 
+@pytest.mark.parametrize(
+    ("shape", "sigmas"), [((20, 20, 3), [10, 30]), ((20, 20), [1, 2]), ((20, 20), [])]
+)
+def test_as_many_sigmas_as_channels(shape, sigmas):
+    with pytest.raises(ParameterError, match="sigma holds"):
+        denoise(np.zeros(shape), sigmas)
+
+
 @pytest.fixture(scope="module")
 def camera():
     return data.camera()[100:228, 180:308].astype(np.float64)

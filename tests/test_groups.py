@@ -78,6 +78,23 @@ def test_the_operation_of_a_group_is_ridge_regression(rng):
     np.testing.assert_allclose(op(noisy, guide=clean, channel_axis=-1), theta.T @ noisy)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "offset", "spread"),
+    [("uint16", 30000, 100), ("float32", 1000, 1), ("float64", 30000, 0.1)],
+)
+def test_the_operation_of_a_group_far_from_zero(rng, dtype, offset, spread):
+    patches = rng.normal(offset, spread, (30, 49)).astype(dtype)
+    found = group_operation(patches, spread / 2)(patches, channel_axis=-1)
+    y = patches.astype(float)
+    less = (y - y.mean(axis=0)).T
+    gram = less.T @ less
+    weights = gram @ np.linalg.inv(gram + 49 * (spread / 2) ** 2 * np.eye(30)) + 1 / 30
+    np.testing.assert_allclose(found, weights @ y, atol=1e-3 * spread)
+    alike = np.repeat(y[:3], 4, axis=0)
+    same = group_operation(alike, 1e-10)(alike, channel_axis=-1)
+    np.testing.assert_allclose(same, alike, atol=1e-3 * spread)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("shape", "op"),

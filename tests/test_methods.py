@@ -41,6 +41,13 @@ def test_ridge_is_its_three_parts(noisy):
     assert "classic" in str(op)
 
 
+def test_ridge_near_the_largest_float(noisy):
+    large = (2e38 + 1e36 * noisy / 255).astype(np.float32)
+    result = denoise(large, 1e35, method="ridge")
+    assert np.isfinite(result).all()
+    assert result.astype(float).std() < large.astype(float).std()
+
+
 def test_what_only_classic_has_asks_for_it(noisy):
     for own in ({"h": 10}, {"patch_size": 5}, {"centre": "max"}, {"border": "mirror"}):
         np.testing.assert_array_equal(
@@ -81,6 +88,8 @@ def test_strength_of_colour(rng, clean):
     noisy = colours + rng.normal(0, 20, colours.shape)
     first = settings_for(noisy, 20, strength=0.5, chroma_strength=3).operation().first
     assert (first.sigma, first.chroma_strength) == (10, 3)
+    with pytest.raises(ParameterError, match="chroma_strength is 3"):
+        settings_for(noisy, 20, chroma_strength=3, method="classic")
     weak, strong = (nlmeans.denoise(noisy, 20, chroma_strength=strength) for strength in (0.3, 1))
     assert np.diff(weak - colours).std() > 1.2 * np.diff(strong - colours).std()
 

@@ -42,6 +42,14 @@ def grainy():
 # --------------------------------------------------------------------------- how much is trusted
 
 
+def test_a_few_bright_objects_do_not_make_noise_look_faint(rng):
+    sky = np.full((128, 128), 1000.0)
+    sky[tuple(rng.integers(0, 128, (2, 15)))] = 65535
+    for noise in (30, 300):
+        image = np.clip(rng.normal(sky, noise), 0, 65535).astype(np.uint16)
+        assert settings_for(image).trust == 1
+
+
 def test_trust_grows_with_the_noise_in_any_units(grainy):
     levels = np.linspace(0.5, 8, 30)
     trust = [trust_in(level, grainy) for level in levels]

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from skimage import data
 from skimage.restoration import denoise_nl_means
 
-from nlmeans import ParameterError, peers
+from nlmeans import ParameterError, estimate_sigma, peers
 
 CUT = 5.0  # scikit-image drops weights below exp(-5)
 
@@ -314,6 +314,18 @@ def test_like_takes_the_pages_of_a_stack_alone_or_as_cubes(cli, scene, tmp_path)
         assert cli("denoise", "v.tif", "--stack", "volume", "--like", like, "--overwrite")[0] == 0
         written = tifffile.imread(tmp_path / "v_denoised.tif")
         assert np.abs(written.astype(int) - expected).max() <= 1
+
+
+def test_like_estimates_the_noise_of_every_page(cli, scene, tmp_path):
+    pages = np.stack([noisy_bytes(scene, 5), noisy_bytes(scene, 30)])
+    tifffile.imwrite(tmp_path / "p.tif", pages, photometric="minisblack")
+    code, out, _ = cli("denoise", "p.tif", "--stack", "pages", "--like", "ipol")
+    assert code == 0
+    assert "(estimated)" in out
+    written = tifffile.imread(tmp_path / "p_denoised.tif")
+    for page, found in zip(pages, written, strict=True):
+        expected = peers.from_ipol(estimate_sigma(page))(page)
+        assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("peer", sorted(peers.PEERS))

@@ -22,6 +22,15 @@ def noisy(rng):
 # --------------------------------------------------------------------------- what runs
 
 
+def test_maps_for_another_number_of_pages_are_refused(rng):
+    pages = rng.normal(100, 10, (3, 20, 20))
+    for count in (2, 4):
+        for name in ("sigma", "h", "mask"):
+            maps = np.ones((count, 20, 20), bool if name == "mask" else float)
+            with pytest.raises(ValueError, match=name):
+                denoise(pages, stack="pages", **{"sigma": 10, name: maps})
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_volume_is_the_three_dimensional_operation(noisy, dtype):
     volume = noisy[:3, :4, :5].astype(dtype)

@@ -129,7 +129,8 @@ def test_bad_arguments_are_refused_at_once(rng):
         denoise_frames(x, OPERATION, amount=2)
     with pytest.raises(nlmeans.ParameterError, match="threads is 0"):
         denoise_frames(x, OPERATION, threads=0)
-    with pytest.raises(nlmeans.ParameterError, match="memory is -1"):
-        denoise_frames(x, OPERATION, memory=-1)
+    for memory in (-1, 1e6):
+        with pytest.raises(nlmeans.ParameterError, match=f"memory is {memory}"):
+            denoise_frames(x, OPERATION, memory=memory)
     with pytest.raises(nlmeans.ParameterError, match=r"memory is 100 bytes; .* 2 before and after"):
         next(denoise_frames(x, OPERATION, memory=100))

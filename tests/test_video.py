@@ -269,6 +269,21 @@ def test_an_estimate_is_trusted_as_in_pictures(cli, monkeypatch, noise, trusted)
     assert ("may be texture" in cli("denoise", "a.mkv", "--overwrite")[1]) == (trusted < 1)
 
 
+def test_blank_frames_at_the_start_tell_no_noise(cli, monkeypatch):
+    shown = pictures
+
+    def faded_in(count, width, height, dtype):
+        return [*(np.zeros((height, width, 3), dtype) for _ in range(12)),
+                *shown(count - 12, width, height, dtype)]  # fmt: skip
+
+    monkeypatch.setattr(sys.modules[__name__], "pictures", faded_in)
+    make("a.mkv", codec="ffv1", pixels="bgr0", size=(48, 32), count=16, sound=None)
+    _, out, _ = cli("denoise", "a.mkv", "--json")
+    assert json.loads(out)["sigma"] == pytest.approx(8, rel=0.2)
+    make("b.mkv", codec="ffv1", pixels="bgr0", size=(48, 32), count=12, sound=None)
+    assert "no noise" in cli("denoise", "b.mkv")[1]
+
+
 def refused(cli, code, text, *arguments):
     before = files()
     found, out, err = cli(*arguments)

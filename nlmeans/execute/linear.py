@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.embed import Embedding, Identity, Linear
-from nlmeans.execute.parts import Array, parts_of
+from nlmeans.execute.parts import Array, Parts, parts_of
 from nlmeans.progress import Progress
 from nlmeans.support import Everywhere, pool_of
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Float64s = NDArray[np.float64]
 KEYS = 2048  # summed in the arrays' dtype; sums of so many are added in float64
+# Positions that tell how far from 0 values lie, and from how many standard deviations on they are
+# taken relative to their mean: squares of them would cancel.
+SAMPLE, FAR = 1024, 4.0
 
 
 class Matrices(NamedTuple):
@@ -52,7 +55,9 @@ def run_linear(
         )  # fmt: skip
         f, g = replace(f, query=Identity(), key=Identity(), key_bias=None), Identity()
     of = parts_of(f, g, op.over, planes, guide)
-    if not direct:
+    if direct:
+        of, given = _near_zero(of, given)
+    else:
         d, channels = of.keys.shape[1], of.values.shape[1]
         same, none = _matrix(Identity(), d), _matrix(None, d)
         given = Matrices(same, same, none, _matrix(Identity(), channels))
@@ -81,6 +86,33 @@ def run_linear(
         if progress is not None:
             progress(float(end_query / len(of.queries)))
     return of.to_planes(y)
+
+
+def _near_zero(of: Parts, given: Matrices) -> tuple[Parts, Matrices]:
+    """The same relative to the mean of what f looks at, and of the values, where these lie far."""
+    seen, mean = (_far_mean(a) for a in (of.keys, of.values))
+    if seen.any():
+        keys = of.keys - seen.astype(of.keys.dtype)
+        queries = keys if of.queries is of.keys else of.queries - seen.astype(of.queries.dtype)
+        of = of._replace(queries=queries, keys=keys)
+        theta, phi, bias = (_moved(m, seen) for m in (given.theta, given.phi, given.bias))
+        given = Matrices(theta, phi, bias, given.g)
+    if mean.any():
+        of = of._replace(values=of.values - mean.astype(of.values.dtype))
+        given = given._replace(g=_moved(given.g, mean))
+    return of, given
+
+
+def _far_mean(a: Array) -> Float64s:
+    some = a[:: max(1, len(a) // SAMPLE)].astype(np.float64)
+    mean = some.mean(axis=0)
+    far = np.where(np.abs(mean) > FAR * some.std(axis=0), mean, 0.0)
+    return far.astype(a.dtype).astype(np.float64)  # what is taken off exactly
+
+
+def _moved(matrix: Float64s, mean: Float64s) -> Float64s:
+    """What does on inputs less this mean what the matrix does on the inputs."""
+    return np.hstack([matrix[:, :-1], matrix[:, -1:] + matrix[:, :-1] @ mean[:, None]])
 
 
 def _is_matrix(embed: Embedding | None) -> bool:
