@@ -1,6 +1,6 @@
 """What `nlmeans.fit_weights` gains: learned on Train400, shown on Set12, at one noise level.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--save FILE]
+    python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--save FILE]
                            [--supervision recorruption|masking]
 
 The protocol of benchmarks/quality.py on Set12: numpy.random.seed(0) for each image, noise not

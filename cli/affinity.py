@@ -78,6 +78,7 @@ def affinity(
     target = png_target(path, output, ENDING)
 
     def work(path: Path) -> Report:
+        from nlmeans.checks import ParameterError
         from nlmeans.drawing import Weights, draw_weights
         from nlmeans.images import load
 
@@ -90,7 +91,7 @@ def affinity(
         for x, y in points:
             if x >= width or y >= height:
                 message = f"--at {x},{y} lies outside of a picture of {width}x{height} pixels"
-                raise ValueError(message)
+                raise ParameterError(message)
         axis = taken.layout["channel_axis"]
         notes: tuple[str, ...] = ()
         if learned is None:

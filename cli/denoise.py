@@ -374,9 +374,9 @@ def _summary(
     by_map = " (by a map)" if any(each.maps is not None for each in used) else ""
     noisy = [each for each in used if each.h]
     if not noisy:
-        did = "no noise: copied"
+        did = "no noise: not filtered"
     elif not any(each.trust for each in noisy):
-        did = "which may be texture: copied"
+        did = "which may be texture: not filtered"
     else:
         did = f"h {h}{by_map}, patch {patches}, search {searches}"
         if any(each.method == "ridge" for each in noisy):

@@ -55,6 +55,9 @@ main.add_command(weights)
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Entry point: run the command line and exit with the code of what happened."""
     signal.signal(signal.SIGTERM, _terminated)
+    hang_up = getattr(signal, "SIGHUP", None)  # which Windows does not have, and nohup ignores
+    if hang_up is not None and signal.getsignal(hang_up) == signal.SIG_DFL:
+        signal.signal(hang_up, _terminated)
     try:
         code = main.main(arguments, prog_name="nlmeans", standalone_mode=False) or exits.OK
     except click.exceptions.NoArgsIsHelpError as error:

@@ -177,7 +177,7 @@ class Planned:
             done = f"{shown(self.path)}: {self.liked}\n{done}"
         if self.operation is None:
             why = "it may be texture" if self.settings.h else "nothing to remove"
-            return f"{done}\n\n{why}: the picture would be copied"
+            return f"{done}\n\n{why}: the picture would not be filtered"
         if trust := trust_found([self.settings]):
             done += f"; of what is found to be noise {trust}"
         of = ""

@@ -3,7 +3,7 @@
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
@@ -24,7 +24,10 @@ from nlmeans.cli.outputs import (
     threads_option,
 )
 from nlmeans.cli.selection import Region, preview_option, size_of
-from nlmeans.cli.stacks import noise_found, taken_as
+from nlmeans.cli.stacks import noise_found, taken_as, trust_found
+
+if TYPE_CHECKING:
+    from nlmeans.settings import Settings
 
 ENDING = "_strengths.png"
 USUAL = (0.5, 0.7, 1.0, 1.4, 2.0)
@@ -115,11 +118,20 @@ def strengths(
         return Report(
             f"{shown(path)} -> {shown(target)}: region {region} at strengths {shown_strengths}; "
             f"{noise_found([used], short)} ({'estimated' if asked.estimated else 'given'}), "
-            f"{used.method}; {seconds:.2f} s",
+            f"{_done(used)}; {seconds:.2f} s",
             {},
         )
 
     return each_file([path], work)
+
+
+def _done(used: "Settings") -> str:
+    if not used.h:
+        return "no noise: all are alike"
+    if not used.trust:
+        return "which may be texture, and is not filtered: all are alike"
+    trust = trust_found([used])
+    return f"{used.method}, {trust}" if trust else used.method
 
 
 def _middle(height: int, width: int) -> Region:

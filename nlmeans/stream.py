@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import blended, checked_array, to_dtype, working_dtype
-from nlmeans.budget import Cost, check_limit
+from nlmeans.budget import Cost, NotEnoughMemory, check_limit
 from nlmeans.checks import ParameterError, check_number, check_threads
 from nlmeans.embed import Identity
 from nlmeans.operation import Operation
@@ -187,7 +187,7 @@ def _block_length(frame: Array, halo: int, memory: int | None) -> int:
             f"memory is {memory} bytes; a block of one frame {frame.shape} with {halo} before and "
             f"after takes {each * (1 + 2 * halo)}: allow as much, or search fewer frames"
         )
-        raise ParameterError(message)
+        raise NotEnoughMemory(message)
     return max(1, min(fitting, HALOS_A_BLOCK * halo))
 
 

@@ -40,6 +40,18 @@ def cli(capfd, monkeypatch, tmp_path):
     return call
 
 
+@pytest.fixture
+def interruptible():
+    """Started in the background, this process ignores these signals, and so would its children."""
+    usual = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    yield
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+
+
 def run_python(*code: str, **environment: str) -> str:
     """What the pieces of code print, in a process of their own that has to end well."""
     result = subprocess.run(

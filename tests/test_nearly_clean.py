@@ -178,15 +178,17 @@ def test_the_shell_says_how_much(tmp_path, monkeypatch, grainy):
     clean = in_bytes(gaussian_filter(middle_of("grass"), 1.2), 1)
     Image.fromarray(clean).save("soft.png")
     text = CliRunner().invoke(main, ["denoise", "soft.png"]).output
-    assert "which may be texture: copied" in text
+    assert "which may be texture: not filtered" in text
+    text = CliRunner().invoke(main, ["strengths", "soft.png", "-o", "sheet.png"]).output
+    assert "all are alike" in text
     text = CliRunner().invoke(main, ["plan", "soft.png"]).output
-    assert "it may be texture: the picture would be copied" in text
+    assert "it may be texture: the picture would not be filtered" in text
     text = CliRunner().invoke(main, ["affinity", "soft.png", "--at", "9,9", "-o", "map.png"]).output
     assert "map.png" in text
     still = np.full_like(clean, 50)
     tifffile.imwrite("pages.tif", np.stack([still, clean]), photometric="minisblack")
     text = CliRunner().invoke(main, ["denoise", "pages.tif"]).output
-    assert "which may be texture: copied" in text
+    assert "which may be texture: not filtered" in text
 
 
 def test_an_image_takes_no_depth(grainy):

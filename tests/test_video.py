@@ -444,11 +444,11 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     assert files(tmp_path) == ["a.mkv"]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_leaves_nothing(tmp_path, number, code):
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
+def test_an_interrupt_leaves_nothing(tmp_path, name, code):
     make(tmp_path / "a.mp4", size=(160, 120), count=40)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "nlmeans", "denoise", "a.mp4", "--sigma", "8",
          "--search-size", "99"],
@@ -459,11 +459,10 @@ def test_an_interrupt_leaves_nothing(tmp_path, number, code):
         while len(files(tmp_path)) == 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
-        process.send_signal(number)
+        process.send_signal(getattr(signal, name))
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-        signal.signal(signal.SIGINT, handler)
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert files(tmp_path) == ["a.mp4"]
