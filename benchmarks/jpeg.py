@@ -19,7 +19,7 @@ from real_noise import Image, psnr
 import nlmeans
 from nlmeans.noise_fit import estimate_noise
 
-LEVELS, QUALITIES = (0, 5, 10, 20), (60, 75, 90, 96)
+LEVELS, QUALITIES = (0, 5, 10, 20), (75, 90)
 
 
 def compressed(image: Image, quality: int) -> Image:

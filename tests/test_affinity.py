@@ -267,7 +267,7 @@ def test_a_link_stays_one(cli, tmp_path):
     [
         (("--at", "120", "-o", "a.png"), 2, "'120' is no position; give X,Y"),
         (("--at", "1,2", "-o", "a.jpg"), 2, "written as a .png"),
-        (("--at", "300,2", "-o", "a.png"), 1, "outside"),
+        (("--at", "300,2", "-o", "a.png"), 2, "outside"),
         (("--at", "1,2", "-o", "there.png"), 1, "exists already"),
         (("--at", "1,2", "-o", "a.png", "--sigma", "0"), 1, "holds no noise"),
         (("--at", "1,2", "-o", "no/a.png"), 1, "cannot be written"),
