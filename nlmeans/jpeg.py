@@ -25,12 +25,17 @@ _SHIFTED, _LEAST_RATIO = 1500, 1.3  # blocks compared at all 64 places; others r
 _ROUNDING = 0.75  # a coefficient that was 0 lies within, for pixels are rounded after decoding
 _STEPS = np.arange(3, 129)  # of quantisation; smaller ones change no noise that is worth taking out
 _STEP_BLOCKS, _FEWEST_NONZERO, _LEAST_SCORE = 1024, 8, 0.6
+# Patterns that repeat have few values a frequency, whose steps are anything; drawings in few levels
+# have steps at few frequencies.
+_FEWEST_STEPS, _FEWEST_VARIED, _FEWEST_MULTIPLES = 10, 6, 6
 _TEXTURE, _MARGIN = 0.6, 1.1
 _ROUNDS = 12
 
 
 def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | None:
     """Standard deviation of white noise before the image was compressed; None if it was not.
+
+    None, too, where too little of it tells, as in small or drawn pictures.
 
     JPEG rounds the DCT coefficients of 8x8 blocks to multiples of steps, which grow with frequency:
     most of the noise there is gone or has grown, and what measures it at high frequencies finds
@@ -88,7 +93,7 @@ def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | 
     coefficients = _transformed(np.einsum("bcp,c->bp", blocks, weights))
     steps = _steps_of(coefficients)
     known = steps > 0
-    if not known.any():
+    if np.count_nonzero(known) < _FEWEST_STEPS:
         return None
     squares = np.square(steps * np.rint(coefficients / np.where(known, steps, 1)))
     return _level(squares, steps) / float(np.linalg.norm(weights))
@@ -119,8 +124,10 @@ def _place_of_blocks(colours: Array, weights: Array) -> tuple[int, int] | None:
 
 
 def _steps_of(coefficients: Array) -> Array:
-    """Of every frequency the step whose multiples its coefficients are; 0 where none is found."""
-    steps = np.zeros(SIDE**2)
+    """Of every frequency the step whose multiples its coefficients are; 0 where none is found, and
+    for all where too few tell.
+    """
+    steps, varied = np.zeros(SIDE**2), 0
     for k in range(1, SIDE**2):
         values = np.abs(coefficients[:: math.ceil(len(coefficients) / _STEP_BLOCKS), k])
         values = values[values > _ROUNDING, None]
@@ -130,7 +137,9 @@ def _steps_of(coefficients: Array) -> Array:
         scores = np.where(np.rint(values / _STEPS) == 0, -1, on_multiples).mean(axis=0)
         if scores.max() > _LEAST_SCORE:
             steps[k] = _STEPS[scores.argmax()]
-    return steps
+            multiples = np.unique(np.rint(values / steps[k]))
+            varied += len(multiples[multiples > 0]) >= _FEWEST_MULTIPLES
+    return steps if varied >= _FEWEST_VARIED else np.zeros(SIDE**2)
 
 
 def _level(squares: Array, steps: Array) -> float:
@@ -169,7 +178,8 @@ def _band_levels(squares: Array, steps: Array, level: float) -> Array:
             least = min(float(each.min()) for each in used[band]) ** 2
             errors = [part.var() / len(part) + (least / len(part)) ** 2 for part in parts]
             levels[band] = _solved(total + math.sqrt(sum(errors)), np.concatenate(used[band]))
-    return levels
+    seen = any(float(part.max()) > 0 for parts in sums for part in parts)
+    return levels if seen else np.zeros(len(_BANDS))
 
 
 def _without_texture(bands: Array, count: int) -> float:

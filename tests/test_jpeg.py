@@ -60,6 +60,19 @@ def test_other_pictures_are_left_to_other_estimates(rng, grey, colours):
         assert sigma_before_jpeg(np.full((99, 99), flat, np.uint8)) is None
 
 
+def test_patterns_and_drawings_are_no_jpeg(rng):
+    glyphs = 50 + 150 * (rng.random((25, 25, 1, 1)) < 0.5) * rng.integers(0, 2, (25, 25, 8, 8))
+    drawings = {
+        "tiles of 8": np.tile(rng.integers(50, 200, (8, 8)), (25, 25)),
+        "tiles of 16": np.tile(rng.integers(50, 200, (16, 16)), (13, 13)),
+        "glyphs": glyphs.swapaxes(1, 2).reshape(200, 200),
+        "enlarged": np.kron(rng.integers(20, 230, (50, 50)), np.ones((4, 4))),
+        "steps": np.add.outer(np.arange(200), np.arange(200)) // 32 * 18 + 10,
+    }
+    for name, image in drawings.items():
+        assert sigma_before_jpeg(image.astype(np.uint8)) is None, name
+
+
 def test_blocks_are_found_wherever_they_begin(rng, grey):
     picture = compressed(noisy(rng, grey, 10), 75)
     whole = sigma_before_jpeg(picture)
