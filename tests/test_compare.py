@@ -111,6 +111,27 @@ def test_classic_is_denoise(clean):
     np.testing.assert_array_equal(score(Task(case, chosen("classic")))[1], expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "fast", "ratio"), [("skimage", True, 0.6), ("skimage-slow", False, 0.8)]
+)
+@pytest.mark.parametrize("shape", [(16, 17), (16, 17, 3)])
+def test_scikit_image_has_the_settings_of_its_example(monkeypatch, name, fast, ratio, shape):
+    called = []
+    monkeypatch.setattr(
+        "skimage.restoration.denoise_nl_means", lambda *a, **options: called.append((a, options))
+    )
+    x = np.zeros(shape, np.float32)
+    METHODS[name].run(x, 0.1, 1)
+    ((arguments, options),) = called
+    assert arguments[0] is x
+    assert arguments[1:] == (5, 6)  # patch_size, patch_distance
+    assert options.pop("h") == pytest.approx(ratio * 0.1)
+    assert options == {
+        "sigma": 0.1, "fast_mode": fast, "channel_axis": -1 if len(shape) == 3 else None,
+    }  # fmt: skip
+    assert f"h {ratio} sigma" in METHODS[name].about
+
+
 def test_an_unknown_level_is_estimated(clean):
     case = Case("0.png", clean / "0.png", None, noisy=clean / "0.png")
     expected = quantised(nlmeans.denoise(case.pictures()[1], method="classic"))
