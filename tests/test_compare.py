@@ -132,6 +132,21 @@ def test_scikit_image_has_the_settings_of_its_example(monkeypatch, name, fast, r
     assert f"h {ratio} sigma" in METHODS[name].about
 
 
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_opencv_has_an_h_of_its_own_in_colour(sigma):
+    """That of grey pictures blurs them."""
+    if chosen("opencv").missing():
+        pytest.skip(chosen("opencv").missing())
+    clean = data.astronaut()[:64, 190:254]
+    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
+    noisy = ((clean + noise) / 255).astype(np.float32)
+    grey = next(ratio for up_to, ratio in methods.OPENCV_H if sigma <= up_to)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "OPENCV_H_COLOUR", grey)
+        before = scores(clean, quantised(methods.opencv(noisy, sigma / 255, 1)))[PSNR]
+    assert scores(clean, quantised(methods.opencv(noisy, sigma / 255, 1)))[PSNR] > before + 0.5
+
+
 def test_an_unknown_level_is_estimated(clean):
     case = Case("0.png", clean / "0.png", None, noisy=clean / "0.png")
     expected = quantised(nlmeans.denoise(case.pictures()[1], method="classic"))
