@@ -27,6 +27,7 @@ from PIL import Image
 from nlmeans.compare.report import Comparison, Report, finish, prepare
 from nlmeans.compare.scores import PSNR
 from nlmeans.compare.tables import Row
+from nlmeans.compare.work import LEAST_RUNS, MOST_RUNS
 
 SIGMAS = (15.0, 25.0, 50.0)
 ADDED = ("classic", "ridge", "skimage", "skimage-slow", "opencv", "bm3d")
@@ -190,8 +191,8 @@ def introduction(about: dict[str, Any]) -> list[str]:
         "Noise by the papers' protocol: clean picture in [0, 1], `numpy.random.seed(0)` for each,",
         "N(0, sigma/255) added and not clipped, results rounded to 8 bits. Mean PSNR in dB; SSIM",
         "with Gaussian windows (Wang et al., 2004); seconds a megapixel at sigma 25, the best of",
-        "several runs. On pictures with real noise `auto` is told nothing, the others the estimate",
-        "of `nlmeans.estimate_sigma`. All are given floats in [0, 1].",
+        f"{LEAST_RUNS} to {MOST_RUNS} runs. On pictures with real noise `auto` is told nothing,",
+        "the others the estimate of `nlmeans.estimate_sigma`. All are given floats in [0, 1].",
         "Real noise was looked at while its estimate took shape (see `benchmarks/real_noise.py`).",
         "",
         f"{about['processor']}; {about['system']}; {versions}.",

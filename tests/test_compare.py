@@ -4,7 +4,9 @@ import csv
 import json
 import math
 import os
+import subprocess
 import sys
+import time
 
 import imageio.v3 as imageio
 import numpy as np
@@ -14,7 +16,7 @@ from skimage import data
 
 import nlmeans
 from nlmeans import ParameterError
-from nlmeans.compare import methods, run, tables
+from nlmeans.compare import methods, run, tables, work
 from nlmeans.compare.cases import Case, find_cases
 from nlmeans.compare.methods import METHODS, Chosen, Method, chosen
 from nlmeans.compare.report import finish, prepare
@@ -165,8 +167,50 @@ def test_time_and_memory(clean, monkeypatch):
     assert record["megapixels"] == SIDE**2 / 1e6
     assert 0 < record["seconds"] < 5
     assert 0 < record["core_share"] <= 1.1
+    assert record["runs"] == work.MOST_RUNS
     if record["memory_mib"] is not None:
         assert 60 < record["memory_mib"] < 80
+
+
+def test_slow_methods_run_twice_and_the_better_time_counts(clean, monkeypatch):
+    takes = [0.0, 0.3, 0.1]  # the first is the untimed call
+    monkeypatch.setattr(work, "LEAST_SECONDS", 0.2)
+    monkeypatch.setitem(
+        METHODS, "slow", Method(lambda x, *_: time.sleep(takes.pop(0)) or x, "nlmeans", "")
+    )
+    monkeypatch.setattr("os.sched_setaffinity", lambda *_: None, raising=False)
+    record, _ = clock(Task(Case("0", clean / "0.png", 10.0), chosen("slow"), threads=1))
+    assert record["runs"] == 2
+    assert 0.1 <= record["seconds"] < 0.3
+
+
+def test_the_share_of_cores_is_of_what_was_used_and_waited_for():
+    assert work._share(2.0, 0.0, 2.0) == 1
+    assert work._share(1.0, 1.0, 2.0) == 0.5  # half of two cores was lost
+    assert work._share(1.0, 0.0, 2.0) == 1  # it has one thread
+    assert work._share(1.0, 3.0, 1.0) == 1  # four threads on one core wait for each other
+    assert work._share(0.0, 0.0, 1.0) == 1
+
+
+@pytest.mark.skipif(work.waited() is None, reason="the system does not count")
+def test_a_machine_that_is_busy_only_during_a_run_is_noticed(clean, monkeypatch):
+    cores = os.sched_getaffinity(0)
+    rival = "import os, time\nend = time.time() + 60\nwhile time.time() < end: pass"
+
+    def disturbed(x, sigma, threads):
+        with subprocess.Popen([sys.executable, "-c", rival]) as other:
+            end = time.perf_counter() + 0.5
+            while time.perf_counter() < end:
+                pass
+            other.kill()
+        return x
+
+    monkeypatch.setitem(METHODS, "disturbed", Method(disturbed, "nlmeans", ""))
+    try:
+        record, _ = clock(Task(Case("0", clean / "0.png", 9.0), chosen("disturbed"), threads=1))
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert record["core_share"] < 0.8
 
 
 # --------------------------------------------------------------------------- which cases
@@ -378,7 +422,7 @@ def test_a_time_of_a_busy_machine_is_said_and_taken_anew(report):
     task = next(t for t in comparison.tasks if t.threads is not None)
     timed = {"seconds": 1.0, "megapixels": 1.0, "threads": 1, "memory_mib": 1.0}
     (row,) = tables.rows([task.method], [20], [Outcome(task, timed | {"core_share": 0.5})])
-    assert row.note == "timed on a busy machine, with 50% of a core"
+    assert row.note == "timed on a busy machine, with 50% of its cores"
     file = comparison.folder / "cases" / f"{run._key(task)}.json"
     kept = json.loads(file.read_text())
     for share, taken in ((1.0, True), (0.5, False)):

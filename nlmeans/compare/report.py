@@ -12,7 +12,7 @@ from nlmeans.compare.cases import Case, find_cases, shown
 from nlmeans.compare.methods import Chosen, chosen
 from nlmeans.compare.page import page
 from nlmeans.compare.run import STORE, machine, plan_tasks, run, versions
-from nlmeans.compare.work import FREE, Task
+from nlmeans.compare.work import FREE, LEAST_RUNS, MOST_RUNS, Task
 from nlmeans.images import ImageWriteError
 from nlmeans.images.atomic import put_in_place
 from nlmeans.kernels.cpus import usable_threads
@@ -141,8 +141,9 @@ def prepare(
             "clean pictures": f"{len(names)} in {shown(clean)}",
             "noise": _noise(sigmas, noisy, clip=clip),
             "scores": "of results rounded to 8 bits, by scikit-image; data range 255",
-            "time and memory": f"of {timed}, the largest picture: the best of several runs with "
-            "nothing else running; the peak above what was in use before, in the first of them",
+            "time and memory": f"of {timed}, the largest picture: the best of {LEAST_RUNS} to "
+            f"{MOST_RUNS} runs, {LEAST_RUNS} where they are slow, with nothing else running; the "
+            "peak above what was in use before, in the first of them",
             "processor": machine(),
             "system": platform.platform(),
             "versions": {"Python": platform.python_version(), **versions(asked[0])},

@@ -78,7 +78,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
     )
     notes = [f"{len(failed)} failed: {failed[0].record['error']}"] if failed else []
     if time and time["core_share"] < FREE:
-        notes.append(f"timed on a busy machine, with {time['core_share']:.0%} of a core")
+        notes.append(f"timed on a busy machine, with {time['core_share']:.0%} of its cores")
     return Row(
         sigma,
         method.label,

@@ -15,9 +15,9 @@ from nlmeans.compare.methods import Chosen
 from nlmeans.compare.scores import quantised, scores
 
 LEAST_SECONDS = 3.0  # of repeating what is timed
-MOST_RUNS = 5
-WATCHED_SECONDS = 0.1  # for what others leave of the core
-FREE = 0.9  # the least part of a core with which a time is that of a free machine
+LEAST_RUNS, MOST_RUNS = 2, 5
+WATCHED_SECONDS = 0.1  # for what others leave of a core, where the system does not say it
+FREE = 0.9  # the least part of its cores with which a time is that of a free machine
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ def score(task: Task) -> tuple[dict[str, Any], Bytes]:
 
 
 def clock(task: Task) -> tuple[dict[str, Any], None]:
-    """Seconds, the best of some runs, and the peak of memory above what was there before."""
+    """Seconds, the best of the runs, and the peak of memory above what was there before.
+
+    `core_share` is what the fastest run got of the cores that it could have used: see `_share`.
+    """
     assert task.threads is not None
     if hasattr(os, "sched_setaffinity"):  # also for methods that take no number of threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.threads])
@@ -60,23 +63,31 @@ def clock(task: Task) -> tuple[dict[str, Any], None]:
     sigma = level(task.case, noisy)
     run = task.method.method().run
     run(noisy[:32, :32], sigma, task.threads)  # loaded and compiled
-    share = core_share()
+    beside = 1.0 if waited() is not None else core_share()
     before = reset_peak()
-    seconds: list[float] = []
+    runs: list[tuple[float, float]] = []  # seconds, share of the cores
     memory = None
-    while not seconds or (len(seconds) < MOST_RUNS and sum(seconds) < LEAST_SECONDS):
-        start = time.perf_counter()
+    while len(runs) < LEAST_RUNS or (
+        len(runs) < MOST_RUNS and sum(seconds for seconds, _ in runs) < LEAST_SECONDS
+    ):
+        start, used, queued = time.perf_counter(), time.process_time(), waited()
         run(noisy, sigma, task.threads)
-        seconds.append(time.perf_counter() - start)
-        if len(seconds) == 1:
+        seconds = time.perf_counter() - start
+        used, ended = time.process_time() - used, waited()
+        lost = 0.0 if queued is None or ended is None else max(0.0, ended - queued)
+        runs.append((seconds, _share(used, lost, seconds * task.threads)))
+        if len(runs) == 1:
             memory = peak() - before
+    if waited() is None:
+        beside = min(beside, core_share())
+    seconds, share = min(runs)
     megapixels = noisy.shape[0] * noisy.shape[1] / 1e6
     return {
-        "seconds": min(seconds),
-        "runs": len(seconds),
+        "seconds": seconds,
+        "runs": len(runs),
         "megapixels": megapixels,
         "threads": task.threads,
-        "core_share": min(share, core_share()),
+        "core_share": min(share, beside),
         "memory_mib": memory if np.isfinite(memory or np.nan) else None,
     }, None
 
@@ -90,8 +101,37 @@ def level(case: Case, noisy: Floats) -> float:
     return joint_sigma(estimate_sigma(noisy, channel_axis=-1 if noisy.ndim == 3 else None))
 
 
+def waited() -> float | None:
+    """Seconds that threads of this process were ready while their cores ran something else.
+
+    Linux counts them for the threads that live; None where the system does not tell.
+    """
+    try:
+        lines = [path.read_text() for path in Path("/proc/self/task").glob("*/schedstat")]
+    except OSError:
+        return None
+    counted = [[int(number) for number in line.split()] for line in lines]
+    if not any(ran for ran, *_ in counted):  # not there, or not counted by this kernel
+        return None
+    return sum(queued for _, queued, *_ in counted) / 1e9
+
+
+def _share(used: float, lost: float, most: float) -> float:
+    """CPU time used, of what was used and waited for; more threads than cores wait for themselves.
+
+    Parameters
+    ----------
+    used, lost : float
+        Seconds of all threads.
+    most : float
+        Seconds that all cores together had.
+    """
+    wanted = min(used + lost, most)
+    return min(used / wanted, 1.0) if wanted > 0 else 1.0
+
+
 def core_share() -> float:
-    """The part of a core that this process gets, below 1 where others keep the machine busy."""
+    """The part of a core that a loop gets just now, below 1 where others keep the machine busy."""
     start, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - start < WATCHED_SECONDS:
         pass
