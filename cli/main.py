@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from traceback import walk_tb
 from types import FrameType
 from typing import NoReturn
 
@@ -74,15 +75,22 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except _Terminated:
         code = exits.TERMINATED
     except Exception as error:
-        message = explained(error)
-        if isinstance(error, OSError) and not exits.foreseen(error):
-            # Pictures have theirs handled: this is a report's file, or standard output.
+        if isinstance(error, OSError) and _is_of_printing(error):
             message = f"cannot print ({error.strerror}); files are complete"
-            if error.filename is not None:
-                message = f"{shown(error.filename)}: cannot be written ({error.strerror})"
+        elif isinstance(error, OSError) and not exits.foreseen(error) and error.filename:
+            # Pictures have theirs handled: this is another file, such as a report's.
+            message = f"{shown(error.filename)}: {error.strerror}"
+        else:
+            message = explained(error)
         click.echo(f"nlmeans: {message}", err=True)
         code = exits.code_of(error)
     _leave(code)
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether standard output failed: the error itself does not say so."""
+    frames = walk_tb(error.__traceback__)
+    return any(frame.f_code is click.echo.__code__ for frame, _ in frames)
 
 
 def _leave(code: int) -> NoReturn:

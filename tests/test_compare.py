@@ -1,12 +1,14 @@
 """nlmeans compare: the protocol, the scores, the files it writes, resuming, bad input."""
 
 import csv
+import errno
 import json
 import math
 import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import imageio.v3 as imageio
 import numpy as np
@@ -23,6 +25,7 @@ from nlmeans.compare.report import finish, prepare
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
 from nlmeans.compare.work import Task, clock, score
+from nlmeans.images import atomic
 
 SIDE = 32
 
@@ -373,6 +376,22 @@ def test_a_changed_picture_is_done_again(report, tmp_path):
     run._digest.cache_clear()
 
 
+def test_a_damaged_picture_is_made_again(report, tmp_path):
+    _, comparison, _ = report
+    task = next(t for t in comparison.tasks if t.case.name in comparison.keep)
+    for ending in (".json", ".png"):
+        name = f"{run._key(task)}{ending}"
+        (tmp_path / name).write_bytes((comparison.folder / "cases" / name).read_bytes())
+    assert run._kept(task, tmp_path, comparison.keep) is not None
+    picture = (tmp_path / run._key(task)).with_suffix(".png")
+    whole = picture.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b""):
+        picture.write_bytes(damaged)
+        assert run._kept(task, tmp_path, comparison.keep) is None
+    write(picture, crop(0)[:16])
+    assert run._kept(task, tmp_path, comparison.keep) is None
+
+
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b'{"inputs": 1, "record": 2}'])
 def test_a_damaged_record_is_done_again(report, tmp_path, damage):
     _, comparison, _ = report
@@ -511,6 +530,31 @@ def test_command(cli, clean, tmp_path):
         "compare", "clean", "--sigma", "20", "--method", "noisy", "-o", "report", "--resume", "-q"
     )
     assert code == 0
+
+
+@pytest.mark.parametrize("full", ["index.html", "summary.csv", ".json"])
+def test_a_full_disk_is_one_line_with_the_file(cli, clean, monkeypatch, full):
+    def out_of_space(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    in_place = atomic.in_place
+
+    @contextmanager
+    def until_full(target, overwrite):
+        if target.name.endswith(full):
+            monkeypatch.setattr("pathlib.Path.write_bytes", out_of_space)
+        with in_place(target, overwrite) as temporary:
+            yield temporary
+
+    monkeypatch.setattr(atomic, "in_place", until_full)
+    code, out, err = cli(
+        "compare", "clean", "--sigma", 9, "--method", "noisy", "-o", "report", "--jobs", 1
+    )
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert full in err
+    assert "No space left on device" in err
+    assert "complete" not in err
+    assert not list(clean.parent.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(

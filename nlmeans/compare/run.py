@@ -162,7 +162,7 @@ def _outcome(
 def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
     """What an earlier run found with the same inputs, method and versions.
 
-    Times that were taken on a busy machine are taken anew.
+    Times that were taken on a busy machine are taken anew, and so is what is damaged.
     """
     base = store / _key(task)
     picture = base.with_suffix(".png") if task.threads is None and task.case.name in keep else None
@@ -172,8 +172,13 @@ def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
         record = kept["record"]
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not written by this
         return None
-    if not same or (picture is not None and not picture.is_file()):
+    if not same:
         return None
+    if picture is not None:
+        try:
+            check_shape(picture, usable_shape(task.case.clean))
+        except ImageReadError:  # not there, or not whole
+            return None
     if record.get("core_share", 1) < FREE:
         return None
     return Outcome(task, record, picture)

@@ -16,11 +16,16 @@ def in_place(target: Path, overwrite: bool) -> Iterator[Path]:
 
     Without ``overwrite`` a file of that name, even one that appears only meanwhile, stays as it is
     (FileExistsError). With it, the new file takes over the permissions of the old. Whatever goes
-    wrong, an interrupt too, the target is as it was and nothing else is left.
+    wrong, an interrupt too, the target is as it was and nothing else is left. An OSError of the
+    new file names the target.
     """
     # a short name of its own: one made from the target's could be too long
     temporary = target.with_name(f".nlmeans-{secrets.token_hex(6)}.tmp")
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError as error:
+        error.filename = str(target)
+        raise
     try:
         yield temporary
         _sync(temporary, os.O_RDWR)
@@ -30,9 +35,16 @@ def in_place(target: Path, overwrite: bool) -> Iterator[Path]:
             temporary.replace(target)
         else:
             _claim(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             temporary.unlink()
+        # An error of write() names no file; those without a number have a message of their own.
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and (error.filename is None or str(error.filename) == str(temporary))
+        ):
+            error.filename = str(target)
         raise
     with suppress(OSError):  # where folders cannot be synced, the file itself already is
         _sync(target.parent, os.O_RDONLY)
