@@ -120,7 +120,7 @@ def _panel(
     """A part of the picture, enlarged or reduced, with windows and positions outlined."""
     pixels = np.rint(picture[part]).astype(np.uint8)
     image = Image.fromarray(pixels)
-    size = (round(image.width * zoom), round(image.height * zoom))
+    size = (max(1, round(image.width * zoom)), max(1, round(image.height * zoom)))
     method = Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX
     image = image.resize(size, method)
     draw = ImageDraw.Draw(image)

@@ -200,6 +200,16 @@ def test_a_large_picture_and_weights_everywhere_make_one_panel(rng):
     assert drawn.shape[1] < 400
 
 
+@pytest.mark.parametrize("shape", [(1, 2000), (2000, 1), (3, 5000), (1, 1)])
+@pytest.mark.parametrize("side", [1, 3, 5000])
+def test_a_picture_however_narrow_is_drawn(shape, side):
+    weights = np.zeros(shape)
+    weights[:side, :side] = 1
+    drawn = draw_weights(np.zeros(shape), [Weights((0, 0), weights)])
+    assert drawn.dtype == np.uint8
+    assert min(drawn.shape[:2]) > 1
+
+
 def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
     code, out, err = cli("affinity", SAMPLE, "--at", "120,80", "-o", "map.png", "--sigma", 20)
     assert (code, err) == (0, "")
