@@ -23,7 +23,7 @@ from nlmeans.compare.cases import Case, find_cases
 from nlmeans.compare.methods import METHODS, Chosen, Method, chosen
 from nlmeans.compare.report import finish, prepare
 from nlmeans.compare.run import Outcome
-from nlmeans.compare.scores import PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
+from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
 from nlmeans.compare.work import Task, clock, score
 from nlmeans.images import atomic
 
@@ -489,6 +489,30 @@ def test_tables_escape_and_leave_out_what_was_not_measured():
     lines = tables.text_table(rows()).splitlines()
     assert lines[2].split() == ["real", "gone", "-", "-", "-", "-", "-", "-", "-"]
     assert json.loads(tables.json_text({}, rows(), []))["rows"][3]["psnr"] == "inf"
+
+
+def test_means_over_fewer_pictures_are_marked_where_they_stand_beside_others(clean, tmp_path):
+    write(tmp_path / "mine" / "0.png", crop(0))
+    methods = ["noisy", f"results:{tmp_path / 'mine'}"]
+    comparison = prepare(clean, methods, tmp_path / "report", sigmas=[20], jobs=1)
+    noisy, mine = finish(comparison, "").rows
+    assert (noisy.images, noisy.all_images, noisy.note) == (3, 3, "")
+    assert (mine.images, mine.all_images) == (1, 3)
+    assert mine.note == "means over 1 of 3 pictures"
+    for text in ((tmp_path / "report" / f"report.{kind}").read_text() for kind in ("md", "tex")):
+        assert f" {noisy.psnr:.2f} " in text
+        assert "inf (1 of 3)" in text
+        assert tables.INCOMPLETE in text
+    for text in (tables.markdown({}, [noisy]), tables.latex([noisy])):
+        assert "of 3" not in text
+        assert tables.INCOMPLETE not in text
+    failed = [
+        Outcome(t, {"error": "no"} if k == 0 else {"scores": dict.fromkeys(NAMES, 1.0)})
+        for k, t in enumerate(comparison.tasks)
+    ]
+    (row,) = tables.rows(comparison.methods[:1], [20], failed)
+    assert row.note == "1 failed: no; means over 2 of 3 pictures"
+    assert r"| noisy | 1.00 (2 of 3) |" in tables.markdown({}, [row])
 
 
 def test_published_rows_have_sources():

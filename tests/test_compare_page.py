@@ -135,6 +135,11 @@ def test_plots_have_a_point_for_each_time(tree):
         assert 15 <= float(circle["cy"]) <= 240
 
 
+def test_a_point_of_fewer_pictures_says_so():
+    row = Row(25, "classic", 1, 29.5, 0.8, 0.8, 0.05, 2, 1.5, "1", all_images=2)
+    assert "classic (1 of 2)" in Tree(page("some", {}, [row], [], [])).texts["text"]
+
+
 def test_a_page_without_times_pictures_or_problems():
     tree = Tree(page("none", {}, [Row(25, "noisy", 1, 20.0)], [], []))
     assert tree.all("figure") == tree.all("circle") == tree.all("li") == []

@@ -17,7 +17,7 @@ import numpy as np
 from nlmeans.compare.cases import Bytes, Case
 from nlmeans.compare.run import Outcome, png
 from nlmeans.compare.scores import quantised
-from nlmeans.compare.tables import COLUMNS, Row, cell, flat
+from nlmeans.compare.tables import COLUMNS, Row, cell, flat, incomplete
 
 CROP = 256  # pixels: sides of what is shown of a picture
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 540, 280, 50, 40, 15  # of a plot
@@ -104,7 +104,7 @@ def _plots(found: Sequence[Row]) -> list[str]:
     plots = []
     for sigma in dict.fromkeys(row.sigma for row in found):
         points = [
-            (math.log10(row.seconds_per_megapixel), row.psnr, row.method)
+            (math.log10(row.seconds_per_megapixel), row.psnr, row.method + incomplete(row))
             for row in found
             if row.sigma == sigma and row.seconds_per_megapixel and row.psnr
             and math.isfinite(row.psnr)

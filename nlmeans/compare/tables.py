@@ -17,14 +17,16 @@ from nlmeans.compare.work import FREE
 
 NOTHING = "-"
 REAL = "real"  # noise whose level is not known
+INCOMPLETE = "(1 of 2): the mean over only so many of the pictures, not comparable with the others"
 
 
 @dataclass(frozen=True)
 class Row:
     """A method at one noise level: means over the pictures, and its time on one of them.
 
-    Numbers that were not measured are None; so is a noise level that is not known. `published`
-    rows are others' figures, their source in the note.
+    Numbers that were not measured are None; so is a noise level that is not known. `images` have a
+    result, of the `all_images` there are. `published` rows are others' figures, their source in the
+    note.
     """
 
     sigma: float | None
@@ -39,6 +41,7 @@ class Row:
     version: str = ""
     note: str = ""
     published: bool = False
+    all_images: int = 0
 
 
 # Heading, attribute of Row, format of a number.
@@ -68,6 +71,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
     missing = method.missing()
     if missing:
         return Row(sigma, method.label, note=missing)
+    all_images = len({o.task.case for o in outcomes if o.task.case.sigma == sigma})
     own = [o for o in outcomes if o.task.method == method and o.task.case.sigma == sigma]
     failed = [o for o in own if "error" in o.record]
     scored = [o.record["scores"] for o in own if "scores" in o.record]
@@ -77,6 +81,8 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
         mean(each[name] for each in scored) if scored else None for name in NAMES
     )
     notes = [f"{len(failed)} failed: {failed[0].record['error']}"] if failed else []
+    if 0 < len(scored) < all_images:
+        notes.append(f"means over {len(scored)} of {all_images} pictures")
     if time and time["core_share"] < FREE:
         notes.append(f"timed on a busy machine, with {time['core_share']:.0%} of its cores")
     return Row(
@@ -91,6 +97,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
         time["memory_mib"] if time else None,
         "" if method.results else method.version(),
         "; ".join(notes),
+        all_images=all_images,
     )
 
 
@@ -145,6 +152,13 @@ def cell(row: Row, attribute: str, form: str) -> str:
     if attribute == "images" and value == 0:
         return NOTHING
     return str(value) if form == "" else format(value, form)
+
+
+def incomplete(row: Row) -> str:
+    """What is said beside a mean that leaves out pictures; nothing of others."""
+    if 0 < row.images < row.all_images:
+        return f" ({row.images} of {row.all_images})"
+    return ""
 
 
 def text_table(found: Sequence[Row]) -> str:
@@ -212,19 +226,21 @@ def markdown(about: dict[str, Any], found: Sequence[Row]) -> str:
     wide = _wide(found)
     lines = ["| " + " | ".join(map(_md, line)) + " |" for line in wide]
     lines.insert(1, "|---" * len(wide[0]) + "|")
+    note = f"; {INCOMPLETE}" if any(map(incomplete, found)) else ""
     full = [[heading for heading, *_ in COLUMNS]]
     full += [[cell(row, attribute, form) for _, attribute, form in COLUMNS] for row in found]
     more = ["| " + " | ".join(map(_md, line)) + " |" for line in full]
     more.insert(1, "|---" * len(full[0]) + "|")
     facts = [f"- {_md(k)}: {_md(str(v))}" for k, v in flat(about)]
-    return "\n".join(["Mean PSNR in dB", "", *lines, "", *more, "", *facts, ""])
+    return "\n".join([f"Mean PSNR in dB{note}", "", *lines, "", *more, "", *facts, ""])
 
 
 def latex(found: Sequence[Row]) -> str:
     """Rows for a tabular: method, then mean PSNR by noise level."""
     heading, *lines = _wide(found)
     body = [" & ".join(map(_tex, line)) + r" \\" for line in lines]
-    return "\n".join(["% " + " & ".join(map(_tex, heading)), *body, ""])
+    note = [f"% {INCOMPLETE}"] if any(map(incomplete, found)) else []
+    return "\n".join([*note, "% " + " & ".join(map(_tex, heading)), *body, ""])
 
 
 def _wide(found: Sequence[Row]) -> list[list[str]]:
@@ -236,8 +252,12 @@ def _wide(found: Sequence[Row]) -> list[list[str]]:
     for name, is_published in dict.fromkeys((row.method, row.published) for row in found):
         some = [by_place.get((name, is_published, s)) for s in levels]
         label = f"{name} (published)" if is_published else name
-        lines.append([label, *(NOTHING if r is None else cell(r, "psnr", ".2f") for r in some)])
+        lines.append([label, *(NOTHING if r is None else _mean_psnr(r) for r in some)])
     return lines
+
+
+def _mean_psnr(row: Row) -> str:
+    return cell(row, "psnr", ".2f") + incomplete(row)
 
 
 def flat(about: dict[str, Any]) -> list[tuple[str, str]]:
