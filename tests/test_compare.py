@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -337,7 +338,8 @@ def test_files(report):
     assert mean == pytest.approx(found.rows[1].psnr)
     whole = json.loads((folder / "report.json").read_text())
     assert whole["command"] == "the command"
-    assert whole["versions"]["nlmeans"].startswith(nlmeans.__version__)
+    version = whole["versions"]["nlmeans"]
+    assert re.fullmatch(rf"{re.escape(nlmeans.__version__)} \(sources [0-9a-f]{{12}}\)", version)
     assert len(whole["cases"]) == len(comparison.tasks)
     assert [p.suffix for p in (folder / "cases").iterdir()].count(".png") == 3
     tex = (folder / "report.tex").read_text().splitlines()

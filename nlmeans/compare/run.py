@@ -210,7 +210,7 @@ def _inputs(task: Task) -> dict[str, Any]:
 def versions(method: Chosen) -> dict[str, str]:
     """Of what a method's scores depend on."""
     return {
-        "nlmeans": f"{nlmeans.__version__} {_sources()}",
+        "nlmeans": f"{nlmeans.__version__} (sources {_sources()})",
         "method": method.version(),
         "numpy": metadata.version("numpy"),
         "scikit-image": metadata.version("scikit-image"),
