@@ -74,7 +74,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--clip", is_flag=True, default=False, show_default="the papers' noise is not clipped",
-    help="Clip noisy pictures to 0-255 and round them, as a file would hold them.",
+    help="Clip added noise to 0-255 and round it, as a file would hold it; not with --noisy.",
 )  # fmt: skip
 @click.option(
     "--published", "published_set", default=None, metavar="SET", show_default="none",

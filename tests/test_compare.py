@@ -590,6 +590,8 @@ def test_a_full_disk_is_one_line_with_the_file(cli, clean, monkeypatch, full):
         (("clean", "--sigma", "15,0"), 2, "'15,0' is no list"),
         (("clean", "--sigma", ""), 2, "'' is no list"),
         (("clean",), 2, "sigma is missing"),
+        (("clean", "--sigma", "9", "--method", ","), 2, "method is missing"),
+        (("clean", "--noisy", "clean", "--clip"), 2, "clip is for noise that is added"),
         (("clean", "--sigma", "1,2", "--noisy", "clean"), 2, "sigma has 2 numbers"),
         (("clean", "--sigma", "9", "--method", "classic,bm5d"), 2, "method bm5d is unknown"),
         (("clean", "--sigma", "9", "--published", "Set13"), 2, "published is 'Set13'"),

@@ -92,7 +92,7 @@ def prepare(
     noisy : Path, optional
         Folder of noisy pictures.
     clip : bool
-        Clip and round added noise, as a file would hold it.
+        Clip and round added noise, as a file would hold it; not with `noisy`.
     published_set : str, optional
         Add the published rows of this set of pictures.
     pictures : int
@@ -120,6 +120,12 @@ def prepare(
         raise ParameterError(message)
     if noisy is not None and len(sigmas) > 1:
         message = f"sigma has {len(sigmas)} numbers; noisy pictures have one level, or none given"
+        raise ParameterError(message)
+    if noisy is not None and clip:
+        message = "clip is for noise that is added; leave it out, as noisy pictures are given"
+        raise ParameterError(message)
+    if not methods:
+        message = "method is missing; name at least one, such as classic"
         raise ParameterError(message)
     check_threads(threads)
     if published_set is not None:
