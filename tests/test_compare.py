@@ -394,6 +394,22 @@ def test_a_damaged_picture_is_made_again(report, tmp_path):
     assert run._kept(task, tmp_path, comparison.keep) is None
 
 
+@pytest.mark.parametrize(
+    "record",
+    [[1], [], 1, None, {}, {"scores": [1]}, {"scores": {PSNR: 1.0}}, {"seconds": 1.0},
+     {"scores": dict.fromkeys(NAMES, "many")}, {"scores": dict.fromkeys(NAMES)},
+     dict.fromkeys((*work.TIMES, "memory_mib"), "1"), dict.fromkeys(work.TIMES, 1.0)],
+)  # fmt: skip
+def test_a_record_of_another_shape_is_done_again(report, tmp_path, record):
+    _, comparison, _ = report
+    scored = next(t for t in comparison.tasks if t.threads is None)
+    timed = next(t for t in comparison.tasks if t.threads is not None)
+    for task in (scored, timed):
+        kept = {"inputs": run._inputs(task), "record": record}
+        (tmp_path / run._key(task)).with_suffix(".json").write_text(json.dumps(kept))
+        assert run._kept(task, tmp_path, frozenset()) is None
+
+
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b'{"inputs": 1, "record": 2}'])
 def test_a_damaged_record_is_done_again(report, tmp_path, damage):
     _, comparison, _ = report

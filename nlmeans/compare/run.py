@@ -35,7 +35,8 @@ from nlmeans.compare.cases import (
     usable_shape,
 )
 from nlmeans.compare.methods import Chosen
-from nlmeans.compare.work import FREE, Task, clock, score
+from nlmeans.compare.scores import NAMES
+from nlmeans.compare.work import FREE, TIMES, Task, clock, score
 from nlmeans.images import ImageReadError
 from nlmeans.images.atomic import put_in_place
 
@@ -168,7 +169,7 @@ def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
     picture = base.with_suffix(".png") if task.threads is None and task.case.name in keep else None
     try:
         kept = json.loads(base.with_suffix(".json").read_text())
-        same: bool = kept["inputs"] == _inputs(task)
+        same: bool = kept["inputs"] == _inputs(task) and _is_whole(kept["record"], task)
         record = kept["record"]
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not written by this
         return None
@@ -182,6 +183,17 @@ def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
     if record.get("core_share", 1) < FREE:
         return None
     return Outcome(task, record, picture)
+
+
+def _is_whole(record: Any, task: Task) -> bool:
+    """Whether a record has what `score` and `clock` give, as numbers."""
+    if task.threads is None:
+        numbers = [record["scores"][name] for name in NAMES]
+    else:
+        numbers = [record[name] for name in TIMES]
+        if record["memory_mib"] is not None:
+            numbers.append(record["memory_mib"])
+    return all(isinstance(n, int | float) for n in numbers)
 
 
 def _key(task: Task) -> str:

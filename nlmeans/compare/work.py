@@ -17,6 +17,7 @@ from nlmeans.compare.scores import quantised, scores
 LEAST_SECONDS = 3.0  # of repeating what is timed
 LEAST_RUNS, MOST_RUNS = 2, 5
 WATCHED_SECONDS = 0.1  # for what others leave of a core, where the system does not say it
+TIMES = ("seconds", "runs", "megapixels", "threads", "core_share")  # that `clock` always gives
 FREE = 0.9  # the least part of its cores with which a time is that of a free machine
 
 
