@@ -533,6 +533,21 @@ def test_means_over_fewer_pictures_are_marked_where_they_stand_beside_others(cle
     assert r"| noisy | 1.00 (2 of 3) |" in tables.markdown({}, [row])
 
 
+def test_no_name_is_a_formula_in_a_spreadsheet(clean, tmp_path):
+    for name in ("=1+1,2.png", "-1.png", "+1.png", "@a.png", "a=1.png"):
+        write(tmp_path / "odd" / name, crop(0))
+    comparison = prepare(tmp_path / "odd", ["noisy"], tmp_path / "report", sigmas=[20], jobs=1)
+    finish(comparison, "")
+    with (tmp_path / "report" / "cases.csv").open(newline="") as file:
+        cases = list(csv.DictReader(file))
+    assert sorted(case["image"] for case in cases) == [
+        "'+1.png", "'-1.png", "'=1+1,2.png", "'@a.png", "a=1.png",
+    ]  # fmt: skip
+    assert all(float(case[PSNR]) > 0 for case in cases)
+    text = tables.csv_text([tables.Row(-1.0, "=x")])
+    assert text.splitlines()[1].startswith("-1.0,'=x,")
+
+
 def test_published_rows_have_sources():
     entries = tables.published_entries()
     assert {"Set12", "BSD68", "Kodak24"} <= set(tables.published_sets())

@@ -17,6 +17,7 @@ from nlmeans.compare.work import FREE
 
 NOTHING = "-"
 REAL = "real"  # noise whose level is not known
+FORMULAS = ("=", "+", "-", "@")  # what spreadsheets compute begins with these
 INCOMPLETE = "(1 of 2): the mean over only so many of the pictures, not comparable with the others"
 
 
@@ -198,8 +199,13 @@ def _csv(heading: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(heading)
-    writer.writerows(lines)
+    writer.writerows([_no_formula(value) for value in line] for line in lines)
     return buffer.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """A text that spreadsheets would compute gets an apostrophe, with which they show it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def json_text(about: dict[str, Any], found: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
