@@ -5,9 +5,13 @@ import itertools
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -913,6 +917,75 @@ def test_hdf5_that_leads_elsewhere_is_refused(tmp_path):
     assert "claims 400000000 bytes" in said(chunked)
     content = (tmp_path / "a.h5").read_bytes()
     assert "damaged" in refusal(written(tmp_path, "b.h5", content[:100]), "keras")
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "i2", "?"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_packed_hdf5_is_read_as_h5py_reads_it(tmp_path, shuffle, dtype, rng):
+    h5py = pytest.importorskip("h5py")
+    made = (rng.normal(0, 9, (7, 11))).astype(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        options = {"chunks": (3, 4), "shuffle": shuffle, "compression": "gzip"}
+        file.create_dataset("k", data=made, **options)
+        part = file.create_dataset("part", (7, 11), dtype, fillvalue=made.dtype.type(1), **options)
+        part[2:4, 5:6] = made[2:4, 5:6]
+        expected = part[()]
+        file.create_dataset("n", (0, 3), dtype, maxshape=(None, 3), compression="gzip")
+        flat = file.create_dataset("raw", (4,), dtype, chunks=(4,), compression="gzip")
+        flat.id.write_direct_chunk((0,), made[0, :4].tobytes(), filter_mask=1)  # left unpacked
+    found = read_tensors(tmp_path / "a.h5").arrays
+    np.testing.assert_array_equal(found["k"].values, made)
+    np.testing.assert_array_equal(found["part"].values, expected)
+    np.testing.assert_array_equal(found["raw"].values, made[0, :4])
+    assert found["n"].shape == (0, 3)
+    assert found["k"].values.dtype == made.dtype
+
+
+@pytest.mark.parametrize(("packed", "said"), [
+    (zlib.compress(bytes(2**24), 9), "not of its 4096 bytes"),
+    (zlib.compress(bytes(4000)), "not of its 4096 bytes"),
+    (bytes(2**16), "not of its 4096 bytes"),
+    (b"no stream", "damaged chunk"),
+])  # fmt: skip
+def test_hdf5_chunks_that_unpack_to_another_length(tmp_path, packed, said):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("nl/theta", (1024,), "f4", chunks=(1024,), compression="gzip")
+        made.id.write_direct_chunk((0,), packed)
+    assert said in refusal(tmp_path / "a.h5", "keras")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the memory on Linux")
+def test_an_hdf5_bomb_takes_no_memory(tmp_path):
+    """Watched in a process of its own, for h5py's memory is not Python's."""
+    h5py = pytest.importorskip("h5py")
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(2**24)) for _ in range(16)) + packer.flush()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("nl/theta", (1024,), "f4", chunks=(1024,), compression="gzip")
+        made.id.write_direct_chunk((0,), packed)
+    code = (
+        "import re, sys, numpy, h5py, pathlib\n"
+        "from nlmeans.weights.tensors import read_tensors\n"
+        "status = pathlib.Path('/proc/self/status')\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', status.read_text())[1])\n"
+        "before = peak()\n"
+        "try:\n    read_tensors(sys.argv[1])\n"
+        "except Exception as error:\n    print(error)\n"
+        "print(peak() - before)"
+    )
+    path = str(tmp_path / "a.h5")
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    said, more = done.stdout.splitlines()
+    assert "not of its 4096 bytes" in said
+    assert int(more) < 50_000  # KiB, of 256 MiB that it unpacks to
+
+
+def test_hdf5_filters_that_are_not_read(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("k", data=np.ones(100, "f4"), chunks=(50,), compression="lzf")
+    assert "(lzf); save it with gzip" in refusal(tmp_path / "a.h5", "keras")
 
 
 def test_a_keras_file_has_one_bound_for_both_containers(tmp_path):
