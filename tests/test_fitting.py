@@ -10,11 +10,12 @@ from conftest import by_reference
 import nlmeans
 from nlmeans import Block, ParameterError
 from nlmeans.embed import widen
+from nlmeans.fitting import descent
 from nlmeans.fitting.crops import sample
 from nlmeans.fitting.masking import STRIDE, hidden, renoised
 from nlmeans.fitting.matrices import as_block, by_free, changed, classical
 from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
-from nlmeans.fitting.pairs import Pair
+from nlmeans.fitting.pairs import Pair, split
 
 
 def some_matrices(rng, channels=2):
@@ -180,6 +181,63 @@ def test_masking_lowers_the_true_error_on_another_picture(kind, rng):
     test = other + noise(other.shape)
     before, after = (((run(test) - other) ** 2).mean() for run in (fit.start, fit.block))
     assert after < 0.95 * before
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "apart"),
+    [(2, 0.2, 1), (2, 0.75, 1), (3, 0.9, 2), (10, 0.2, 2), (10, 0.9, 9)],
+)
+def test_crops_are_held_out_from_images_of_their_own(count, share, apart):
+    pairs = [Pair(np.full((9, 9, 1), k), None) for k in range(count)]
+    (training, held), (crops, crops_held) = split(pairs, 20, share)
+    shown, hidden_ones = ({int(pair.noisy[0, 0, 0]) for pair in some} for some in (training, held))
+    assert len(hidden_ones) == apart
+    assert shown | hidden_ones == {*range(count)}
+    assert not shown & hidden_ones
+    assert (crops, crops_held) == (20 - round(20 * share), round(20 * share))
+
+
+def test_of_one_image_both_parts_are_taken():
+    pairs = [Pair(np.zeros((9, 9, 1)), None)]
+    assert split(pairs, 10, 0.2) == ((pairs, pairs), (8, 2))
+
+
+def descended(monkeypatch, by_held, patience, steps=10):
+    """A descent whose held-out errors are these: the matrices it gives, and those of each step."""
+    start, geometry = classical(3, 1, 0.8), Geometry(1, 2, 1.5)
+    rng = np.random.default_rng(0)
+    side = 2 * geometry.margin
+    training, held = (
+        [Example(x, rng.normal(size=(9, 9, 1)), np.full((9, 9, 1), True))]
+        for x in rng.normal(size=(2, 9 + side, 9 + side, 1))
+    )
+    seen, told = [], []
+    true = descent._error
+
+    def error(matrices, geometry, examples):
+        if examples is not held:
+            return true(matrices, geometry, examples)
+        seen.append(matrices.flat())
+        return by_held[len(seen) - 1]
+
+    monkeypatch.setattr(descent, "_error", error)
+    found = descent.descend(
+        start, geometry, training, held, steps, patience, lambda *step: told.append(step)
+    )
+    return found.flat(), seen, told
+
+
+def test_the_matrices_best_on_what_is_held_out_are_given(monkeypatch):
+    found, seen, told = descended(monkeypatch, [5.0, 4.0, 3.0, 3.5, 3.4, 3.3, 3.2, 3.1], 4)
+    np.testing.assert_array_equal(found, seen[2])
+    assert not np.array_equal(found, seen[-1])
+    assert [step for step, *_ in told] == [*range(7)]  # four steps without gain end it
+
+
+def test_patience_begins_anew_with_every_gain(monkeypatch):
+    found, seen, told = descended(monkeypatch, [5.0, 6.0, 4.0, 4.5, 4.5, 1.0], 2)
+    np.testing.assert_array_equal(found, seen[2])
+    assert len(told) == 5
 
 
 def test_one_seed_gives_one_result(rng):

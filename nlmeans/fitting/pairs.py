@@ -74,6 +74,6 @@ def split(
 ) -> tuple[tuple[list[Pair], list[Pair]], tuple[int, int]]:
     """Images for training and held out, and how many crops of each."""
     apart = max(round(crops * held_out), 1)
-    images = max(round(len(pairs) * held_out), 1)
+    images = min(max(round(len(pairs) * held_out), 1), len(pairs) - 1)
     some = (pairs[images:], pairs[:images]) if len(pairs) > 1 else (pairs, pairs)
     return some, (max(crops - apart, 1), apart)
