@@ -145,17 +145,14 @@ def _classical(
 
 def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation, Any]":
     """The operation, and the picture in the units that it is made for."""
-    from nlmeans.arrays import whole_range
     from nlmeans.block import Chain
-    from nlmeans.weights.images import check_fit
+    from nlmeans.weights.images import check_fit, units_of
 
     height, width, *colours = picture.colours.shape
     check_fit(loaded, colours[0] if colours else 1, (height, width))
     block = loaded.block.blocks[0] if isinstance(loaded.block, Chain) else loaded.block
-    values = picture.colours
-    if values.dtype.kind != "f":
-        values = values * (loaded.input_range / whole_range(values.dtype))
-    return block.operation, values
+    units = units_of(loaded, picture.colours)
+    return block.operation, picture.colours if units == 1 else picture.colours * units
 
 
 def _on_pixels(weights: Any, over: "Support", shape: tuple[int, ...]) -> Any:

@@ -1205,6 +1205,29 @@ def test_an_image_is_scaled_to_what_the_weights_are_made_for(tmp_path, dtype):
     assert np.abs(result - expected).max() <= (1 if dtype != np.float32 else 1e-5)
 
 
+def ranged(tmp_path, **options):
+    """Weights that are made for values over a range of 255."""
+    block = nlmeans.Block(nlmeans.nl_means(20, 14, 3, 5), residual=False)
+    nlmeans.save_weights(tmp_path / "a.npz", block, input_range=255, overwrite=True)
+    return nlmeans.load_weights(tmp_path / "a.npz", **options)
+
+
+def test_floats_from_0_to_1_are_scaled_where_input_range_is_given(tmp_path, rng):
+    image = rng.random((12, 12))
+    found = ranged(tmp_path, input_range=255).denoise(image)
+    np.testing.assert_allclose(found, ranged(tmp_path).denoise(image * 255) / 255, rtol=1e-6)
+    with pytest.raises(ValueError, match="with an input_range, they are taken to go from 0 to 1"):
+        ranged(tmp_path, input_range=255).denoise(image * 255)
+
+
+def test_floats_from_0_to_1_for_weights_of_another_range_are_refused(tmp_path, rng):
+    for dtype in (np.float32, np.float64):
+        with pytest.raises(ValueError, match=r"range of 255; set input_range to 255"):
+            ranged(tmp_path).denoise(rng.random((12, 12)).astype(dtype))
+    black = np.zeros((12, 12))  # tells nothing of its range
+    np.testing.assert_array_equal(ranged(tmp_path).denoise(black), black)
+
+
 def test_a_chain_denoises_an_image(tmp_path):
     nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["chain"])
     image = np.random.default_rng(0).random((6, 7)).astype(np.float32)

@@ -27,6 +27,7 @@ from nlmeans.weights.loaded import LoadedWeights
 
 Array = NDArray[Any]
 COPIES = 3  # arrays of floats that are held beside those of the block
+UNIT_SPREAD, FAR_ABOVE_1 = 2.0, 20.0  # 0 to 1 with noise, and what is meant for other values
 
 
 def denoise_with(
@@ -43,8 +44,9 @@ def denoise_with(
 ) -> Array:
     """Run loaded weights over an image, volume or clip, with its channels as the features.
 
-    Integers are scaled so that the dtype's range is the `input_range` of the weights, and back;
-    floats are taken to be in the weights' units already.
+    Integers are scaled so that the dtype's range is the `input_range` of the weights, and back.
+    Floats are too, from 0 to 1, if `input_range` was given to `load_weights`; else they are taken
+    to be in the weights' units already.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def denoise_with(
     ------
     TypeError, ValueError
         In one line, as `nlmeans.denoise`; or if the weights are for another number of channels,
-        or for patches larger than the image.
+        for patches larger than the image, or for another range than its floats have.
     MemoryError
         If max_memory cannot be kept, before anything is run.
 
@@ -85,10 +87,20 @@ def denoise_with(
     check_limit(max_memory)
     original = checked_array("image", image)
     layout = layout_of(original.shape, channel_axis, alpha, stack)
+    units = units_of(weights, original)
     pages = [original] if layout.stack != "pages" else list(layout.pages(original))
     within = layout if layout.stack != "pages" else layout.of_page()
     results = [
-        _run(weights, page, within, amount, threads, max_memory, part_of(progress, k, len(pages)))
+        _run(
+            weights,
+            page,
+            within,
+            units,
+            amount,
+            threads,
+            max_memory,
+            part_of(progress, k, len(pages)),
+        )
         for k, page in enumerate(pages)
     ]
     if layout.stack != "pages":
@@ -143,6 +155,7 @@ def _run(
     weights: LoadedWeights,
     image: Array,
     layout: Layout,
+    units: float,
     amount: float,
     threads: int | None,
     max_memory: int | None,
@@ -153,12 +166,12 @@ def _run(
     axis = layout.channel_axis
     check_fit(weights, 1 if axis is None else image.shape[axis] - layout.alpha, grid)
     if max_memory is None:
-        return _of_part(weights, image, layout, amount, threads, progress)
+        return _of_part(weights, image, layout, units, amount, threads, progress)
     along = stack_axis(axis)
 
     def run(rows: slice, progress: Callable[[float], None] | None) -> Array:
         part = np.moveaxis(np.moveaxis(image, along, 0)[rows], 0, along)
-        return _of_part(weights, part, layout, amount, threads, progress)
+        return _of_part(weights, part, layout, units, amount, threads, progress)
 
     def peak(count: int) -> int:
         shape = (*image.shape[:along], count, *image.shape[along + 1 :])
@@ -185,6 +198,7 @@ def _of_part(
     weights: LoadedWeights,
     image: Array,
     layout: Layout,
+    units: float,
     amount: float,
     threads: int | None,
     progress: Callable[[float], None] | None,
@@ -192,9 +206,6 @@ def _of_part(
     colours = layout.colours(image)
     axis = layout.channel_axis
     values = colours.astype(working_dtype(colours.dtype), copy=False)
-    units = 1.0
-    if colours.dtype.kind != "f":
-        units = weights.input_range / whole_range(colours.dtype)
     scaled = values if units == 1 else values * values.dtype.type(units)
     result = weights(scaled, channel_axis=axis, threads=threads, progress=progress)
     if result.shape != colours.shape:
@@ -206,6 +217,35 @@ def _of_part(
     if units != 1:
         result = result / result.dtype.type(units)
     return layout.put_colours(image, to_dtype(blended(values, result, amount), image.dtype))
+
+
+def units_of(weights: LoadedWeights, image: Array) -> float:
+    """What an image is multiplied by for the weights.
+
+    Raises
+    ------
+    ValueError
+        For floats that cannot be in the units that they are taken to be in.
+    """
+    if image.dtype.kind != "f":
+        return weights.input_range / whole_range(image.dtype)
+    given = any(each.name == "input_range" and each.source == "option" for each in weights.choices)
+    low, high = float(image.min()), float(image.max())
+    unit = high - low <= UNIT_SPREAD
+    if given and not unit and weights.input_range != 1:
+        message = (
+            f"the image's floats go from {low:.3g} to {high:.3g}; with an input_range, they are "
+            "taken to go from 0 to 1: leave input_range out where they are in the weights' units"
+        )
+        raise ValueError(message)
+    if not given and unit and low < high and weights.input_range >= FAR_ABOVE_1:
+        wanted = f"{weights.input_range:g}"
+        message = (
+            f"the image's floats go from {low:.3g} to {high:.3g} and the weights are for a range "
+            f"of {wanted}; set input_range to {wanted} to have 0 to 1 scaled to it"
+        )
+        raise ValueError(message)
+    return weights.input_range if given else 1.0
 
 
 def check_fit(weights: LoadedWeights, channels: int, grid: tuple[int, ...]) -> None:
