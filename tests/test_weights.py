@@ -1126,6 +1126,7 @@ def test_short_texts_of_a_native_file(tmp_path, rng):
     for wrong, says in (
         ({"pairwise": "cosine"}, "pairwise is 'cosine'; allowed are"),
         ({"window": "5x5", "over": "everywhere"}, "window is '5x5' and over 'everywhere'"),
+        ({"0.patch": "3x3"}, "0.patch is '3x3', and there is no matrix of theta, phi or g"),
     ):
         np.savez(path, **arrays, **{k: np.array(v) for k, v in (texts | wrong).items()})
         with pytest.raises(nlmeans.WeightsError, match=says):

@@ -164,6 +164,12 @@ def _in_full(tensors: Tensors) -> dict[str, str]:
             meant = {"over": "everywhere" if value == "null" else f"window {value} inside"}
         elif last == "patch":
             roles = [r for r in ("theta", "phi", "g") if f"{prefix}{r}.weight" in tensors.arrays]
+            if not roles:
+                message = (
+                    f"{name} is {value[:60]!r}, and there is no matrix of theta, phi or g that "
+                    f"acts on patches; give {prefix}theta.patch and so on, with their weighting"
+                )
+                raise Refused(message)
             meant = {f"{role}.patch": f"{value} none" for role in roles}
         else:
             meant = {{"normalise": "normaliser", "self": "centre"}[last]: SHORT[last][value]}
