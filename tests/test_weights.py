@@ -461,6 +461,23 @@ def test_matlab_variables_of_other_kinds_are_left_out(tmp_path):
     assert "left out name, which is no real numeric array" in tensors.notes
 
 
+def test_names_of_what_is_left_out_can_be_printed(tmp_path):
+    savemat(tmp_path / "a.mat", {"theta": np.eye(2), "ABCD": "text"})
+    content = (tmp_path / "a.mat").read_bytes()
+    assert content.count(b"ABCD") == 1
+    notes = read_tensors(written(tmp_path, "b.mat", content.replace(b"ABCD", b"\x1b[1m"))).notes
+    assert notes == ("left out '\\x1b[1m', which is no real numeric array",)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_native_file_with_a_name_of_other_bytes_is_saved_again(tmp_path):
+    nlmeans.save_weights(tmp_path / "a.npz", BLOCKS["dot"])
+    odd = tmp_path / "a\udcff.npz"
+    odd.write_bytes((tmp_path / "a.npz").read_bytes())
+    nlmeans.save_weights(tmp_path / "b.safetensors", nlmeans.load_weights(odd))
+    assert r"made from 'a\udcff.npz'" in str(nlmeans.load_weights(tmp_path / "b.safetensors"))
+
+
 @pytest.mark.parametrize(("kind", "sides"), [
     (1, (1, 10**9)), (2, (1, 10**9)), (3, (1, 1)), (4, (1, 10**9)), (5, (10**9, 10**9)),
     (6, (1, 10**9)), (6, (-1, -2)), (6, (2**31 - 1,) * 30), (17, (1, 1)), (255, (1, 1)), (0, (1,)),

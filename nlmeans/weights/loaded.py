@@ -68,7 +68,7 @@ class LoadedWeights:
         """In words, for a file that is made of this block."""
         if self.layout == "native":
             kept = (note.removeprefix("made from ") for note in self.notes if "made from " in note)
-            return next(kept, Path(self.path).name)
+            return next(kept, shown(Path(self.path).name))
         block = f", block {self.name}" if self.name else ""
         assumed = ", ".join(f"{choice.name} {choice.value}" for choice in self.assumed)
         file = shown(Path(self.path).name)

@@ -12,6 +12,7 @@ from typing import Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.texts import one_line
 from nlmeans.weights.archives import Budget
 from nlmeans.weights.errors import Refused
 from nlmeans.weights.stored import MOST_SIDES, Stored, Tensors, from_numpy
@@ -96,7 +97,7 @@ class _File:
         elif kind == STRUCT and prod(sides) == 1 and depth < DEEPEST:
             self._fields(name, elements, depth)
         elif name:
-            self.notes.append(f"left out {name}, which is no real numeric array")
+            self.notes.append(f"left out {one_line(name, 60)}, which is no real numeric array")
 
     def _keep(self, name: str, array: NDArray[np.generic]) -> None:
         if name in self.arrays:

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from nlmeans.texts import one_line
@@ -57,7 +58,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
                 f"{LONGEST_NAME}"
             )
             raise Refused(message)
-    return tensors
+    return replace(tensors, notes=tuple(one_line(note) for note in tensors.notes))
 
 
 def _read(path: Path) -> Tensors:
