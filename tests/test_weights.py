@@ -20,7 +20,7 @@ from safetensors.numpy import save as to_safetensors
 from scipy.io import savemat
 
 import nlmeans
-from nlmeans.weights import WeightsError, torch_files
+from nlmeans.weights import WeightsError, roles, torch_files
 from nlmeans.weights.layouts import LAYOUTS, OTHERS
 from nlmeans.weights.roles import layout_named
 from nlmeans.weights.tensors import read_tensors
@@ -601,6 +601,24 @@ def nan_at(array):
     broken = array.copy()
     broken[0, 1] = np.nan
     return broken
+
+
+def test_many_blocks_take_no_longer_than_their_keys(tmp_path, monkeypatch):
+    """Not the square of them: each block looks at the keys that are its own."""
+    given = {f"{k}.{key}": a for k in range(400) for key, a in arrays("", window=()).items()}
+    given |= {f"other{k}.running_mean": np.ones(1, np.float32) for k in range(4000)}
+    path = written(tmp_path, "a.safetensors", to_safetensors(given))
+    looked = 0
+    true = roles._complaint
+
+    def counted(block, partial, layout, others):
+        nonlocal looked
+        looked += len(others)
+        return true(block, partial, layout, others)
+
+    monkeypatch.setattr(roles, "_complaint", counted)
+    assert len(nlmeans.weights.block_names(path)) == 400
+    assert looked <= 4 * len(given) * len(LAYOUTS)
 
 
 def test_other_operations_are_refused_with_the_reason(tmp_path):

@@ -1,7 +1,7 @@
 """Which tensor is what: keys -> blocks with their roles, by the module paths of a layout."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nlmeans.weights.errors import Refused
@@ -167,9 +167,21 @@ def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
         partial.paths[role] = path
     embeds = {"theta", "phi", "g"}
     blocks = {name: partial for name, partial in blocks.items() if embeds & set(partial.paths)}
+    within: dict[str, dict[str, str]] = {block: {} for block in blocks}
+    for key, name in others.items():
+        for block in _parents(name):
+            if block in within:
+                within[block][key] = name
     for block, partial in blocks.items():
-        partial.complaint = partial.complaint or _complaint(block, partial, layout, others)
+        partial.complaint = partial.complaint or _complaint(block, partial, layout, within[block])
     return blocks
+
+
+def _parents(name: str) -> Iterator[str]:
+    """The blocks that a name can be in: "", "a" and "a.b" of "a.b.c"."""
+    yield ""
+    for dot in re.finditer(r"\.", name):
+        yield name[: dot.start()]
 
 
 def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
@@ -190,7 +202,7 @@ def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
 def _complaint(
     block: str, partial: _Partial, layout: Layout, others: Mapping[str, str]
 ) -> str | None:
-    """Why these keys are no block of this layout, or None."""
+    """Why these keys, with the others in the block, are no block of this layout, or None."""
     shown = block or "the block"
     for role in ("theta", "phi", "g", "out", "gain"):
         gaussian = not {"theta", "phi"} & set(partial.paths) and "gaussian" in layout.pairwise
@@ -204,8 +216,6 @@ def _complaint(
     prefix = f"{block}." if block else ""
     alone = block and not layout.among  # all that is named after it is part of it
     for key, name in others.items():
-        if not name.startswith(prefix):
-            continue
         rest = name.removeprefix(prefix)
         if layout.unless and re.search(layout.unless, rest):
             return f"{key} belongs to another operation than {layout.name}"
