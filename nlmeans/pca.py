@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import image_planes
 from nlmeans.block import Block
 from nlmeans.checks import ParameterError, check_number, check_whole
-from nlmeans.embed import Linear, Patches
+from nlmeans.embed import Linear, Patches, widen
 from nlmeans.noise import estimate_sigma, joint_sigma
 from nlmeans.operation import Operation
 from nlmeans.pairwise import Pairwise
@@ -117,8 +118,13 @@ def _some_patches(patches: Patches, planes: Floats, seed: int) -> Floats:
     """(count, P), at random places."""
     count = min(MOST_PATCHES, planes[0].size)
     places = np.random.default_rng(seed).permutation(planes[0].size)[:count]
-    every = patches(np.moveaxis(planes, 0, -1))
-    return every.reshape(planes[0].size, -1)[places].astype(np.float64, copy=False)
+    grid = planes.shape[1:]
+    radius = patches.radius(len(grid))
+    wide = widen(np.moveaxis(planes, 0, -1), radius)
+    sides = tuple(2 * r + 1 for r in radius)
+    every = sliding_window_view(wide, sides, axis=tuple(range(len(grid))))  # a view: no copies
+    some = every[np.unravel_index(places, grid)].reshape(count, -1)
+    return np.ascontiguousarray(some, np.float64)
 
 
 def _components(samples: Floats, seed: int) -> tuple[Floats, int]:

@@ -1,11 +1,14 @@
 """Principal components of an image's patches as theta = phi."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from conftest import by_reference
 
 import nlmeans
 from nlmeans import Linear, ParameterError, Patches
+from nlmeans.pca import _some_patches
 
 
 @pytest.fixture
@@ -46,6 +49,33 @@ def test_colour_patches_are_in_the_order_of_patches(rng):
     assert block.operation.f.query.of == Patches(3, "none")
     assert theta(block).shape[1] == 27
     assert block(image[:, :8, :8], channel_axis=0).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((30, 25), None), ((30, 25, 3), -1)])
+def test_the_patches_looked_at_are_those_of_the_embedding(shape, axis, rng):
+    planes = rng.normal(size=(shape[-1] if axis else 1, *shape[:2]))
+    some = _some_patches(Patches(5, "none"), planes, 3)
+    every = Patches(5, "none")(np.moveaxis(planes, 0, -1)).reshape(30 * 25, -1)
+    places = np.random.default_rng(3).permutation(30 * 25)
+    np.testing.assert_array_equal(some, every[places])
+
+
+def test_not_all_patches_of_a_large_picture_are_made(rng):
+    planes = rng.normal(size=(1, 1000, 1000))
+    tracemalloc.start()
+    try:
+        _some_patches(Patches(7, "none"), planes, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6  # all of them are 392e6 bytes
+
+
+@pytest.mark.parametrize("d", [4, 25])
+def test_h_falls_with_the_cube_root_of_the_components(noisy, d):
+    f = nlmeans.pca_weights(noisy, 20, patch_size=5, components=d).operation.f
+    assert f.scale == pytest.approx((2.8 * 20 * d ** (-1 / 3)) ** -2)
+    assert f.noise == 2 * 20**2
 
 
 def test_one_seed_gives_one_result_and_units_do_not_matter(noisy):
