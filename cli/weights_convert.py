@@ -36,11 +36,10 @@ def convert(
     """
 
     def work(path: Path) -> Report:
-        from nlmeans.weights import WeightsWriteError, save_weights
+        from nlmeans.weights import save_weights
+        from nlmeans.weights.save import check_weights_output
 
-        if output.exists() and path.exists() and output.samefile(path):
-            message = f"{shown(output)}: is the input; choose another name"
-            raise WeightsWriteError(message)
+        check_weights_output(output, overwrite=overwrite, source=path)
         loaded, notes = load(path, layout, block, settings)
         save_weights(output, loaded, overwrite=overwrite)
         name = f", block {loaded.name}" if loaded.name else ""

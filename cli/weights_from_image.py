@@ -89,7 +89,9 @@ def from_image(
         from nlmeans.noise import estimate_sigma, joint_sigma
         from nlmeans.pca import pca_weights
         from nlmeans.weights import save_weights
+        from nlmeans.weights.save import check_weights_output
 
+        check_weights_output(output, overwrite=overwrite, source=path)
         picture = load(path)
         taken = taken_as(picture, "auto")
         if taken.stack is not None:

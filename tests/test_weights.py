@@ -1124,7 +1124,7 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
         return str(caught.value)
 
     assert "unknown extension '.pth'" in said("a.pth")
-    assert "cannot be written" in said("no/a.npz")
+    assert "does not exist: create it first" in said("no/a.npz")
     points = nlmeans.Neighbours([[0.0], [1.0]], k=1)
     assert "2 points" in said("a.npz", block_of(nlmeans.dot_product(), points))
     maps = nlmeans.Block(nlmeans.nl_means(np.full((4, 4), 20.0), 12))
@@ -1386,6 +1386,30 @@ def test_weights_show(cli, tmp_path):
     assert (code, err.count("\n")) == (1, 1)
 
 
+@pytest.mark.parametrize(("output", "said"), [
+    ("no/o.npz", "does not exist: create it first"),
+    ("o.txt", "unknown extension '.txt'"),
+    ("there.npz", "exists already"),
+])  # fmt: skip
+@pytest.mark.parametrize("command", ["convert", "from-image"])
+def test_an_output_that_cannot_be_is_said_before_any_work(
+    cli, tmp_path, monkeypatch, command, output, said
+):
+    from nlmeans.weights import load
+
+    def worked(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(load, "read_tensors", worked)
+    monkeypatch.setattr(nlmeans.images, "load", worked)
+    for name in ("in.npz", "there.npz"):
+        (tmp_path / name).write_bytes(b"x")
+    code, _, err = cli("weights", command, "in.npz", output)
+    assert code == 1
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
 def test_weights_convert(cli, tmp_path):
     np.savez("w.npz", **arrays("a.nl."), **arrays("b.nl."))
     before = (tmp_path / "w.npz").read_bytes()
@@ -1400,7 +1424,7 @@ def test_weights_convert(cli, tmp_path):
     code, _, err = cli("weights", "convert", "o.safetensors", "o.safetensors", "--overwrite")
     assert (code, "o.safetensors: is the input" in err) == (1, True)
     code, _, err = cli("weights", "convert", "o.safetensors", "no/o.npz")
-    assert (code, "cannot be written" in err) == (1, True)
+    assert (code, "create it first" in err) == (1, True)
     code, _, err = cli("weights", "convert", "w.npz", "p.safetensors")
     assert (code, "choose one by its name" in err) == (1, True)
     assert (tmp_path / "w.npz").read_bytes() == before

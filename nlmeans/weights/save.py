@@ -13,7 +13,7 @@ from nlmeans.checks import check_number
 from nlmeans.embed import Linear, Patches
 from nlmeans.pool import Pool
 from nlmeans.support import Everywhere, Regions, Support, Window
-from nlmeans.texts import EXISTS, shown
+from nlmeans.texts import shown
 from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights
 from nlmeans.weights.native import FORMAT, VERSION
@@ -82,26 +82,47 @@ def save_weights(
     sigma = None if sigma is None else check_number("sigma", sigma, low=0)
     from nlmeans.images.atomic import put_in_place
 
+    check_weights_output(path, overwrite=overwrite)
     target = Path(path)
-    encode = {".safetensors": _as_safetensors, ".npz": _as_npz}.get(target.suffix.lower())
+    encode = {".safetensors": _as_safetensors, ".npz": _as_npz}[target.suffix.lower()]
     try:
-        if encode is None:
-            message = f"unknown extension {target.suffix!r}: use .safetensors or .npz"
-            raise Refused(message)
         arrays, texts = _described(block)
         texts["input_range"] = repr(range_)
         if sigma is not None:
             texts["sigma"] = repr(sigma)
         if origin is not None:
             texts["origin"] = origin
-        if not overwrite and os.path.lexists(target):
-            raise Refused(EXISTS)
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refused as error:
         message = f"{shown(target)}: {error}"
         raise WeightsWriteError(message) from error
     except OSError as error:
         message = f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
+        raise WeightsWriteError(message) from error
+
+
+def check_weights_output(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    source: str | os.PathLike[str] | None = None,
+) -> None:
+    """Find out, before any work, whatever would keep weights from being saved at ``path``.
+
+    Raises
+    ------
+    WeightsWriteError
+        One line: the path, what is wrong, what to do.
+    """
+    from nlmeans.images import _check_place
+    from nlmeans.images.formats import Unsupported
+
+    if source is not None and not os.path.exists(source):
+        source = None  # which reading it will say
+    try:
+        _check_place(path, (".safetensors", ".npz"), overwrite, source)
+    except Unsupported as error:
+        message = f"{shown(path)}: {error}"
         raise WeightsWriteError(message) from error
 
 
