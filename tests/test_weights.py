@@ -22,6 +22,8 @@ from scipy.io import savemat
 import nlmeans
 from nlmeans.weights import WeightsError, roles, torch_files
 from nlmeans.weights.layouts import LAYOUTS, OTHERS
+from nlmeans.weights.loaded import Reading
+from nlmeans.weights.options import Choice
 from nlmeans.weights.roles import layout_named
 from nlmeans.weights.tensors import read_tensors
 
@@ -601,6 +603,13 @@ def nan_at(array):
     broken = array.copy()
     broken[0, 1] = np.nan
     return broken
+
+
+def test_long_names_and_values_stay_apart_in_what_is_printed():
+    for name in ("eps", "group_frames", "0.key_bias.patch"):
+        for value in ("1", "x" * 24, "y" * 40):
+            assert str(Choice(name, value, "option")).split() == [name, value, "given"]
+        assert str(Reading(name, "key", (2, 3), "float32")).split()[:2] == [name, "key"]
 
 
 def test_many_blocks_take_no_longer_than_their_keys(tmp_path, monkeypatch):

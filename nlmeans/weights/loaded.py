@@ -25,7 +25,7 @@ class Reading:
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.shape)) or "one number"
-        return f"{self.role:<12}{self.key}  {shape} {self.dtype}"
+        return f"{self.role + ' ':<12}{self.key}  {shape} {self.dtype}"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Choice:
 
     def __str__(self) -> str:
         where = {"file": "told by the file", "layout": "by the layout", "option": "given"}
-        return f"{self.name:<12}{self.value:<24}{where.get(self.source, 'ASSUMED')}"
+        return f"{self.name + ' ':<12}{self.value + ' ':<24}{where.get(self.source, 'ASSUMED')}"
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def check_weights_output(
     from nlmeans.images import _check_place
     from nlmeans.images.formats import Unsupported
 
-    if source is not None and not os.path.exists(source):
+    if source is not None and not Path(source).exists():
         source = None  # which reading it will say
     try:
         _check_place(path, (".safetensors", ".npz"), overwrite, source)
