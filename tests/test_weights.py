@@ -842,6 +842,17 @@ def test_a_variance_of_0_needs_an_eps(tmp_path):
     assert "nl.W.1.running_var holds 0, which plus eps 0 is not above 0; give a larger eps" in said
 
 
+def test_an_eps_as_text_is_its_number(tmp_path):
+    norm = {f"nl.W.1.{key}": np.ones(C) for key in ("weight", "bias", "running_mean")}
+    given = arrays(names=("theta", "phi", "g", "W.0")) | norm | {"nl.W.1.running_var": np.ones(C)}
+    path = written(tmp_path, "a.npz", npz(given))
+    text, number = (nlmeans.load_weights(path, eps=eps) for eps in ("1e-3", 1e-3))
+    assert text.block == number.block
+    assert text.choices == number.choices
+    with pytest.raises(nlmeans.ParameterError, match="eps is 'much'"):
+        nlmeans.load_weights(path, eps="much")
+
+
 def test_affine_batch_norm_and_zero_gain(tmp_path):
     blobs = {
         key.replace("nl.", "nonlocal_1_").replace(".weight", "_w").replace(".bias", "_b"): array

@@ -61,7 +61,8 @@ class Options:
         elif self.scale is not None:
             check_number("scale", self.scale)
         if self.eps is not None:
-            check_number("eps", self.eps, low=0)
+            # The number, for text of one is taken as well.
+            object.__setattr__(self, "eps", check_number("eps", self.eps, low=0))
         if self.pool is not None:
             check_wholes("pool", self.pool)
         if self.group_frames is not None:
