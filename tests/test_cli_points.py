@@ -193,6 +193,22 @@ XYZ = b"property float x\nproperty float y\nproperty float z\n"
         ("a.ply", binary(b"element vertex 90\n" + XYZ) + b"\0" * 200, "damaged or cut short"),
         ("a.ply", binary(b"element vertex 999999999999\n" + XYZ), "cut short"),
         ("a.ply", binary(b"element vertex x\n" + XYZ), "damaged or cut short"),
+        (
+            "a.ply",
+            binary(
+                b"element vertex 150\n"
+                + XYZ
+                + b"".join(b"property double p%d\n" % k for k in range(100))
+            ),
+            "is cut short: 15450 values announced",
+        ),
+        ("a.ply", binary(b"element vertex " + b"9" * 5000 + b"\n" + XYZ), "is cut short"),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement face 1\nproperty list uchar int i\n"
+            b"element vertex 1\n" + XYZ + b"end_header\n9993 1 2 3\n1 2 3\n",
+            "damaged or cut short",
+        ),
         ("a.ply", binary(b"element face 0\nproperty int x\n"), "no element 'vertex'"),
         ("a.ply", binary(b"element vertex 0\nproperty float x\nproperty float y\n"), "x, y and z"),
         ("a.ply", binary(b"element vertex 0\n" + XYZ.replace(b"float", b"int")), "float or double"),

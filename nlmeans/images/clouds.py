@@ -224,7 +224,7 @@ def _read_ply(data: bytes) -> Cloud:
     header = _header(data)
     try:
         ply = PlyData.read(io.BytesIO(data))
-    except (PlyParseError, ValueError, UnicodeError) as error:
+    except (PlyParseError, ValueError, UnicodeError, OverflowError, MemoryError) as error:
         msg = f"cannot be read as PLY ({_cause(error)}); it is damaged or cut short: fetch it again"
         raise Unsupported(msg) from error
     if "vertex" not in ply:
@@ -260,10 +260,13 @@ def _header(data: bytes) -> bytes:
         msg = "is no PLY: it has no header from 'ply' to 'end_header'"
         raise Unsupported(msg)
     header = data[: end.end()]
-    counts = re.findall(rb"^element[ \t]+\S+[ \t]+(\d+)", header, re.MULTILINE)
-    count = sum(map(int, counts))
-    if count > len(data):
-        msg = f"is cut short: {count} elements announced in {len(data)} bytes: fetch it again"
+    values = 0  # of a byte each, at least
+    for element in re.split(rb"^element\b", header, flags=re.MULTILINE)[1:]:
+        count = re.match(rb"[ \t]+\S+[ \t]+(\d{1,100})", element)
+        properties = len(re.findall(rb"^property\b", element, re.MULTILINE))
+        values += int(count[1]) * max(properties, 1) if count else 0
+    if values > len(data):
+        msg = f"is cut short: {values} values announced in {len(data)} bytes: fetch it again"
         raise Unsupported(msg)
     return header
 
