@@ -78,6 +78,7 @@ def affinity(
     target = png_target(path, output, ENDING)
 
     def work(path: Path) -> Report:
+        from nlmeans.block import Chain
         from nlmeans.checks import ParameterError
         from nlmeans.drawing import Weights, draw_weights
         from nlmeans.images import load
@@ -99,6 +100,9 @@ def affinity(
         else:
             loaded, notes = learned()
             operation, values = _of_learned(loaded, picture)
+            if isinstance(loaded.block, Chain):
+                count = len(loaded.block.blocks)
+                notes += (f"{shown(path)}: of a chain of {count} blocks, the first is drawn",)
         maps = [
             Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
                                        operation.over, values.shape[:2]))
@@ -106,14 +110,23 @@ def affinity(
         ]  # fmt: skip
         grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
         save_png(target, path, draw_weights(grey, maps), overwrite)
-        each = "; ".join(
-            f"{x},{y}: {int((m > m.max() / 100).sum())} weights above 1 % of the largest, "
-            f"{m.max():.3g}"
-            for (y, x), m in maps
-        )
+        each = "; ".join(f"{x},{y}: {_counted(m)}" for (y, x), m in maps)
         return Report(f"{shown(path)} -> {shown(target)}: {each}", {}, notes)
 
     return each_file([path], work)
+
+
+def _counted(weights: Any) -> str:
+    """How many are drawn, and how many are not, being negative."""
+    largest = weights.max()
+    text = "no weights above 0"
+    if largest > 0:
+        count = int((weights > largest / 100).sum())
+        text = f"{count} weights above 1 % of the largest, {largest:.3g}"
+    negative = int((weights < 0).sum())
+    if negative:
+        text += f", and {negative} negative, down to {weights.min():.3g}, which are not drawn"
+    return text
 
 
 def _classical(

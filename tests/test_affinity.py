@@ -10,6 +10,7 @@ from nlmeans.cli.affinity import _on_pixels
 
 from nlmeans import (
     Block,
+    Chain,
     Everywhere,
     Linear,
     Neighbours,
@@ -228,6 +229,21 @@ def test_the_command_draws_classical_and_learned_weights(cli, tmp_path):
     code, out, err = cli("affinity", SAMPLE, *points, "-o", "two.png", "--weights", "w.safetensors")
     assert (code, err) == (0, "")
     assert "0,255: " in out
+
+
+def test_the_command_names_negative_weights_and_the_block_that_is_drawn(cli):
+    negative = Block(Operation(dot_product([[1.0]], [[-1.0]])), residual=True)
+    save_weights("w.npz", negative)
+    code, out, err = cli("affinity", SAMPLE, "-o", "a.png", "--weights", "w.npz")
+    assert (code, err) == (0, "")
+    assert ": no weights above 0, and " in out
+    assert ", which are not drawn" in out
+    smooth = Block(Operation(gaussian(0.1), over=Window(3)), residual=False)
+    save_weights("w.npz", Chain((smooth, smooth)), overwrite=True)
+    code, out, err = cli("affinity", SAMPLE, "-o", "b.png", "--weights", "w.npz")
+    assert code == 0
+    assert "of a chain of 2 blocks, the first is drawn" in err
+    assert "negative" not in out
 
 
 def test_weights_of_pooled_keys_lie_on_their_blocks(rng):
