@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nlmeans.points as points_module
 from nlmeans import denoise_points, estimate_points_sigma
-from nlmeans.surfaces import _on_one_side
+from nlmeans.surfaces import _on_one_side, point_side
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parent.parent / "benchmarks" / "points.py"))
 sphere, cube, scan, measure, rms = map(BENCHMARK.get, ("sphere", "cube", "scan", "measure", "rms"))
@@ -124,6 +125,31 @@ def test_normals_are_turned_to_one_side(rng):
     turned = _on_one_side(outward * rng.choice([-1, 1], (800, 1)), nearest)
     signs = (turned * outward).sum(axis=1).round()
     assert all(abs(part.sum()) == 400 for part in np.split(signs, 2))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.3, 1), (0.5, 1), (0.7, 2), (1.2, 2)])
+def test_two_iterations_where_the_noise_is_wide_and_h_by_the_noise(monkeypatch, share, expected):
+    """The second meets what the first leaves of the noise, 0.35 of it."""
+    y, x = np.mgrid[:20, :20]
+    grid = np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3) / 10.0
+    made = []
+    true = points_module.gaussian
+
+    def gaussian(h, sigma):
+        made.append((h, sigma))
+        return true(h=h, sigma=sigma)
+
+    monkeypatch.setattr(points_module, "gaussian", gaussian)
+    sigma = share * point_side(grid, 1)
+    denoise_points(grid, sigma, patch_neighbours=30, search_neighbours=20)
+    assert len(made) == expected
+    for h, noise in made:
+        assert h == pytest.approx(1.3 * noise)
+    if expected == 2:
+        assert made[1][1] == pytest.approx(0.35 * made[0][1], rel=0.2)
+    made.clear()
+    denoise_points(grid, sigma, patch_neighbours=30, search_neighbours=20, strength=2, iterations=1)
+    assert made[0][0] == pytest.approx(2.6 * made[0][1])
 
 
 def test_progress_rises_to_one(ball):

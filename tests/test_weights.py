@@ -612,6 +612,24 @@ def test_long_names_and_values_stay_apart_in_what_is_printed():
         assert str(Reading(name, "key", (2, 3), "float32")).split()[:2] == [name, "key"]
 
 
+@pytest.mark.parametrize("stored", ["weight_bar", "weight"])
+def test_spectral_norm_by_a_step_of_the_power_method(tmp_path, rng, stored):
+    """sigma = |W v|, v = W^T u / |W^T u|, u as stored; what is stored of v plays no part."""
+    shapes = {"query_conv": (2, 8), "key_conv": (2, 8), "value_conv": (8, 8)}
+    given, expected = {"attn.gamma": np.ones(1)}, []
+    for name, (rows, columns) in shapes.items():
+        weight, u = rng.normal(size=(rows, columns, 1, 1)), rng.normal(size=rows)
+        given |= {f"attn.{name}.{stored}": weight, f"attn.{name}.weight_u": u}
+        if stored == "weight_bar":
+            given[f"attn.{name}.weight_v"] = rng.normal(size=columns)
+        matrix = weight[..., 0, 0]
+        v = matrix.T @ u
+        expected.append(matrix / np.linalg.norm(matrix @ (v / np.linalg.norm(v))))
+    op = nlmeans.load_weights(written(tmp_path, "a.npz", npz(given))).block.operation
+    for found, matrix in zip((op.f.query, op.f.key, op.g), expected, strict=True):
+        np.testing.assert_allclose(found.weight, matrix)
+
+
 def test_many_blocks_take_no_longer_than_their_keys(tmp_path, monkeypatch):
     """Not the square of them: each block looks at the keys that are its own."""
     given = {f"{k}.{key}": a for k in range(400) for key, a in arrays("", window=()).items()}
@@ -1282,6 +1300,15 @@ def test_floats_from_0_to_1_for_weights_of_another_range_are_refused(tmp_path, r
             ranged(tmp_path).denoise(rng.random((12, 12)).astype(dtype))
     black = np.zeros((12, 12))  # tells nothing of its range
     np.testing.assert_array_equal(ranged(tmp_path).denoise(black), black)
+
+
+def test_amount_is_the_share_of_the_result(tmp_path, rng):
+    image = rng.normal(100, 20, (12, 12))
+    weights = ranged(tmp_path)
+    full = weights.denoise(image)
+    assert np.abs(full - image).max() > 1
+    np.testing.assert_array_equal(weights.denoise(image, amount=0), image)
+    np.testing.assert_allclose(weights.denoise(image, amount=0.25), image + (full - image) / 4)
 
 
 def test_a_chain_denoises_an_image(tmp_path):
