@@ -333,7 +333,6 @@ MORE_FORMATS = {
     "a.mat": lambda: matlab_file(False),
     "packed.mat": lambda: matlab_file(True),
     "a.h5": keras_content,
-    "a.npy": lambda: npy(np.ones((2, 2))),
 }
 
 
@@ -388,9 +387,14 @@ def test_oversized_headers(tmp_path):
         assert "damaged or truncated safetensors" in said
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
     npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(8)
-    assert "8 bytes for shape" in refusal(written(tmp_path, "a.npy", npy))
+    assert "8 bytes for shape" in refusal(written(tmp_path, "a.npz", zipped({"a.npy": npy})))
     empty = npy.replace(b"(1000000000000,)", b"(0, 99999999999)")[:-8]
-    assert refusal(written(tmp_path, "b.npy", empty))
+    assert refusal(written(tmp_path, "b.npz", zipped({"a.npy": empty})))
+
+
+def test_one_array_alone_is_no_block(tmp_path):
+    said = refusal(written(tmp_path, "a.npy", npy(np.ones((2, 2)))))
+    assert said == "is one array alone; save theta, phi, g and out by name with numpy.savez"
 
 
 def zipped(members, compression=zipfile.ZIP_DEFLATED):
@@ -687,8 +691,8 @@ def test_other_operations_are_refused_with_the_reason(tmp_path):
 ])  # fmt: skip
 def test_headers_that_python_cannot_parse(tmp_path, header):
     content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(4)
-    said = refusal(written(tmp_path, "a.npy", content))
-    assert said.startswith("the array ")
+    said = refusal(written(tmp_path, "a.npz", zipped({"theta.npy": content})))
+    assert said.startswith("theta ")
 
 
 @pytest.mark.parametrize("name", ["nl.\x1b[31m.weight", "nl.a\nb.weight", "n" * 501])

@@ -42,7 +42,7 @@ def load_weights(
 ) -> LoadedWeights:
     """Read trained weights as a block that gives what the framework gives.
 
-    Nothing in the file is executed. The format is told by the content: safetensors, npz and npy,
+    Nothing in the file is executed. The format is told by the content: safetensors, npz,
     PyTorch checkpoints (zip and legacy, without PyTorch), pickles of NumPy arrays as Caffe2's,
     HDF5 and .keras as Keras's (with the extra `keras`), MATLAB up to version 7.
 

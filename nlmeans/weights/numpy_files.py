@@ -1,4 +1,4 @@
-""".npy and .npz, without pickles, and with every size checked before memory is taken for it."""
+""".npz, without pickles, and with every size checked before memory is taken for it."""
 
 import io
 from tokenize import TokenError
@@ -16,11 +16,6 @@ UNREADABLE = (
     ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError,
 )  # fmt: skip
 MAGIC = b"\x93NUMPY"
-
-
-def read_npy(data: bytes) -> Tensors:
-    """One array, under the name that a file of one array gives it."""
-    return Tensors("npy", {"weight": from_numpy(_array("the array", data))})
 
 
 def read_npz(archive: Archive) -> Tensors:

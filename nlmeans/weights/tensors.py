@@ -68,7 +68,7 @@ def _read(path: Path) -> Tensors:
     if kind is None and suffix == ".safetensors":
         kind = "safetensors"  # which the library will say what is wrong with
     if kind is None:
-        known = "safetensors, npz, npy, PyTorch, pickle, HDF5 and MATLAB files are"
+        known = "safetensors, npz, PyTorch, pickle, HDF5 and MATLAB files are"
         message = ELSEWHERE.get(suffix, f"is in no known format; {known} read")
         raise Refused(message)
     if kind not in NAMED.get(suffix, (kind,)):
@@ -81,7 +81,8 @@ def _read(path: Path) -> Tensors:
         case "safetensors":
             return read_safetensors(data)
         case "npy":
-            return numpy_files.read_npy(data)
+            message = "is one array alone; save theta, phi, g and out by name with numpy.savez"
+            raise Refused(message)
         case "npz":
             return numpy_files.read_npz(Archive(data))
         case "PyTorch zip":
