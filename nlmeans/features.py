@@ -40,7 +40,7 @@ def features(
     Raises
     ------
     ValueError
-        If matrices do not fit the channels or one another.
+        If matrices do not fit the channels or one another, or give several numbers for a "sum".
     """
     grid = x.shape[:-1]
     margin, pool = over.margin(grid), pool_of(over)
@@ -65,6 +65,12 @@ def features(
             message = (
                 f"queries have {queries.shape[-1]} numbers a position and keys {keys.shape[-1]}; "
                 "theta and phi have to give equally many"
+            )
+            raise ValueError(message)
+        if f.score == "sum" and queries.shape[-1] != 1:
+            message = (
+                f"queries and keys have {queries.shape[-1]} numbers a position; the score 'sum' "
+                "adds one of each, so theta and phi have to give one"
             )
             raise ValueError(message)
         of_maps = None

@@ -12,10 +12,12 @@ from nlmeans import (
     Everywhere,
     Identity,
     Linear,
+    Neighbours,
     Operation,
     Pairwise,
     ParameterError,
     Patches,
+    Regions,
     Window,
     concatenation,
     dot_product,
@@ -218,6 +220,16 @@ def test_bad_arrays(rng):
     lone = Operation(embedded_gaussian(np.ones((1, 2))))
     bad(ValueError, "equally many", lambda: lone(np.ones((4, 2)), channel_axis=-1))
     bad(ParameterError, "has 3 numbers", lambda: nl_means(1, 1, (3, 3, 3))(np.eye(4)))
+
+
+@pytest.mark.parametrize("weight", ["exp", "identity", "relu"])
+@pytest.mark.parametrize("over", [Everywhere(), Regions(2), Window(3), Neighbours(np.eye(5), k=2)])
+def test_a_sum_of_several_numbers_is_refused(weight, over, rng):
+    normaliser = "sum" if weight == "exp" else "count"
+    op = Operation(Pairwise("own", "sum", weight, normaliser), over=over)
+    x = rng.normal(size=(5, 3))
+    bad(ValueError, "3 numbers a position", lambda: op(x, channel_axis=-1))
+    bad(ValueError, "3 numbers a position", lambda: op.affinity(x, (1,), channel_axis=-1))
 
 
 def test_public_names_are_importable_and_documented():

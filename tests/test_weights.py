@@ -1237,6 +1237,20 @@ def test_native_files_are_checked_text_by_text(tmp_path):
     assert "leave out layout 'plain'" in refusal(tmp_path / "a.npz", "plain")
 
 
+def test_a_native_concatenation_without_its_w(tmp_path, rng):
+    theta, w = rng.normal(size=(2, 4)), rng.normal(size=(1, 2))
+    texts = {"format": "nlmeans", "version": "1", "pairwise": "concatenation"}
+    arrays = {k: np.array(v) for k, v in texts.items()} | {"theta.weight": theta}
+    arrays |= {"theta.1.weight": w, "phi.weight": theta}
+    path = written(tmp_path, "a.npz", npz(arrays))
+    assert "phi.weight gives 2 numbers a position" in refusal(path)
+    arrays |= {"theta.1.weight": np.ones((3, 2)), "phi.1.weight": w}
+    path = written(tmp_path, "b.npz", npz(arrays))
+    assert "theta.1.weight gives 3 numbers a position" in refusal(path)
+    path = written(tmp_path, "c.npz", npz(arrays | {"theta.1.weight": w}))
+    nlmeans.load_weights(path)
+
+
 @pytest.mark.parametrize(("out", "residual", "does"), [
     (nlmeans.Linear([[0.0]]), True, "the block: .* is the identity"),
     (nlmeans.Linear([[0.0]], [1]), True, "only adds a constant"),

@@ -228,6 +228,8 @@ def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Bloc
     phi = theta if shared else embedding("phi") or Identity()
     g, out = embedding("g") or Identity(), embedding("out")
     arithmetic = f"{prefix}arithmetic"  # left out where it is exact
+    if texts.metadata.get(f"{prefix}score") == "sum":
+        _check_summed(prefix, {"theta": theta, "phi": phi})
     try:
         f = Pairwise(
             one_line(texts.text(f"{prefix}name", "embedded gaussian"), 200),
@@ -276,6 +278,24 @@ def _embedding(tensors: Tensors, texts: _Texts, role: str, used: set[str]) -> Em
             raise Refused(message) from error
         number += 1
     return made
+
+
+def _check_summed(prefix: str, embeds: Mapping[str, Embedding]) -> None:
+    """Refuse matrices that give a query or key several numbers where a score is their sum."""
+    for role, embed in embeds.items():
+        if not isinstance(embed, Linear) or len(embed.weight) == 1:
+            continue
+        number = f"{after}." if (after := _matrices(embed) - 1) else ""
+        message = (
+            f"{prefix}{role}.{number}weight gives {len(embed.weight)} numbers a position; the "
+            "score 'sum' adds one of each: the last matrix, as a concatenation's w, has to give one"
+        )
+        raise Refused(message)
+
+
+def _matrices(embed: Embedding) -> int:
+    """How many act one after the other."""
+    return 1 + _matrices(embed.of) if isinstance(embed, Linear) else 0
 
 
 def _patches(text: str) -> Patches:
