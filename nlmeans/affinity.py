@@ -103,13 +103,15 @@ def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indic
 def _own_scores(f: Pairwise, of: Features, own: Position, keys: Indices, key: Float64s) -> Float64s:
     """Of one query and the keys, scaled, with the keys' biases."""
     if of.terms is None:
-        scores: Float64s = _scores(f, of.queries[own][None], key)[0] + of.bias.reshape(-1)[keys]
-        return scores
-    terms = of.terms[1].reshape(-1, 2)[keys]
-    return np.array([
-        score(f, of.queries[own], one, (of.terms[0][own], term))
-        for one, term in zip(key, terms, strict=True)
-    ])  # fmt: skip
+        scores = _scores(f, of.queries[own][None], key)[0]
+    else:
+        terms = of.terms[1].reshape(-1, 2)[keys]
+        scores = np.array([
+            score(f, of.queries[own], one, (of.terms[0][own], term))
+            for one, term in zip(key, terms, strict=True)
+        ])  # fmt: skip
+    biased: Float64s = scores + of.bias.reshape(-1)[keys]
+    return biased
 
 
 def _apply_centre(

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import by_reference
 
 import nlmeans
-from nlmeans import Operation, ParameterError, gaussian, nl_means
+from nlmeans import Everywhere, Linear, Operation, ParameterError, Window, gaussian, nl_means
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}  # of the value range
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -125,6 +126,17 @@ def test_without_a_window_the_reference_runs(rng):
     assert "maps" in op.plan(x.shape).reason
     wide = Operation(gaussian(h, sigma), over=nlmeans.Window(21))
     np.testing.assert_allclose(op(x), wide(x), atol=1e-9)
+
+
+@pytest.mark.parametrize("over", [Window(5), Window(3, "mirror"), Everywhere()])
+def test_weights_of_maps_with_a_key_bias(rng, over):
+    x, (sigma, h) = rng.normal(size=(6, 5, 1)), maps_for(rng, (6, 5))
+    f = replace(gaussian(h, sigma, centre="max"), key_bias=Linear([[1.5]]))
+    op = Operation(f, over=over)
+    y = op(x, channel_axis=-1)
+    for i in ((0, 0), (3, 2), (5, 4)):
+        weights = op.affinity(x, i, channel_axis=-1)
+        assert (weights * x[..., 0]).sum() == pytest.approx(y[i][0], rel=1e-9)
 
 
 def test_what_maps_are_refused(rng):
