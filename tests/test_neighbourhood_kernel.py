@@ -135,6 +135,18 @@ def test_huge_scores_neither_overflow_nor_vanish(rng, size):
     assert_equals_reference(Operation(bias, over=Window(5)), x.astype(np.float32), tolerance=1e-3)
 
 
+@BORDERS
+def test_large_logits_take_no_digits_from_float32(rng, border):
+    theta, phi = rng.normal(size=(2, 8, 8)) * 0.3
+    x = rng.normal(200, 1, size=(9, 8, 8)).astype(np.float32)
+    for options in ({}, {"softmax": "queries"}, {"key_bias": rng.normal(size=(1, 8)) * 99}):
+        op = Operation(embedded_gaussian(theta, phi, **options), over=Window(5, border))
+        expected = op(x.astype(np.float64), channel_axis=-1)
+        found = op(x, channel_axis=-1)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_magnitudes_that_float32_cannot_square(rng):
     x = rng.normal(size=(6, 7, 2)).astype(np.float32)
     for factor in (1e-30, 1e30):

@@ -126,6 +126,18 @@ def test_weights_that_float32_does_not_hold(rng):
     assert error < 1e-5 * np.abs(expected).max()
 
 
+def test_large_logits_take_no_digits_from_float32(rng):
+    theta, phi = rng.normal(size=(2, 8, 8)) * 0.3
+    x = rng.normal(200, 1, size=(COUNT, 8)).astype(np.float32)
+    over = Neighbours(rng.random((COUNT, 3)), k=9)
+    for softmax in ("keys", "queries"):
+        op = Operation(embedded_gaussian(theta, phi, softmax=softmax), over=over)
+        expected = op(x.astype(np.float64), channel_axis=-1)
+        found = op(x, channel_axis=-1)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_far_apart_features_keep_their_value_and_extreme_logits_choose_one(rng):
     points = rng.normal(size=(COUNT, 3))
     x = rng.permutation(np.arange(COUNT, dtype=np.float32))

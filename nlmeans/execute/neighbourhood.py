@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.execute.precision import TINY, fits_float32, in_float64
 from nlmeans.features import Features, features
 from nlmeans.kernels import driver, neighbourhood
 from nlmeans.kernels.centre import CENTRES
@@ -31,7 +33,6 @@ Array = NDArray[Any]
 # Of scores and values: far enough from the largest float for sums of them.
 LIMITS = {"float32": 2.0**100, "float64": 2.0**960}
 MASKED = -(2.0**20)  # times the limit
-TINY = 1e-20  # sums of squares below it have lost numbers that vanished when squared
 
 
 class _Pairs(NamedTuple):
@@ -73,6 +74,10 @@ def run_neighbourhood(
     last = np.moveaxis(planes, 0, -1)
     guide_last = last if guide is None else np.moveaxis(guide, 0, -1)
     ((_, of),) = features(op.f, op.g, op.over, last, guide_last)
+    if not fits_float32(op.f, of.queries, of.keys, of.bias):
+        del of
+        run = partial(run_neighbourhood, threads=threads, progress=progress)
+        return in_float64(run, op, planes, guide)
     reach = op.over.reach(grid)
     first = _along([m - r for m, r in zip(of.margin, reach, strict=True)], 0)
     side = _along([2 * r + 1 for r in reach], 1)

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlmeans.execute.precision import fits_float32, in_float64
 from nlmeans.features import features
 from nlmeans.kernels import driver
 from nlmeans.kernels import neighbours as kernel
@@ -38,6 +40,10 @@ def run_neighbours(
     dtype = planes.dtype
     lists = over.lists
     ((_, of),) = features(f, op.g, over, planes.T, planes.T if guide is None else guide.T)
+    if not fits_float32(f, of.queries, of.keys, of.bias):
+        del of
+        run = partial(run_neighbours, threads=threads, progress=progress)
+        return in_float64(run, op, planes, guide)
     queries, keys, values = (each[lists.order] for each in (of.queries, of.keys, of.values))
     scored = _scored(f, queries, keys, dtype)
     bias = np.zeros(0) if f.key_bias is None else of.bias[lists.order].astype(np.float64)

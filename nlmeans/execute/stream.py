@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.execute.parts import Parts, parts_of
+from nlmeans.execute.precision import LARGEST_EXPONENT, in_float64, largest_exponent
 from nlmeans.kernels import blocks, driver, stream
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
 from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from nlmeans.operation import Operation
 
 Array = NDArray[Any]
-# A dot product so large is rounded by 1e-4 in float32, and its weight likewise: float64 takes over.
-LARGEST_EXPONENT = 2048.0
 
 
 def run_stream(
@@ -35,9 +35,8 @@ def run_stream(
     scores = _scores(op, of)
     if planes.dtype == np.float32 and not scores.exact:
         del of, scores
-        double = None if guide is None else guide.astype(np.float64)
-        y = run_stream(op, planes.astype(np.float64), double, threads, progress)
-        return y.astype(np.float32)
+        run = partial(run_stream, threads=threads, progress=progress)
+        return in_float64(run, op, planes, guide)
     values, normaliser = of.values, NORMALISERS[op.f.normaliser]
     if op.f.normaliser == "query sum":
         half = between(progress, 0, 0.5)
@@ -82,7 +81,7 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
     queries, keys = (np.ascontiguousarray(a) for a in (of.queries, of.keys))
     row = np.zeros(len(queries), dtype=dtype)
     bias = (unit * of.bias).astype(dtype)
-    scale, noise, largest = f.scale * unit, 0.0, float(np.abs(bias).max())
+    scale, noise, largest = f.scale * unit, 0.0, largest_exponent(f, queries, keys, of.bias)
     if f.score == "distance":
         low = np.minimum(queries.min(axis=0), keys.min(axis=0)).astype(np.float64)
         high = np.maximum(queries.max(axis=0), keys.max(axis=0))
@@ -94,12 +93,9 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
     elif f.score == "sum":
         row = (scale * queries[:, 0]).astype(dtype)
         bias += (scale * keys[:, 0]).astype(dtype)
-        largest = float(np.abs(row).max() + np.abs(bias).max())
         queries, keys = queries[:, :0], keys[:, :0]
         in_range = abs(scale) < limit
     else:
-        norms = [float(np.einsum("ij,ij->i", a, a).max()) for a in (queries, keys)]
-        largest += abs(scale) * math.sqrt(norms[0]) * math.sqrt(norms[1])
         in_range = abs(scale) < limit
     return _Scores(
         queries, keys, row, bias, scale, noise, f.cut, distance=f.score == "distance",
