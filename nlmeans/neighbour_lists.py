@@ -1,11 +1,13 @@
 """Who the neighbours of unstructured positions are, as lists in an order of their own."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 AT_ONCE = 4096  # points whose neighbours are looked for together
+HIGHEST = 500  # exponent of 2 of the largest coordinate
 
 
 class Lists(NamedTuple):
@@ -26,6 +28,11 @@ def lists_of(
     """Of every point (N, D) the k nearest, or those within the radius; -1 workers are all cores."""
     from scipy.spatial import cKDTree
 
+    # By a power of two, which rounds nothing: squared distances are then finite.
+    scale = 2.0 ** min(HIGHEST - math.frexp(float(np.abs(points).max()))[1], 1000)
+    points = points * scale
+    if radius is not None:
+        radius = min(radius * scale, 2.0 ** (HIGHEST + 9))
     tree = cKDTree(points)
     order = tree.indices.astype(np.intp)
     rank = np.empty_like(order)

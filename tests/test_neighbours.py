@@ -91,6 +91,18 @@ def test_same_bits_for_any_number_of_threads(rng, name):
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
+@pytest.mark.parametrize("size", [2.0**-700, 2.0**-30, 2.0**660, 2.0**1020])
+@pytest.mark.parametrize("which", [{"k": 7}, {"radius": 0.8}], ids=str)
+def test_positions_of_any_size(rng, size, which):
+    points = rng.uniform(-1, 1, (COUNT, 3))
+    scaled = {name: n if name == "k" else n * size for name, n in which.items()}
+    expected, found = Neighbours(points, **which).lists, Neighbours(points * size, **scaled).lists
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    everybody = Neighbours(points * min(size, 1), radius=1e308).lists
+    assert len(everybody.numbers) == COUNT**2
+
+
 def test_order_of_the_points_does_not_matter(rng):
     points, x = cloud(rng, np.float64)
     f = functions(rng)["softmax"]
