@@ -53,7 +53,9 @@ def run_linear(
             _matrix(f.query, seen), _matrix(f.key, seen), _matrix(f.key_bias, seen),
             _matrix(g, len(planes)),
         )  # fmt: skip
-        f, g = replace(f, query=Identity(), key=Identity(), key_bias=None), Identity()
+        # Of x itself, which need not be one number a position as a sum's queries and keys do.
+        f = replace(f, score="dot", query=Identity(), key=Identity(), key_bias=None)
+        g = Identity()
     of = parts_of(f, g, op.over, planes, guide)
     if direct:
         of, given = _near_zero(of, given)
@@ -61,7 +63,7 @@ def run_linear(
         d, channels = of.keys.shape[1], of.values.shape[1]
         same, none = _matrix(Identity(), d), _matrix(None, d)
         given = Matrices(same, same, none, _matrix(Identity(), channels))
-    if f.score == "sum":
+    if op.f.score == "sum":
         one = np.zeros_like(given.theta)
         one[0, -1] = 1
         given = given._replace(theta=np.vstack([given.theta, one]), phi=np.vstack([one, given.phi]))
