@@ -138,10 +138,15 @@ class Block:
         seen = (channels, *wide)
         cost = self.operation.cost(seen, channel_axis=0, dtype=dtype, threads=threads)
         outputs = self.operation.g.outputs(channels, len(grid))
-        outputs += 0 if self.out is None else self.out.outputs(outputs, len(grid))
+        outputs += 0 if self.out is None else self._outputs(channels, len(grid))
         # The planes, as they are and widened, what y and z are before their channels are moved.
         held = (2 * channels + 2 * outputs) * prod(seen[1:]) * dtype.itemsize
         return Cost(cost.seconds, cost.bytes + held)
+
+    def _outputs(self, channels: int, ndim: int) -> int:
+        """Channels of z, of x with so many."""
+        of_y = self.operation.g.outputs(channels, ndim)
+        return of_y if self.out is None else self.out.outputs(of_y, ndim)
 
     def _margin(self, ndim: int) -> tuple[int, ...]:
         """How far beyond x's border lies what z depends on, where y is asked for there."""
@@ -255,12 +260,15 @@ class Chain:
     ) -> Cost:
         """About what a call takes on an array of this shape and dtype."""
         channels, *grid = _planes_shape(shape, channel_axis)
-        several = [channels, *(2 * channels for _ in self.blocks[1:])]
-        costs = [
-            block.cost((count, *grid), channel_axis=0, dtype=dtype, threads=threads)
-            for count, block in zip(several, self.blocks, strict=True)
-        ]
-        return sum(costs[1:], costs[0])
+        itemsize = working_dtype(np.dtype(dtype)).itemsize
+        total, seen, before = Cost(0.0, 0), channels, 0
+        for block in self.blocks:
+            cost = block.cost((seen, *grid), channel_axis=0, dtype=dtype, threads=threads)
+            held = (channels + before) * prod(grid) * itemsize  # x and the last result
+            total += Cost(cost.seconds, cost.bytes + held)
+            before = block._outputs(seen, len(grid))
+            seen = channels + before
+        return total
 
     def __str__(self) -> str:
         return "\n".join(f"block {k}: {block}" for k, block in enumerate(self.blocks))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AT_ONCE = 4096  # points whose neighbours are looked for together
+BYTES_WHILE_FOUND = 48  # for each of their neighbours
 HIGHEST = 500  # exponent of 2 of the largest coordinate
 
 
@@ -48,8 +49,7 @@ def lists_of(
             found.append(np.sort(rank[nearest].astype(np.int32), axis=1).reshape(-1))
         else:
             around = tree.query_ball_point(points[members], radius, workers=workers)
-            for each in around:
-                lengths.append(np.array([len(each)]))
-                found.append(np.sort(rank[each].astype(np.int32)))
+            lengths.append(np.array([len(each) for each in around]))
+            found.append(np.concatenate([np.sort(rank[e].astype(np.int32)) for e in around]))
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     return Lists(order, starts, np.concatenate(found))

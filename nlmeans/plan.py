@@ -24,6 +24,7 @@ from nlmeans.execute.window_layout import (
 from nlmeans.kernels.blocks import task_size, thread_bytes
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.machine import cores
+from nlmeans.neighbour_lists import AT_ONCE, BYTES_WHILE_FOUND
 from nlmeans.pairwise import Pairwise
 from nlmeans.support import Everywhere, Neighbours, Regions, Support, Window
 
@@ -190,7 +191,10 @@ def _work(
     features = channels if guide_channels is None else guide_channels
     pairs, positions = over.pairs(grid), prod(grid)
     d, values = f.query.outputs(features, len(grid)), g.outputs(channels, len(grid))
-    embedded = positions * (2 * d + values) * itemsize  # queries, keys and values
+    held = 8 if _may_take_float64(f, dtype) else itemsize  # bytes of a float that is held
+    embedded = positions * (2 * d + values) * held  # queries, keys and values
+    if held > itemsize:  # x, the guide and the result once more
+        embedded += 8 * positions * (channels + (guide_channels or 0) + values)
     if kernel == "window":
         operations = window_operations(f, pairs, len(grid), channels, features)
         _, cut, buffers = window_layout(f, over, planes, guide_channels, dtype)
@@ -207,28 +211,46 @@ def _work(
         return _Work(pairs, operations, embedded + 8 * 8 * positions, grid, 1, itemsize)
     if kernel == "stream":
         operations = pairs * ((3 if f.score == "distance" else 2) * d + 2 * values + 17)
-        memory = embedded + thread_bytes(positions, d, values, itemsize)
+        memory = embedded + thread_bytes(positions, d, values, held)
         size = task_size(positions, itemsize)
         tiles = sum(ceil(n / size) for n in over.sizes(grid))
         return _Work(pairs, operations, memory, (size,), tiles, itemsize)
     if kernel == "neighbourhood":
         assert isinstance(over, Window)
         operations = neighbourhood_operations(f, pairs, d, values)
-        memory = neighbourhood_memory(f, g, over, grid, d, values, itemsize)
+        memory = neighbourhood_memory(f, g, over, grid, d, values, held)
+        if held > itemsize:
+            memory += 8 * positions * (channels + (guide_channels or 0) + values)
         tile = neighbourhood_tile(grid, itemsize)
         return _Work(pairs, operations, memory, tile, _tiles(grid, tile), itemsize)
     if kernel == "neighbours":
+        assert isinstance(over, Neighbours)
         passes = 2 if f.normaliser == "query sum" else 1
         operations = pairs * passes * (3 * d + 2 * values + 30)
         rows = (d, values) if f.query == f.key else (d, d, values)
-        padded = VECTOR_BYTES * sum(ceil(n * itemsize / VECTOR_BYTES) for n in rows)
-        memory = passes * (8 * positions + 4 * pairs) + positions * (padded + 8 * values)
+        padded = VECTOR_BYTES * sum(ceil(n * held / VECTOR_BYTES) for n in rows)
+        lists = 16 * positions + 4 * pairs
+        # While they are found: once more, and the tree. Then rows in order, and in float64.
+        finding = 4 * pairs + positions * (40 + 16 * over.points.shape[1])
+        found = embedded + positions * (padded + 16 * max(d, values))
+        found += (passes - 1) * (lists + 2 * pairs)
+        memory = (
+            lists
+            + max(finding, found)
+            + min(AT_ONCE, positions) * pairs // positions * BYTES_WHILE_FOUND
+        )
         tiles = ceil(positions / NEIGHBOUR_ROWS)
         return _Work(pairs, operations, memory, (NEIGHBOUR_ROWS,), tiles, itemsize)
     of_maps = 4 if f.maps is not None else 0
     operations = pairs * (3 * d + 2 * values + 4 + of_maps)
     memory = 8 * positions * (2 * d + 2 * values + of_maps)
     return _Work(pairs, operations, memory, grid, 1, itemsize)
+
+
+def _may_take_float64(f: Pairwise, dtype: np.dtype[Any]) -> bool:
+    """Whether large exponents, which only x tells, make a kernel start again in float64."""
+    logits = f.score != "distance" or f.key_bias is not None
+    return dtype == np.float32 and f.weight == "exp" and logits
 
 
 def _tiles(grid: tuple[int, ...], tile: tuple[int, ...]) -> int:

@@ -281,3 +281,44 @@ def test_a_blocks_cost(rng):
         block(x[:20, :20])
         assert peak_of(lambda block=block: block(x)) <= block.cost(x.shape).bytes
     assert chain.cost(x.shape).seconds > 2 * one.cost(x.shape).seconds
+
+
+def test_a_chain_counts_the_channels_between_its_blocks(rng):
+    over = Window(3)
+    wide, one = (nlmeans.Linear(rng.normal(size=shape) / 9) for shape in ((32, 1), (1, 33)))
+    first = nlmeans.Block(Operation(nlmeans.gaussian(1), over=over), wide, residual=False)
+    second = nlmeans.Block(Operation(nlmeans.embedded_gaussian(), over=over), one, residual=False)
+    chain = nlmeans.Chain((first, second))
+    x = rng.normal(size=(300, 200)).astype(np.float32)
+    chain(x[:20, :20])
+    assert peak_of(lambda: chain(x)) <= chain.cost(x.shape).bytes
+
+
+@pytest.mark.parametrize("size", [1, 300])
+@pytest.mark.parametrize(
+    "over", [nlmeans.Everywhere(), nlmeans.Regions(32), Window(5), Window(5, "mirror")], ids=str
+)
+@pytest.mark.parametrize("softmax", ["keys", "queries"])
+def test_attention_takes_what_it_says_at_most(rng, size, over, softmax):
+    theta, phi, g = rng.normal(size=(3, 8, 16)) / 4
+    f = nlmeans.embedded_gaussian(theta, phi, softmax=softmax)
+    op = Operation(f, nlmeans.Linear(g), over)
+    x = size * rng.normal(size=(100, 90, 16)).astype(np.float32)
+    op(x[:20, :20], channel_axis=-1)
+    expected = op.cost(x.shape, channel_axis=-1).bytes
+    assert peak_of(lambda: op(x, channel_axis=-1)) <= expected
+
+
+@pytest.mark.parametrize("size", [1, 300])
+@pytest.mark.parametrize("which", [{"k": 50}, {"radius": 0.1}], ids=str)
+@pytest.mark.parametrize("f", [nlmeans.gaussian(1), nlmeans.embedded_gaussian(softmax="queries")])
+def test_neighbours_take_what_they_say_at_most(rng, size, which, f):
+    points = rng.random((20000, 3))
+    x = size * rng.normal(size=(20000, 8)).astype(np.float32)
+    some = Operation(f, over=nlmeans.Neighbours(points[:60], k=50))
+    some(x[:60], channel_axis=-1)
+    expected = Operation(f, over=nlmeans.Neighbours(points, **which))
+    expected = expected.cost(x.shape, channel_axis=-1).bytes
+    op = Operation(f, over=nlmeans.Neighbours(points, **which))
+    taken = peak_of(lambda: op(x, channel_axis=-1))
+    assert taken <= expected < 4 * taken

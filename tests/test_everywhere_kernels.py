@@ -321,7 +321,7 @@ def test_plans_name_kernel_and_costs():
     assert plan.kernel == "stream"
     assert plan.pairs == 16384**2
     assert plan.operations > 2 * plan.pairs * 64
-    assert plan.memory < 16 * 2**20
+    assert plan.memory < 32 * 2**20  # in float64, where large logits ask for it
     assert (plan.tile, plan.tiles) == ((256,), 64)
     assert "of 256" in str(plan)
     parts = Operation(embedded_gaussian(), over=Regions((8, 8))).plan((20, 16))

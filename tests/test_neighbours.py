@@ -228,5 +228,5 @@ def test_plan_says_what_runs(rng):
     op = Operation(gaussian(1.0), over=Neighbours(rng.normal(size=(1000, 3)), k=10))
     plan = op.plan((1000,), guide_channels=25)
     assert (plan.kernel, plan.pairs, plan.tiles) == ("neighbours", 10000, 4)
-    assert plan.memory < 1000 * 64 * 4 + 10000 * 4 + 1000 * 24
+    assert 1000 * 64 * 4 < plan.memory < 2**21
     assert "neighbours" in str(plan)
