@@ -77,6 +77,15 @@ def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
         raise TypeError(message) from error
 
 
+def real_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
+    """The same; complex numbers, of which a conversion keeps a half, are a TypeError."""
+    array = as_array(name, x)
+    if array.dtype.kind == "c":
+        message = f"{name} holds complex numbers; only real ones are allowed"
+        raise TypeError(message)
+    return array
+
+
 def checked_axis(
     name: str, ndim: int, axis: int | None, argument: str = "channel_axis"
 ) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import as_array
+from nlmeans.arrays import real_array
 from nlmeans.checks import check_choice, check_size, radii
 
 Floats = NDArray[np.floating[Any]]
@@ -61,8 +61,9 @@ class Linear:
 
     Raises
     ------
-    ValueError
-        If the weight is no matrix, the bias does not fit it, or either holds NaN or infinity.
+    ValueError, TypeError
+        If the weight is no matrix, the bias does not fit it, or either holds NaN or infinity, or
+        complex numbers.
 
     Examples
     --------
@@ -78,11 +79,11 @@ class Linear:
     def __init__(
         self, weight: ArrayLike, bias: ArrayLike | None = None, of: "Embedding | None" = None
     ) -> None:
-        matrix = np.array(as_array("weight", weight), dtype=np.float64)
+        matrix = np.array(real_array("weight", weight), dtype=np.float64)
         if matrix.ndim != 2 or matrix.size == 0:
             message = f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
             raise ValueError(message)
-        given = np.zeros(len(matrix)) if bias is None else as_array("bias", bias)
+        given = np.zeros(len(matrix)) if bias is None else real_array("bias", bias)
         vector = np.array(given, dtype=np.float64)
         if vector.shape != (len(matrix),):
             message = f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)"

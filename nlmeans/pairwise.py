@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nlmeans.arrays import as_array
+from nlmeans.arrays import real_array
 from nlmeans.checks import (
     LARGEST_NUMBER,
     SMALLEST_NUMBER,
@@ -315,7 +315,7 @@ def concatenation(
     >>> nlmeans.Operation(nlmeans.concatenation(w=[1, -1]))([1.0, 3.0]).tolist()
     [0.0, 1.0]
     """
-    vector = np.asarray(as_array("w", w), dtype=np.float64)
+    vector = np.asarray(real_array("w", w), dtype=np.float64)
     if vector.ndim != 1 or len(vector) == 0 or len(vector) % 2:
         message = f"w has shape {vector.shape}; a vector of even length (2 d,) is needed"
         raise ValueError(message)

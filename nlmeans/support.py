@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.arrays import as_array
+from nlmeans.arrays import as_array, real_array
 from nlmeans.checks import (
     ParameterError,
     check_choice,
@@ -290,7 +290,7 @@ class Neighbours(_Whole):
     def __init__(
         self, positions: ArrayLike, *, k: int | None = None, radius: float | None = None
     ) -> None:
-        points = np.array(as_array("positions", positions), dtype=np.float64)
+        points = np.array(real_array("positions", positions), dtype=np.float64)
         if points.ndim != 2 or points.size == 0:
             message = f"positions has shape {points.shape}; (N, D) is needed: a row a point"
             raise ValueError(message)

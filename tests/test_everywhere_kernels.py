@@ -303,6 +303,14 @@ def test_matrices_that_do_not_fit_are_named(make):
             Operation(make(key_bias=np.ones((2, 2))))(x, channel_axis=-1)
 
 
+@pytest.mark.parametrize("over", [Everywhere(), Everywhere(Pool(2))])
+def test_a_product_that_float32_does_not_hold(over):
+    x = np.array([1e20, 2e20, 1e20, 2e20], np.float32)
+    op = Operation(dot_product(scale=1e-40), over=over)
+    np.testing.assert_allclose(op(x), op(x.astype(np.float64)), rtol=1e-6)
+    assert op(x).dtype == np.float32
+
+
 def test_the_input_is_not_changed_and_shares_no_memory(rng):
     x = rng.normal(size=(9, 8, 3))
     before = x.copy()

@@ -185,6 +185,10 @@ def test_bad_parts():
     bad(ValueError, "a matrix", lambda: Linear([1, 2]))
     bad(ValueError, r"asks for \(1,\)", lambda: Linear([[1, 2]], [1, 2]))
     bad(ValueError, "NaN", lambda: Linear([[np.nan]]))
+    bad(TypeError, "weight holds complex", lambda: Linear([[1 + 2j]]))
+    bad(TypeError, "bias holds complex", lambda: Linear([[1]], [1j]))
+    bad(TypeError, "w holds complex", lambda: concatenation([1j, 1]))
+    bad(TypeError, "positions holds complex", lambda: Neighbours([[1j]], k=1))
     bad(ValueError, "even length", lambda: concatenation([1, 2, 3]))
     bad(ValueError, "only 'exp' with 'sum'",
         lambda: dataclasses.replace(dot_product(), centre="zero"))  # fmt: skip

@@ -8,6 +8,7 @@ maps x_i to y_i is one matrix. A score q_i + k_j is the dot product of (q_i, 1) 
 """
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from nlmeans.embed import Embedding, Identity, Linear
 from nlmeans.execute.parts import Array, Parts, parts_of
+from nlmeans.execute.precision import in_float64
 from nlmeans.progress import Progress
 from nlmeans.support import Everywhere, pool_of
 
@@ -41,7 +43,19 @@ class Matrices(NamedTuple):
 def run_linear(
     op: "Operation", planes: Array, guide: Array | None, progress: Progress | None
 ) -> Array:
-    """The operation on planes (C, *grid), float32 or float64; linear algebra is NumPy's."""
+    """The operation on planes (C, *grid), float32 or float64; linear algebra is NumPy's.
+
+    Sums that float32 does not hold are taken in float64.
+    """
+    if planes.dtype != np.float32:
+        return _run(op, planes, guide, progress)
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = _run(op, planes, guide, progress)
+        finite = np.isfinite(y.sum())  # tells without a mask as large as y
+    return y if finite else in_float64(partial(run_linear, progress=progress), op, planes, guide)
+
+
+def _run(op: "Operation", planes: Array, guide: Array | None, progress: Progress | None) -> Array:
     f, g = op.f, op.g
     direct = pool_of(op.over) is None and all(map(_is_matrix, (f.query, f.key, f.key_bias, g)))
     if direct:
