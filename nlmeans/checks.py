@@ -5,6 +5,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 LARGEST_SIZE = 9999
 SMALLEST_NUMBER, LARGEST_NUMBER = 1e-150, 1e150  # whose squares float64 holds
 
@@ -53,8 +55,8 @@ def check_number(
 ) -> float:
     """A finite real number with low <= value <= high, or low < value if `above`."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, str | bytes | bool | np.bool_) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     inside = low < number if above else low <= number
     if not (math.isfinite(number) and inside and number <= high):

@@ -6,6 +6,7 @@ Fast paths follow from the traits, never from a name. A new function with known 
 definition here and one line in PAIRWISE.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -95,17 +96,20 @@ class Pairwise:
         check_choice("weight", self.weight, ("exp", "identity", "relu"))
         check_choice("normaliser", self.normaliser, ("sum", "count", "query sum"))
         check_choice("centre", self.centre, ("as computed", *CENTRES))
-        check_number("noise", self.noise, low=0)
-        check_number("scale", self.scale)
-        if self.score == "distance":
-            check_number("scale", self.scale, low=0, above=True)
+        low, above = (0.0, True) if self.score == "distance" else (-math.inf, False)
+        numbers = {
+            "noise": check_number("noise", self.noise, low=0),
+            "scale": check_number("scale", self.scale, low=low, above=above),
+            "cut": check_number("cut", self.cut, low=0, high=1),
+        }
+        for name, number in numbers.items():
+            object.__setattr__(self, name, number)
         if self.weight == "identity" and self.normaliser != "count":
             message = (
                 f"normaliser is {self.normaliser!r} for weights of either sign; only 'count' "
                 "divides them"
             )
             raise ParameterError(message)
-        check_number("cut", self.cut, low=0, high=1)
         classical = (self.score, self.weight, self.normaliser) == ("distance", "exp", "sum")
         if self.cut and not classical:
             message = f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"

@@ -155,7 +155,7 @@ def test_bad_sizes(size):
     bad(ParameterError, "search_size is .*odd whole numbers", lambda: nl_means(1, 1, 3, size))
 
 
-@pytest.mark.parametrize("value", [-1, np.nan, np.inf, "high"])
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf, "high", "2", True, np.True_, 10**400])
 def test_bad_numbers(value):
     bad(ParameterError, "sigma is .* finite numbers from 0", lambda: nl_means(value, 1))
     bad(ParameterError, "h is .* finite numbers from 1e-150", lambda: nl_means(1, value))
@@ -166,7 +166,8 @@ def test_bad_traits():
     good = {"name": "x", "score": "dot", "weight": "exp", "normaliser": "sum"}
     for change in ({"score": "dist"}, {"weight": "gauss"}, {"normaliser": "n"},
                    {"centre": "middle"}, {"noise": -1}, {"scale": np.inf}, {"weight": "identity"},
-                   {"score": "distance", "scale": -1}):  # fmt: skip
+                   {"score": "distance", "scale": -1}, {"scale": "2"},
+                   {"noise": True}):  # fmt: skip
         bad(ParameterError, "is", lambda change=change: Pairwise(**{**good, **change}))
 
 
