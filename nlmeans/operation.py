@@ -114,7 +114,9 @@ class Operation:
         batch_axis : int, optional
             The arrays along this axis of x, and of the guide, have nothing to do with each other.
         threads : int, optional
-            At most this many; all that the process may use by default.
+            At most this many; all that the process may use by default. Kernels give the same bits
+            for any number; matrices and dot products everywhere are BLAS's, whose last bits may
+            differ.
         max_memory : int, optional
             Bytes that the call may take above its input, by `cost`. What takes more is filtered in
             parts along the first axis, with the same result to the rounding of floats, where S(i)
