@@ -137,24 +137,31 @@ class Regions:
 
     def parts(self, grid: tuple[int, ...]) -> Iterator[Part]:
         if self.labels is not None:
-            if self.labels.shape != grid:
-                message = f"labels has shape {self.labels.shape}; the array's positions are {grid}"
-                raise ValueError(message)
+            self._check_labels(grid)
             order = np.argsort(self.labels, axis=None, kind="stable")
             _, firsts = np.unique(self.labels.reshape(-1)[order], return_index=True)
             for members in np.split(order, firsts[1:]):
                 yield np.unravel_index(members, grid)
             return
+        tile = self._tile(grid)
+        for corner in product(*(range(0, n, t) for n, t in zip(grid, tile, strict=True))):
+            yield tuple(slice(k, min(k + t, n)) for k, t, n in zip(corner, tile, grid, strict=True))
+
+    def _check_labels(self, grid: tuple[int, ...]) -> None:
+        if self.labels is not None and self.labels.shape != grid:
+            message = f"labels has shape {self.labels.shape}; the array's positions are {grid}"
+            raise ValueError(message)
+
+    def _tile(self, grid: tuple[int, ...]) -> tuple[int, ...]:
+        """Sides of tiles of a grid of this shape."""
+        assert self.tile is not None
         tile = self.tile if isinstance(self.tile, tuple) else (self.tile,) * len(grid)
         if len(tile) != len(grid):
             message = (
                 f"tile {tile} has {len(tile)} numbers; there are {len(grid)} axes of positions"
             )
             raise ParameterError(message)
-        for corner in product(*(range(0, n, t or n) for n, t in zip(grid, tile, strict=True))):
-            yield tuple(
-                slice(k, min(k + (t or n), n)) for k, t, n in zip(corner, tile, grid, strict=True)
-            )
+        return tuple(t or n for t, n in zip(tile, grid, strict=True))
 
     def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         return (0,) * len(grid)
@@ -165,15 +172,26 @@ class Regions:
 
     def sizes(self, grid: tuple[int, ...]) -> list[int]:
         """The number of positions of each part."""
-        return [prod(shape) for shape in self._shapes(grid)]
+        return [size for shape, count in self._shapes(grid) for size in [prod(shape)] * count]
 
     def pairs(self, grid: tuple[int, ...]) -> int:
         over = Everywhere(self.keys)
-        return sum(over.pairs(shape) for shape in self._shapes(grid))
+        return sum(count * over.pairs(shape) for shape, count in self._shapes(grid))
 
-    def _shapes(self, grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        whole = np.broadcast_to(np.False_, grid)
-        return (whole[part].shape for part in self.parts(grid))
+    def _shapes(self, grid: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
+        """The shapes of parts, and how many have each; of tiles there are few shapes."""
+        self._check_labels(grid)
+        if self.labels is not None:
+            sizes = np.unique(np.unique(self.labels, return_counts=True)[1], return_counts=True)
+            yield from (((int(size),), int(count)) for size, count in zip(*sizes, strict=True))
+            return
+        along = [
+            [(side, count) for side, count in ((t, n // t), (n % t, 1)) if side and count]
+            for n, t in zip(grid, self._tile(grid), strict=True)
+        ]
+        for each in product(*along):
+            sides, counts = zip(*each, strict=True)
+            yield sides, prod(counts)
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Regions) else NotImplemented

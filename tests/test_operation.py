@@ -17,6 +17,7 @@ from nlmeans import (
     Pairwise,
     ParameterError,
     Patches,
+    Pool,
     Regions,
     Window,
     concatenation,
@@ -225,6 +226,19 @@ def test_bad_arrays(rng):
     lone = Operation(embedded_gaussian(np.ones((1, 2))))
     bad(ValueError, "equally many", lambda: lone(np.ones((4, 2)), channel_axis=-1))
     bad(ParameterError, "has 3 numbers", lambda: nl_means(1, 1, (3, 3, 3))(np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    "over", [Regions(2), Regions((4, 0)), Regions((30, 5)), Regions((5, 8), keys=Pool(2)), None],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("grid", [(9, 10), (7, 5)])
+def test_sizes_and_pairs_of_regions_are_those_of_their_parts(over, grid, rng):
+    if over is None:
+        over = Regions(labels=rng.integers(0, 4, grid))
+    shapes = [np.empty(grid)[part].shape for part in over.parts(grid)]
+    assert sorted(over.sizes(grid)) == sorted(map(np.prod, shapes))
+    assert over.pairs(grid) == sum(Everywhere(over.keys).pairs(shape) for shape in shapes)
 
 
 @pytest.mark.parametrize("weight", ["exp", "identity", "relu"])
