@@ -1,6 +1,7 @@
 """What the user says of weights that the file does not, and where each setting came from."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,8 +62,11 @@ class Options:
         elif self.scale is not None:
             check_number("scale", self.scale)
         if self.eps is not None:
-            # The number, for text of one is taken as well.
-            object.__setattr__(self, "eps", check_number("eps", self.eps, low=0))
+            eps: object = self.eps
+            if isinstance(eps, str):  # text of a number is taken as well; any other is refused
+                with suppress(ValueError):
+                    eps = float(eps)
+            object.__setattr__(self, "eps", check_number("eps", eps, low=0))
         if self.pool is not None:
             check_wholes("pool", self.pool)
         if self.group_frames is not None:
