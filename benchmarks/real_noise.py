@@ -13,7 +13,8 @@ Train400, the odd-numbered Kodak24 and simulated noise. But the FMD and PolyU fi
 were seen several times while the estimate of correlated noise took shape, and changed how it works;
 so did Set12 and the even-numbered Kodak24 at sigma 1 to 3. They are no blind test of it: that heavy
 tails above 1.6 are a codec's was seen on PolyU, and picture 10 of Set12 is why signal-dependent
-noise has to have the tails of a Gaussian.
+noise has to have the tails of a Gaussian. Noise beneath JPEG was chosen without PolyU, but for the
+rule by which it or correlated noise counts, of which PolyU was seen before and after.
 """
 
 import argparse
