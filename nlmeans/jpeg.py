@@ -9,15 +9,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from nlmeans.spectra import SIDE, dct
+from nlmeans.spectra import BASIS, ORDER, SIDE
 
 Array = NDArray[Any]
 
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue, by JFIF
 _FEWEST, _MOST = 200, 1 << 14  # blocks looked at
-_BASIS = dct().T
-_ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j of a frequency
-_ODD = _ORDER % 2 == 1
+_ODD = ORDER % 2 == 1
 _BANDS = ((2, 3), (4, 5), (6, 7), (8, 9), (10, 14))  # of i + j: one level of white noise each
 # Chosen on crops of the odd-numbered Kodak24 images and on some of Train400, with noise of sigma 0
 # to 20 and qualities 60 to 96.
@@ -78,7 +76,7 @@ def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | 
         return None
     if min(colours.shape[:2]) < 2 * SIDE:
         return None
-    weights = LUMA if colours.shape[-1] == 3 else np.ones(1)
+    weights = luma_weights(colours.shape[-1])
     place = _place_of_blocks(colours, weights)
     if place is None:
         return None
@@ -99,8 +97,13 @@ def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | 
     return _level(squares, steps) / float(np.linalg.norm(weights))
 
 
+def luma_weights(channels: int) -> Array:
+    """What JPEG sums, where most of the noise is: red, green and blue, or grey itself."""
+    return LUMA if channels == 3 else np.ones(1)
+
+
 def _transformed(patches: Array) -> Array:
-    return (patches - patches[:, :1]) @ _BASIS
+    return (patches - patches[:, :1]) @ BASIS
 
 
 def _place_of_blocks(colours: Array, weights: Array) -> tuple[int, int] | None:
@@ -112,7 +115,7 @@ def _place_of_blocks(colours: Array, weights: Array) -> tuple[int, int] | None:
     y = (some // columns * SIDE)[:, None, None] + within[:, None]
     x = (some % columns * SIDE)[:, None, None] + within
     areas = sliding_window_view(colours[y, x] @ weights, (SIDE, SIDE), (1, 2))
-    high = _BASIS[:, _ORDER > 9]
+    high = BASIS[:, ORDER > 9]
     zeros = np.empty((SIDE, SIDE))
     for place in np.ndindex(zeros.shape):
         patches = areas[:, *place].reshape(count, -1)
@@ -159,14 +162,14 @@ def _band_levels(squares: Array, steps: Array, level: float) -> Array:
     """The level that each band tells, of blocks as flat as noise of this level; NaN for no step."""
     sums: list[list[Array]] = [[] for _ in _BANDS]
     used: list[list[Array]] = [[] for _ in _BANDS]
-    known = (steps > 0) & (_ORDER > 1)
+    known = (steps > 0) & (ORDER > 1)
     for chosen_by, measured in ((_ODD, ~_ODD), (~_ODD, _ODD)):
         energy = squares[:, known & chosen_by].sum(axis=1)
         expected = float(_variance(level, steps[known & chosen_by]).sum())
         limit = max(expected, float(np.partition(energy, _FEWEST - 1)[_FEWEST - 1]))
         flat = squares[energy <= limit]
         for band, (low, high) in enumerate(_BANDS):
-            here = known & measured & (low <= _ORDER) & (high >= _ORDER)
+            here = known & measured & (low <= ORDER) & (high >= ORDER)
             if here.any():
                 sums[band].append(flat[:, here].sum(axis=1))
                 used[band].append(steps[here])

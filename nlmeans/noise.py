@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.layout import stack_axis
-from nlmeans.spectra import SIDE, clipping_levels, dct, grid_patches, patch_count
+from nlmeans.spectra import BASIS, ORDER, SIDE, clipping_levels, grid_patches, patch_count
 
 MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
@@ -26,19 +26,17 @@ _ROUNDS = 20  # 3 to 8 are usual
 _LOOKED_AT, _FEWEST_LOOKED_AT = 0.02, 50
 _EXCESS, _IN_HIGHEST, _DIFFERENCE, _LEAST_LEFT = 1.1, 0.6, 0.4, 0.05
 
-_BASIS = dct().T
-_ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j
 # A cut at i + j > 7 or 8 changes the error by a tenth; the highest hold the least texture.
-_HIGH = _ORDER > 9
-_MIDDLE = (_ORDER > 5) & ~_HIGH
-_ODD = _ORDER % 2 == 1
-_HIGH_ORDER = _ORDER[_HIGH]
+_HIGH = ORDER > 9
+_MIDDLE = (ORDER > 5) & ~_HIGH
+_ODD = ORDER % 2 == 1
+_HIGH_ORDER = ORDER[_HIGH]
 _LOW_COUNT = SIDE**2 - 1 - np.count_nonzero(_HIGH)
 LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by Wilson and Hilferty
 # What is summed of a patch's squares: the low frequencies; of the odd and of the even, all of them
 # and those in the middle.
-_LOW = (_ORDER > 0) & ~_HIGH
-_SUMS = np.stack([_LOW, _ODD, ~_ODD & (_ORDER > 0), _ODD & _MIDDLE, ~_ODD & _MIDDLE], axis=1)
+_LOW = (ORDER > 0) & ~_HIGH
+_SUMS = np.stack([_LOW, _ODD, ~_ODD & (ORDER > 0), _ODD & _MIDDLE, ~_ODD & _MIDDLE], axis=1)
 
 
 @overload
@@ -271,7 +269,7 @@ def _level(channel: NDArray[Any], low: float, high: float) -> float:
 def _measure(patches: NDArray[np.float64], clipped: list[float]) -> tuple[NDArray[np.float64], ...]:
     """Sums of squares as in `_SUMS`, squared high frequencies, distance from clipping levels."""
     first = patches[:, :1].copy()
-    coefficients = (patches - first) @ _BASIS  # a flat patch becomes exactly 0, whatever its value
+    coefficients = (patches - first) @ BASIS  # a flat patch becomes exactly 0, whatever its value
     mean = coefficients[:, 0] / SIDE + first[:, 0]
     squares = coefficients**2
     margin = np.full(len(patches), np.inf)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.arrays import checked_array, checked_axis, grid_shape, whole_levels
-from nlmeans.jpeg import LUMA, sigma_before_jpeg
+from nlmeans.jpeg import luma_weights, sigma_before_jpeg
 from nlmeans.layout import stack_axis
 from nlmeans.noise import (
     LOW_MEDIAN,
@@ -18,16 +18,14 @@ from nlmeans.noise import (
     joint_sigma,
     spread_slices,
 )
-from nlmeans.spectra import PATCHES, SIDE, clipping_levels, dct, grid_patches, patch_count
+from nlmeans.spectra import BASIS, ORDER, PATCHES, SIDE, clipping_levels, grid_patches, patch_count
 from nlmeans.stabilise import Noise
 
 Array = NDArray[Any]
 
-_ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j of a frequency
-_LOWEST, _LOW, _HIGH = (_ORDER <= 1), (_ORDER == 2) | (_ORDER == 3), (_ORDER > 9)
-_TOLD_BY = (_ORDER > 0) & ~_HIGH  # frequencies that tell how flat a patch is
-_TAILS = (_ORDER > 3) & (_ORDER < 7)  # codecs leave these, and slopes of the image are below them
-_BASIS = dct().T
+_LOWEST, _LOW, _HIGH = (ORDER <= 1), (ORDER == 2) | (ORDER == 3), (ORDER > 9)
+_TOLD_BY = (ORDER > 0) & ~_HIGH  # frequencies that tell how flat a patch is
+_TAILS = (ORDER > 3) & (ORDER < 7)  # codecs leave these, and slopes of the image are below them
 
 # Chosen on some of Train400 and the odd-numbered Kodak24 images with simulated noise: Gaussian of
 # 1 to 50, Poisson-Gaussian of gain 0.5 to 24 on images darkened as micrographs are, clipped and
@@ -144,7 +142,7 @@ def estimate_noise(
     noise, sigma = _noise_of(array, axis, stack, white, signal_dependent)
     before = None if stack or signal_dependent else sigma_before_jpeg(array, axis)
     if before is not None:
-        left = _LEFT * before * (1.0 if axis is None else float(np.linalg.norm(LUMA)))
+        left = _LEFT * before * float(np.linalg.norm(luma_weights(len(white))))
         whole = joint_sigma(sigma if noise.kind == "gaussian" else white)
         if whole < (left if noise.extent > 1 else _UNTOUCHED * before):
             noise, sigma = Noise(jpeg=True), np.full_like(white, before)
@@ -241,7 +239,7 @@ def _spectra(planes: list[Array], scale: float) -> _Spectra:
         for patches in grid_patches(plane, scale, most):
             part = slice(done, done + len(patches))
             first = patches[:, :1].copy()
-            coefficients = (patches - first) @ _BASIS
+            coefficients = (patches - first) @ BASIS
             mean[part] = coefficients[:, 0] / SIDE + first[:, 0]
             np.square(coefficients, out=squares[part], casting="same_kind")
             for level, shares in ((low, dark), (high, bright)):
@@ -365,7 +363,7 @@ def _correlation(channels: list[list[Array]], scale: float) -> tuple[Array, floa
 
 def _spectrum(spectra: _Spectra) -> tuple[Array, float, float]:
     """Mean square of every frequency over the flattest patches, their share, their kurtosis."""
-    odd = _ORDER % 2 == 1
+    odd = ORDER % 2 == 1
     found = []
     fourth = np.zeros(SIDE**2)
     for which in spectra.groups():
@@ -373,7 +371,7 @@ def _spectrum(spectra: _Spectra) -> tuple[Array, float, float]:
         count = min(max(_FEWEST, int(_FLATTEST * len(which))), len(which))
         spectrum = np.empty(SIDE**2)
         for chosen_by, measured in ((odd, ~odd), (~odd, odd)):
-            energy = squares @ (chosen_by & (_ORDER > 0)).astype(np.float32)
+            energy = squares @ (chosen_by & (ORDER > 0)).astype(np.float32)
             flattest = np.argpartition(energy, count - 1)[:count]
             here = squares[flattest][:, measured].astype(np.float64)
             spectrum[measured] = here.mean(axis=0)

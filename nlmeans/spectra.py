@@ -22,6 +22,10 @@ def dct() -> NDArray[np.float64]:
     return np.asarray(np.kron(rows, rows), dtype=np.float64)
 
 
+BASIS = dct().T  # a patch less its first pixel, times this, is its coefficients
+ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE)).ravel()  # i + j of a frequency
+
+
 def clipping_levels(channel: NDArray[Any], low: float, high: float) -> list[float]:
     """Those of the lowest and the highest value that more than 0.1 % of the pixels have."""
     rows = max(1, PATCHES // channel.shape[1])

@@ -84,6 +84,12 @@ def test_layouts_and_floats_agree(rng, colours):
     picture = compressed(noisy(rng, colours, 10), 80)
     last = sigma_before_jpeg(picture, 2)
     assert sigma_before_jpeg(np.moveaxis(picture, 2, 0), 0) == last
+    grey = picture[..., 1]
+    for found, levels in (estimate_noise(grey), estimate_noise(grey[..., None], channel_axis=2)):
+        assert (found, levels.tolist()) == (
+            estimate_noise(grey)[0],
+            estimate_noise(grey)[1].tolist(),
+        )
     floats = (picture / 255).astype(np.float32)
     found, levels = estimate_noise(floats, channel_axis=2)
     assert found.jpeg
