@@ -51,9 +51,13 @@ def estimates(x: Image, sigma: float) -> dict[str, Image]:
     a, b = ridge.classic(x), ridge.first(x)
     patches = patchwise(x, nlmeans.settings_for(x, sigma, method="classic"))
     pilots = {
-        "a": a, "b": b, "patchwise": patches, "(a + b)/2: ridge": (a + b) / 2,
-        "(patchwise + b)/2": (patches + b) / 2, "ridge": ridge(x),
-    }  # fmt: skip
+        "a": a,
+        "b": b,
+        "patchwise": patches,
+        "(a + b)/2: ridge": (a + b) / 2,
+        "(patchwise + b)/2": (patches + b) / 2,
+        "ridge": ridge(x),
+    }
     return {
         "a: classic": a,
         "patchwise": patches,

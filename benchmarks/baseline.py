@@ -62,9 +62,15 @@ class Table:
         folder = work / self.title.lower().replace(" ", "-").replace(",", "")
         sigmas = () if self.noisy else SIGMAS
         comparison = prepare(
-            self.clean, self.methods, folder, sigmas=sigmas, noisy=self.noisy, pictures=0,
-            published_set=self.published, resume=True,
-        )  # fmt: skip
+            self.clean,
+            self.methods,
+            folder,
+            sigmas=sigmas,
+            noisy=self.noisy,
+            pictures=0,
+            published_set=self.published,
+            resume=True,
+        )
         report = finish(comparison, shlex.join(sys.argv), Counter(self.title, comparison))
         for problem in (*report.problems, *report.missing):
             print(f"{self.title}: {problem}", file=sys.stderr)
@@ -132,9 +138,11 @@ def table(
 
 
 def number(row: Row | None, attribute: str, form: str) -> str:
-    value = None if row is None or (row.method == "noisy" and attribute == "threads") else (
-        getattr(row, attribute)
-    )  # fmt: skip
+    value = (
+        None
+        if row is None or (row.method == "noisy" and attribute == "threads")
+        else (getattr(row, attribute))
+    )
     return "-" if value is None else format(value, form)
 
 

@@ -12,8 +12,8 @@ from skimage.io import imread
 from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
-from nlmeans import detail
-from nlmeans.regions import whole_of
+from nlmeans.denoising import detail
+from nlmeans.denoising.regions import whole_of
 
 SIGMAS = (15, 25, 50)
 WIDTHS = (4.0, 8.0, 16.0, 32.0, 1e3)  # the last is one weight for the image

@@ -59,9 +59,14 @@ def main() -> None:
     clean, noisy = training_pairs(options.train400, sigma)
     begun = time.perf_counter()
     fit = nlmeans.fit_weights(
-        None if options.supervision else clean, noisy, sigma=sigma,
-        supervision=options.supervision, crops=options.crops, steps=options.steps, report=show,
-    )  # fmt: skip
+        None if options.supervision else clean,
+        noisy,
+        sigma=sigma,
+        supervision=options.supervision,
+        crops=options.crops,
+        steps=options.steps,
+        report=show,
+    )
     print(f"learned in {time.perf_counter() - begun:.0f} s\n")
     if options.save:
         nlmeans.save_weights(options.save, fit.block, input_range=255, sigma=sigma, overwrite=True)

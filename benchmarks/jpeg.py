@@ -17,7 +17,7 @@ import numpy as np
 from real_noise import Image, psnr
 
 import nlmeans
-from nlmeans.noise_fit import estimate_noise
+from nlmeans.noise.kind import estimate_noise
 
 LEVELS, QUALITIES = (0, 5, 10, 20), (75, 90)
 

@@ -55,12 +55,19 @@ class Table:
     def __str__(self) -> str:
         parts = [f"### {self.title}"]
         if self.lines:
-            rows = [(line.method, f"{line.milliseconds:.4g} ms", f"{line.ratio:.2f}",
-                     _decibels(line.psnr), _decibels(line.psnr_to_ours))
-                    for line in self.lines]  # fmt: skip
-            parts.append(markdown(
-                ("method", "time", "times the first", "PSNR", "PSNR to the first"), rows
-            ))  # fmt: skip
+            rows = [
+                (
+                    line.method,
+                    f"{line.milliseconds:.4g} ms",
+                    f"{line.ratio:.2f}",
+                    _decibels(line.psnr),
+                    _decibels(line.psnr_to_ours),
+                )
+                for line in self.lines
+            ]
+            parts.append(
+                markdown(("method", "time", "times the first", "PSNR", "PSNR to the first"), rows)
+            )
         return "\n\n".join([*parts, "\n".join(self.notes)]).rstrip()
 
     def record(self) -> dict[str, Any]:
@@ -108,11 +115,15 @@ def compare(
     medians = [statistics.median(taken) for taken in times]
     for method, output, seconds in zip(methods, outputs, medians, strict=True):
         other = method.same_filter and output is not outputs[0]
-        table.lines.append(Line(
-            method.name, 1000 * seconds, seconds / medians[0],
-            None if clean is None else psnr(clean, output, peak),
-            psnr(outputs[0], output, peak) if other else None,
-        ))  # fmt: skip
+        table.lines.append(
+            Line(
+                method.name,
+                1000 * seconds,
+                seconds / medians[0],
+                None if clean is None else psnr(clean, output, peak),
+                psnr(outputs[0], output, peak) if other else None,
+            )
+        )
     return table
 
 

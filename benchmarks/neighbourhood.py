@@ -60,10 +60,12 @@ def flex(height: int, width: int) -> Callable[..., torch.Tensor]:
         return close & ((at_x[i] - at_x[j]).abs() <= RADIUS)
 
     low, high = ([f(each.reshape(-1, BLOCK), axis=1) for each in (y, x)] for f in (np.min, np.max))
-    meet = np.logical_and(*(
-        (a[:, None] - RADIUS <= b) & (b[:, None] + RADIUS >= a)
-        for a, b in zip(low, high, strict=True)
-    ))  # fmt: skip
+    meet = np.logical_and(
+        *(
+            (a[:, None] - RADIUS <= b) & (b[:, None] + RADIUS >= a)
+            for a, b in zip(low, high, strict=True)
+        )
+    )
     counts = torch.tensor(meet.sum(1).astype(np.int32))[None, None]
     which = torch.tensor(np.argsort(~meet, axis=1, kind="stable").astype(np.int32))[None, None]
     mask = BlockMask.from_kv_blocks(
@@ -105,8 +107,9 @@ def main() -> None:
         return Method(name, timed(counted))
 
     def methods() -> Iterator[Method]:
-        yield method("nlmeans", lambda: op(values, guide=features, channel_axis=0,
-                                           threads=options.threads))  # fmt: skip
+        yield method(
+            "nlmeans", lambda: op(values, guide=features, channel_axis=0, threads=options.threads)
+        )
         yield method("PyTorch, unfold and softmax", lambda: unfolded(q, q, v).numpy())
         for name, tile in TILES.items():
             call = flex(*tile)

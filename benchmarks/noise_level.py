@@ -6,7 +6,7 @@ prints a Markdown table for each set: bias, RMSE and the largest error relative 
 estimator at every sigma, each channel an image of its own, and seconds per megapixel. `--clip`
 clips the noisy images to 0..255 and rounds them. `--harm` prints instead what `denoise` changes
 nearly clean pictures by in 8 bits, nothing given: mean and worst gain over the noisy image in dB,
-colour as it is, "classic" and the default. Constants of `nlmeans.noise` were chosen on the
+colour as it is, "classic" and the default. Constants of `nlmeans.noise.level` were chosen on the
 odd-numbered Kodak images and 58 of Train400; the even-numbered ones and Set12 are for reporting.
 """
 
@@ -29,7 +29,7 @@ from scipy.ndimage import convolve
 from skimage.restoration import estimate_sigma as wavelet_median
 
 from nlmeans import denoise
-from nlmeans.noise import estimate_sigma
+from nlmeans.noise.level import estimate_sigma
 
 Image = NDArray[np.float64]
 Result = dict[str, dict[str, float]]

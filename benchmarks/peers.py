@@ -42,10 +42,12 @@ def opencv_clip(
 
     def call() -> Array:
         cv2.setNumThreads(threads)
-        return np.stack([
-            cv2.fastNlMeansDenoisingMulti(wide, i + reach, temporal, None, h, patch, search)
-            for i in range(len(clip))
-        ])  # fmt: skip
+        return np.stack(
+            [
+                cv2.fastNlMeansDenoisingMulti(wide, i + reach, temporal, None, h, patch, search)
+                for i in range(len(clip))
+            ]
+        )
 
     name = f"OpenCV fastNlMeansDenoisingMulti, uint8, {_threads(threads)}"
     yield Method(name, timed(call, len(clip)))
@@ -64,9 +66,14 @@ def scikit_image(
 
     def call() -> Array:
         filtered: Array = denoise_nl_means(
-            image, patch, search // 2, own_h, fast_mode=True, preserve_range=True,
+            image,
+            patch,
+            search // 2,
+            own_h,
+            fast_mode=True,
+            preserve_range=True,
             channel_axis=channel_axis,
-        )  # fmt: skip
+        )
         return filtered
 
     yield Method("scikit-image denoise_nl_means, fast mode, 1 thread", timed(call))
@@ -99,9 +106,14 @@ def dipy(volume: Array, h: float, patch: int, search: int, threads: int) -> Iter
 
     def call() -> Array:
         filtered: Array = nlmeans(
-            volume, sigma, patch_radius=radius, block_radius=search // 2 + radius, rician=False,
-            num_threads=threads, method="classic",
-        )  # fmt: skip
+            volume,
+            sigma,
+            patch_radius=radius,
+            block_radius=search // 2 + radius,
+            rician=False,
+            num_threads=threads,
+            method="classic",
+        )
         return filtered
 
     yield Method(f"DIPY nlmeans, classic, {_threads(threads)}", timed(call))
@@ -127,9 +139,21 @@ def ffmpeg(image: Array, h: float, patch: int, search: int, threads: int) -> Ite
     nlmeans = f"nlmeans=s={h * patch / 10}:p={patch}:r={search}"
     raw = ["-f", "rawvideo", "-pix_fmt", "gray"]
     command = [
-        program, "-loglevel", "error", *raw, "-s", f"{width}x{height}", "-i", "-",
-        "-filter_threads", str(threads), "-vf", nlmeans, *raw, "-",
-    ]  # fmt: skip
+        program,
+        "-loglevel",
+        "error",
+        *raw,
+        "-s",
+        f"{width}x{height}",
+        "-i",
+        "-",
+        "-filter_threads",
+        str(threads),
+        "-vf",
+        nlmeans,
+        *raw,
+        "-",
+    ]
 
     def frames(count: int) -> tuple[float, bytes]:
         start = time.perf_counter()

@@ -28,10 +28,24 @@ def run(command: list[str], target: Path, **environment: str) -> tuple[float, Ar
 
 def denoise_command(source: Path, target: Path, h: float, patch: int, search: int) -> list[str]:
     return [
-        sys.executable, "-m", "nlmeans", "denoise", str(source), "-o", str(target), "--overwrite",
-        "--quiet", "--sigma", "0", "--h", str(h), "--patch-size", str(patch), "--search-size",
+        sys.executable,
+        "-m",
+        "nlmeans",
+        "denoise",
+        str(source),
+        "-o",
+        str(target),
+        "--overwrite",
+        "--quiet",
+        "--sigma",
+        "0",
+        "--h",
+        str(h),
+        "--patch-size",
+        str(patch),
+        "--search-size",
         str(search),
-    ]  # fmt: skip
+    ]
 
 
 def first_run(command: list[str], target: Path) -> float:

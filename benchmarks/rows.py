@@ -96,7 +96,7 @@ def drop_in_slow(threads: int, runs: int) -> Table:
 
 
 def _drop_in(row: Row, clean: Array, fast_mode: bool, threads: int, runs: int) -> Table:
-    from nlmeans.compat import denoise_nl_means
+    from nlmeans.peers.skimage import denoise_nl_means
 
     floats = add_noise(clean) / PEAK
     call = partial(denoise_nl_means, floats, 7, 10, H / PEAK, fast_mode)
@@ -198,9 +198,14 @@ def large(threads: int, runs: int) -> Table:
 
 
 def ours(
-    what: str, op: Operation, x: Array, threads: int, *, channel_axis: int | None = None,
+    what: str,
+    op: Operation,
+    x: Array,
+    threads: int,
+    *,
+    channel_axis: int | None = None,
     units: int = 1,
-) -> Method:  # fmt: skip
+) -> Method:
     name = f"nlmeans, {what}, {threads} thread{'s' if threads > 1 else ''}"
     return Method(name, timed(lambda: op(x, channel_axis=channel_axis, threads=threads), units))
 

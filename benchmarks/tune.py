@@ -22,7 +22,7 @@ from measure import psnr_of_bytes
 from numpy.typing import NDArray
 
 import nlmeans
-from nlmeans.parameters import relative_noise, table_row
+from nlmeans.denoising.table import relative_noise, table_row
 
 SIGMAS = (2, 5, 10, 15, 20, 25, 35, 50, 75)
 PATCHES = (3, 5, 7, 9)

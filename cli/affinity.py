@@ -11,9 +11,9 @@ from nlmeans.cli.outputs import drawing_option, overwrite_option, png_target, sa
 from nlmeans.cli.stacks import Taken, taken_as
 
 if TYPE_CHECKING:
+    from nlmeans import Operation
     from nlmeans.images import Picture
-    from nlmeans.operation import Operation
-    from nlmeans.support import Support
+    from nlmeans.operation.support import Support
     from nlmeans.weights import LoadedWeights
 
 ENDING = "_affinity.png"
@@ -35,8 +35,11 @@ class PointType(click.ParamType[Point]):
             return value
         parts = value.split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-            self.fail(f"{value!r} is no position; give X,Y, whole numbers from 0, such as 120,80",
-                      param, ctx)  # fmt: skip
+            self.fail(
+                f"{value!r} is no position; give X,Y, whole numbers from 0, such as 120,80",
+                param,
+                ctx,
+            )
         return int(parts[0]), int(parts[1])
 
 
@@ -78,10 +81,10 @@ def affinity(
     target = png_target(path, output, ENDING)
 
     def work(path: Path) -> Report:
-        from nlmeans.block import Chain
-        from nlmeans.checks import ParameterError
-        from nlmeans.drawing import Weights, draw_weights
+        from nlmeans import Chain
+        from nlmeans.base.checks import ParameterError
         from nlmeans.images import load
+        from nlmeans.images.drawing import Weights, draw_weights
 
         picture = load(path)
         taken = taken_as(picture, "auto")
@@ -104,10 +107,16 @@ def affinity(
                 count = len(loaded.block.blocks)
                 notes += (f"{shown(path)}: of a chain of {count} blocks, the first is drawn",)
         maps = [
-            Weights((y, x), _on_pixels(operation.affinity(values, (y, x), channel_axis=axis),
-                                       operation.over, values.shape[:2]))
+            Weights(
+                (y, x),
+                _on_pixels(
+                    operation.affinity(values, (y, x), channel_axis=axis),
+                    operation.over,
+                    values.shape[:2],
+                ),
+            )
             for x, y in points or [(values.shape[1] // 2, values.shape[0] // 2)]
-        ]  # fmt: skip
+        ]
         grey = picture.colours if axis is None else picture.colours.mean(axis=axis)
         save_png(target, path, draw_weights(grey, maps), overwrite)
         each = "; ".join(f"{x},{y}: {_counted(m)}" for (y, x), m in maps)
@@ -141,13 +150,20 @@ def _classical(
     """What `--method classic` runs on the picture."""
     from dataclasses import replace
 
-    from nlmeans.ridge import Ridge
-    from nlmeans.settings import settings_for
+    from nlmeans.denoising.ridge import Ridge
+    from nlmeans.denoising.settings import settings_for
 
     used = settings_for(
-        taken.picture.pixels, sigma.levels(taken.picture), method="classic", noise="gaussian", h=h,
-        patch_size=patch_size, search_size=search_size, strength=strength, **taken.layout,
-    )  # fmt: skip
+        taken.picture.pixels,
+        sigma.levels(taken.picture),
+        method="classic",
+        noise="gaussian",
+        h=h,
+        patch_size=patch_size,
+        search_size=search_size,
+        strength=strength,
+        **taken.layout,
+    )
     operation = replace(used, trust=1.0).operation()  # weights are drawn whatever is made of them
     if operation is None:
         message = "the picture holds no noise, so that nothing is averaged; give --sigma"
@@ -158,8 +174,8 @@ def _classical(
 
 def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation, Any]":
     """The operation, and the picture in the units that it is made for."""
-    from nlmeans.block import Chain
-    from nlmeans.weights.images import check_fit, units_of
+    from nlmeans import Chain
+    from nlmeans.denoising.blocks import check_fit, units_of
 
     height, width, *colours = picture.colours.shape
     check_fit(loaded, colours[0] if colours else 1, (height, width))
@@ -172,7 +188,7 @@ def _on_pixels(weights: Any, over: "Support", shape: tuple[int, ...]) -> Any:
     """Weights of sub-sampled keys on all the pixels of their blocks."""
     import numpy as np
 
-    from nlmeans.support import Regions, pool_of
+    from nlmeans.operation.support import Regions, pool_of
 
     pool = pool_of(over)
     if pool is None:

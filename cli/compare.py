@@ -48,55 +48,96 @@ Examples:
 )
 @click.argument("clean", metavar="CLEAN_DIR", type=FOLDER)
 @click.option(
-    "--sigma", "sigmas", type=SigmasType(), default=None, show_default="with --noisy: estimated",
+    "--sigma",
+    "sigmas",
+    type=SigmasType(),
+    default=None,
+    show_default="with --noisy: estimated",
     help="Noise levels to add, in grey levels of 0-255, above 0. With --noisy the one level that "
     "methods are told.",
-)  # fmt: skip
+)
 @click.option(
-    "--noisy", type=FOLDER, default=None, metavar="DIR", show_default="noise is added",
+    "--noisy",
+    type=FOLDER,
+    default=None,
+    metavar="DIR",
+    show_default="noise is added",
     help="Take noisy pictures from this folder: same names and sizes as the clean ones.",
-)  # fmt: skip
+)
 @click.option(
-    "--method", "methods", multiple=True, default=("classic",), show_default=True,
+    "--method",
+    "methods",
+    multiple=True,
+    default=("classic",),
+    show_default=True,
     metavar="NAME,...",
     help="What to compare: a name such as classic, skimage, opencv or bm3d (an unknown one lists "
     "all), weights:FILE (trained weights), or results:DIR (finished pictures; for several noise "
     "levels in DIR/15 and so on). Several are separated by commas, or the option is repeated.",
-)  # fmt: skip
+)
 @click.option(
-    "-o", "--output", "folder", type=FOLDER, default=Path("report"), metavar="DIR",
-    show_default=True, help="Write the report into this folder, which must not be there.",
-)  # fmt: skip
+    "-o",
+    "--output",
+    "folder",
+    type=FOLDER,
+    default=Path("report"),
+    metavar="DIR",
+    show_default=True,
+    help="Write the report into this folder, which must not be there.",
+)
 @click.option(
-    "--resume", is_flag=True, default=False, show_default="refuse",
+    "--resume",
+    is_flag=True,
+    default=False,
+    show_default="refuse",
     help="Go on with a report that is there; what was done with the same pictures, methods and "
     "versions is not done again.",
-)  # fmt: skip
+)
 @click.option(
-    "--clip", is_flag=True, default=False, show_default="the papers' noise is not clipped",
+    "--clip",
+    is_flag=True,
+    default=False,
+    show_default="the papers' noise is not clipped",
     help="Clip added noise to 0-255 and round it, as a file would hold it; not with --noisy.",
-)  # fmt: skip
+)
 @click.option(
-    "--published", "published_set", default=None, metavar="SET", show_default="none",
+    "--published",
+    "published_set",
+    default=None,
+    metavar="SET",
+    show_default="none",
     help="Add the rows that others published for this set: Set12, BSD68, Urban100, CBSD68, "
     "Kodak24, McMaster or FMD (real noise).",
-)  # fmt: skip
+)
 @click.option(
-    "--pictures", type=click.IntRange(0), default=4, show_default=True,
+    "--pictures",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
     help="How many of the pictures the page shows, from 0.",
-)  # fmt: skip
+)
 @click.option(
-    "--threads", type=click.IntRange(1), default=None, show_default="all cores",
+    "--threads",
+    type=click.IntRange(1),
+    default=None,
+    show_default="all cores",
     help="Threads that methods have when they are timed, from 1.",
-)  # fmt: skip
+)
 @click.option(
-    "--jobs", type=click.IntRange(1), default=None, show_default="all cores",
+    "--jobs",
+    type=click.IntRange(1),
+    default=None,
+    show_default="all cores",
     help="Cases that are scored at once, from 1. Times are taken afterwards, one at a time.",
-)  # fmt: skip
+)
 @click.option(
-    "-q", "--quiet", is_flag=True, default=False, show_default="print the table",
+    "-q",
+    "--quiet",
+    is_flag=True,
+    default=False,
+    show_default="print the table",
     help="Print nothing but errors.",
-)  # fmt: skip
+)
 def compare(
     clean: Path,
     sigmas: tuple[float, ...] | None,
@@ -123,10 +164,18 @@ def compare(
     command = shlex.join(["nlmeans", *sys.argv[1:]])
     names = [name for text in methods for name in text.split(",") if name]
     comparison = prepare(
-        clean, names, folder, sigmas=sigmas or (), noisy=noisy, clip=clip,
-        published_set=published_set, pictures=pictures, threads=threads, jobs=jobs,
+        clean,
+        names,
+        folder,
+        sigmas=sigmas or (),
+        noisy=noisy,
+        clip=clip,
+        published_set=published_set,
+        pictures=pictures,
+        threads=threads,
+        jobs=jobs,
         resume=resume,
-    )  # fmt: skip
+    )
     for problem in comparison.problems:
         click.echo(f"nlmeans: {problem}", err=True)
     listed = len(comparison.problems)

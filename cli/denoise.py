@@ -43,11 +43,11 @@ from nlmeans.cli.stacks import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans.regions import Box
-    from nlmeans.settings import Settings
+    from nlmeans.denoising.regions import Box
+    from nlmeans.denoising.settings import Settings
 
 PREVIEW_SUFFIX = "_preview"
-Given = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `nlmeans.filtering.filtered`
+Given = tuple[tuple[Any, ...], dict[str, Any]]  # arguments of `nlmeans.denoising.task.filtered`
 
 
 @click.command(
@@ -133,7 +133,7 @@ def denoise(
     Bit depth, alpha, EXIF, ICC profile and resolution are kept; in TIFFs of several pages also
     what ImageJ and OME say of them. The input is never changed, an output appears whole or not at
     all, and after an error the other files still get done.
-    """  # fmt: skip
+    """
     targets = targets_of(
         inputs, output, output_folder, suffix, SUFFIX if preview is None else PREVIEW_SUFFIX
     )
@@ -166,10 +166,18 @@ def denoise(
             return _picture(path, target, taken, asked, how, like)
         with progress_bar(path, hidden=how.silent) as progress:
             return denoise_learned(
-                path, target, taken, learned(), amount=amount, threads=threads,
-                max_memory=max_memory, silent=how.silent, overwrite=overwrite, quality=quality,
+                path,
+                target,
+                taken,
+                learned(),
+                amount=amount,
+                threads=threads,
+                max_memory=max_memory,
+                silent=how.silent,
+                overwrite=overwrite,
+                quality=quality,
                 progress=progress,
-            )  # fmt: skip
+            )
 
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
 
@@ -199,7 +207,7 @@ def _video(
 ) -> Report:
     from nlmeans.cli.video import denoise_video
 
-    from nlmeans.checks import ParameterError
+    from nlmeans.base.checks import ParameterError
 
     if learned is not None:
         message = "is a video; --weights is for pictures and stacks"
@@ -213,11 +221,22 @@ def _video(
         raise ParameterError(message)
     asked.check_plain("a video, filtered as having gaussian noise,")
     return denoise_video(
-        path, target, method=asked.method, sigma=asked.sigma, h=asked.h,
-        patch_size=asked.patch_size, search_size=asked.search_size, strength=asked.strength,
-        amount=how.amount, quality=how.quality, keep_partial=how.keep_partial,
-        threads=how.threads, max_memory=how.max_memory, overwrite=how.overwrite, silent=how.silent,
-    )  # fmt: skip
+        path,
+        target,
+        method=asked.method,
+        sigma=asked.sigma,
+        h=asked.h,
+        patch_size=asked.patch_size,
+        search_size=asked.search_size,
+        strength=asked.strength,
+        amount=how.amount,
+        quality=how.quality,
+        keep_partial=how.keep_partial,
+        threads=how.threads,
+        max_memory=how.max_memory,
+        overwrite=how.overwrite,
+        silent=how.silent,
+    )
 
 
 def _picture(
@@ -226,10 +245,10 @@ def _picture(
     """A picture or stack: settings, filter, file and report."""
     import numpy as np
 
-    from nlmeans.budget import Cost
-    from nlmeans.filtering import expected, filtered
+    from nlmeans.base.cost import Cost
+    from nlmeans.base.progress import part_of
+    from nlmeans.denoising.task import expected, filtered
     from nlmeans.images import save
-    from nlmeans.progress import part_of
 
     if like is not None:
         asked.check_plain("--like")
@@ -299,16 +318,18 @@ def _work(
     mask: "Callable[[Part], NDArray[Any]] | None",
     how: How,
 ) -> list[Given]:
-    """What `nlmeans.filtering` is given for every part of the picture."""
-    from nlmeans.layout import layout_of
+    """What `nlmeans.denoising.task` is given for every part of the picture."""
+    from nlmeans.base.axes import layout_of
 
     def given(k: int, part: Part) -> Given:
         image = taken.picture.pixels[part]
         layout = layout_of(image.shape, **taken.layout)
         rest: dict[str, Any] = {
-            "amount": how.amount, "region": region, "threads": how.threads,
+            "amount": how.amount,
+            "region": region,
+            "threads": how.threads,
             "mask": None if mask is None else mask(part),
-        }  # fmt: skip
+        }
         options = liked[k].options if liked else {}
         return (image, settings[k], settings[k].operation(**options), layout), rest
 
@@ -340,8 +361,8 @@ def _load_kernels(work: list[Given], *, silent: bool) -> None:
     """Compile or load the kernels on one pixel, so that the time reported is that of filtering."""
     import numpy as np
 
-    from nlmeans.arrays import grid_shape
-    from nlmeans.regions import on_one
+    from nlmeans.base.arrays import grid_shape
+    from nlmeans.denoising.regions import on_one
 
     for image, _, operation, layout in (given for given, _ in work):
         if operation is not None:

@@ -33,9 +33,9 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
         import numpy as np
 
         from nlmeans.images import load
-        from nlmeans.noise import joint_sigma
-        from nlmeans.noise_fit import estimate_noise
-        from nlmeans.stabilise import Noise
+        from nlmeans.noise.kind import estimate_noise
+        from nlmeans.noise.level import joint_sigma
+        from nlmeans.noise.model import Noise
 
         picture = load(path)
         taken = taken_as(picture, stack)

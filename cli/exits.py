@@ -12,7 +12,7 @@ EXPLAINED = (
 
 def code_of(error: Exception) -> int:
     """The exit code for an error met while working on one file."""
-    from nlmeans.checks import ParameterError
+    from nlmeans.base.checks import ParameterError
 
     return USAGE if isinstance(error, ParameterError) else FAILED
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from nlmeans.cli import exits
 
-from nlmeans.texts import shown as shown
+from nlmeans.base.texts import shown as shown
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def each_file(
 
 def explained(error: Exception) -> str:
     """An error in one line; where it is a bug, and that is asked for, the traceback before it."""
-    from nlmeans.budget import NotEnoughMemory
+    from nlmeans.base.cost import NotEnoughMemory
 
     text = " ".join(str(error).split())
     if not exits.foreseen(error):

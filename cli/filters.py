@@ -10,8 +10,8 @@ from nlmeans.cli.selection import map_for
 from nlmeans.cli.stacks import Taken
 
 if TYPE_CHECKING:
-    from nlmeans.noise_choice import Asked
-    from nlmeans.settings import Method, Settings
+    from nlmeans.denoising.settings import Method, Settings
+    from nlmeans.noise.find import Asked
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Filter:
 
     def settings(self, taken: Taken) -> "list[Settings]":
         """For every part of a picture."""
-        from nlmeans.settings import settings_for
+        from nlmeans.denoising.settings import settings_for
 
         level, h = self.sigma.levels(taken.picture), self.h
         sigma_map, h_map = (
@@ -48,13 +48,21 @@ class Filter:
         )
         return taken.map(
             lambda _, part: settings_for(
-                taken.picture.pixels[part], level if sigma_map is None else sigma_map(part),
-                noise=self.noise, gain=self.gain, read_noise=self.read_noise, method=self.method,
-                h=h if h_map is None else h_map(part), patch_size=self.patch_size,
-                search_size=self.search_size, strength=self.strength,
-                chroma_strength=self.chroma_strength, keep_detail=self.keep_detail, **taken.layout,
+                taken.picture.pixels[part],
+                level if sigma_map is None else sigma_map(part),
+                noise=self.noise,
+                gain=self.gain,
+                read_noise=self.read_noise,
+                method=self.method,
+                h=h if h_map is None else h_map(part),
+                patch_size=self.patch_size,
+                search_size=self.search_size,
+                strength=self.strength,
+                chroma_strength=self.chroma_strength,
+                keep_detail=self.keep_detail,
+                **taken.layout,
             )
-        )  # fmt: skip
+        )
 
     def check(self) -> None:
         """Refuse a number and a map of the same."""
@@ -68,7 +76,7 @@ class Filter:
 
     def check_plain(self, of: str) -> None:
         """Refuse maps, the noise options and the like, which have no meaning there."""
-        from nlmeans.checks import ParameterError
+        from nlmeans.base.checks import ParameterError
 
         given = {
             f"--sigma-map {self.sigma_map}": self.sigma_map,

@@ -51,8 +51,11 @@ class SettingType(click.ParamType[tuple[str, Any]]):
             return value
         name, _, text = value.partition("=")
         if name not in SETTINGS or not text:
-            self.fail(f"{value!r} is no setting; give NAME=VALUE, NAME one of "
-                      f"{', '.join(SETTINGS)}", param, ctx)  # fmt: skip
+            self.fail(
+                f"{value!r} is no setting; give NAME=VALUE, NAME one of {', '.join(SETTINGS)}",
+                param,
+                ctx,
+            )
         try:
             return name, _parsed(name, text)
         except ValueError:
@@ -84,35 +87,53 @@ def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return command(learned=_loader(weights, layout, block, settings), **others)
 
-    return together(block_options(with_loader), (
-        click.option(
-            "--weights", type=click.Path(path_type=Path), default=None, metavar="FILE",
-            show_default="the classical filter",
-            help="Take a learned block: the picture's channels are its features. Takes the place "
-            "of the method, sigma, h, sizes, strengths and what says of the noise.",
+    return together(
+        block_options(with_loader),
+        (
+            click.option(
+                "--weights",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                show_default="the classical filter",
+                help="Take a learned block: the picture's channels are its features. Takes the "
+                "place of the method, sigma, h, sizes, strengths and what says of the noise.",
+            ),
         ),
-    ))  # fmt: skip
+    )
 
 
 def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--layout, --block and --set."""
-    return together(command, (
-        click.option(
-            "--layout", default=None, metavar="NAME", show_default="as the keys tell",
-            help="Whose weights they are, such as alexhex7, mmcv, slowfast, timm, rnan, keras.",
+    return together(
+        command,
+        (
+            click.option(
+                "--layout",
+                default=None,
+                metavar="NAME",
+                show_default="as the keys tell",
+                help="Whose weights they are, such as alexhex7, mmcv, slowfast, timm, rnan, keras.",
+            ),
+            click.option(
+                "--block",
+                default=None,
+                metavar="PREFIX",
+                show_default="the only one",
+                help="Which of several blocks in the file, by what its keys begin with.",
+            ),
+            click.option(
+                "--set",
+                "settings",
+                type=SettingType(),
+                multiple=True,
+                show_default="by file and layout",
+                help="What the tensors do not tell: pairwise, scale, pool (1x2x2), pool_kind, "
+                "pool_order, softmax (keys, queries), eps, group_frames, input_range (white minus "
+                "black of the values the weights are made for). Can be given several times.",
+            ),
         ),
-        click.option(
-            "--block", default=None, metavar="PREFIX", show_default="the only one",
-            help="Which of several blocks in the file, by what its keys begin with.",
-        ),
-        click.option(
-            "--set", "settings", type=SettingType(), multiple=True,
-            show_default="by file and layout",
-            help="What the tensors do not tell: pairwise, scale, pool (1x2x2), pool_kind, "
-            "pool_order, softmax (keys, queries), eps, group_frames, input_range (white minus "
-            "black of the values the weights are made for). Can be given several times.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def load(
@@ -191,9 +212,13 @@ def denoise_learned(
 
     def run(k: int, part: Part) -> None:
         pixels[part] = weights.denoise(
-            picture.pixels[part], amount=amount, threads=threads, max_memory=left, **taken.layout,
+            picture.pixels[part],
+            amount=amount,
+            threads=threads,
+            max_memory=left,
+            **taken.layout,
             progress=lambda fraction: progress((k + fraction) / parts),
-        )  # fmt: skip
+        )
 
     left = memory_left(max_memory, picture.pixels.nbytes, pixels.nbytes)
     costs = [

@@ -9,7 +9,7 @@ from nlmeans.cli.options import Sigma, Size, grey_range
 from nlmeans.cli.stacks import Part, Taken
 
 if TYPE_CHECKING:
-    from nlmeans.settings import Settings
+    from nlmeans.denoising.settings import Settings
 
 FLAGS = {"true": True, "false": False}
 CUBES = ("dipy", "skimage")  # whose patches are cubes in a stack; the others take pages alone
@@ -24,10 +24,9 @@ class Like:
 
     def on(self, taken: Taken, part: Part, strength: float) -> "Liked":
         """What it is on a part of a picture; a noise level that the peer needs is estimated."""
-        from nlmeans.embed import Patches
+        from nlmeans import Patches, Window
+        from nlmeans.denoising.settings import Settings
         from nlmeans.peers import PEERS
-        from nlmeans.settings import Settings
-        from nlmeans.support import Window
 
         make, given, picture = PEERS[self.peer], dict(self.given), taken.picture
         known = inspect.signature(make).parameters
@@ -109,7 +108,7 @@ def _white(picture: Any, peer: str) -> float:
 
 
 def _estimated(taken: Taken, part: Part) -> float:
-    from nlmeans.noise import estimate_sigma, estimate_stack_sigma, joint_sigma
+    from nlmeans.noise.level import estimate_sigma, estimate_stack_sigma, joint_sigma
 
     estimator = estimate_stack_sigma if taken.stack in ("volume", "clip") else estimate_sigma
     colours = taken.picture.colours[part]
@@ -197,8 +196,11 @@ def with_numbers(
 
 
 like_option = click.option(
-    "--like", type=LikeType(), default=None, show_default="this program's own",
+    "--like",
+    type=LikeType(),
+    default=None,
+    show_default="this program's own",
     help="Filter as another program does: opencv, skimage, ffmpeg, dipy, ipol or knlmeans, with "
     "its parameters, names, defaults and units, such as opencv:h=10,searchWindowSize=15. --h and "
     "--sigma may stand outside. Prints what it became.",
-)  # fmt: skip
+)

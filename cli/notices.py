@@ -12,7 +12,7 @@ import click
 from nlmeans.cli.files import shown
 
 if TYPE_CHECKING:
-    from nlmeans.budget import Cost
+    from nlmeans.base.cost import Cost
 
 PATIENCE = 3.0  # seconds of compiling that are not worth a word
 LONG = 30.0  # seconds of filtering that are
@@ -67,8 +67,8 @@ def announce(
 
     `of` names what of the file the cost is, if not of all.
     """
-    from nlmeans.budget import show_bytes, show_seconds
-    from nlmeans.machine import cores
+    from nlmeans.base.cost import show_bytes, show_seconds
+    from nlmeans.base.machine import cores
 
     scarce = max_memory is not None and cost.bytes > max_memory
     if silent or not (scarce or cost.seconds > LONG):
@@ -92,7 +92,7 @@ def memory_left(max_memory: int | None, held: int, coming: int) -> int | None:
     held, coming : int
         Bytes of arrays that are there, and that the result will take.
     """
-    from nlmeans.machine import available_memory
+    from nlmeans.base.machine import available_memory
 
     left = available_memory()
     if max_memory is not None:

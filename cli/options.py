@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from nlmeans.images import Picture
-    from nlmeans.noise_choice import Asked
+    from nlmeans.noise.find import Asked
 
 Size = int | tuple[int, ...]
 
@@ -31,7 +31,7 @@ class Sigma:
 
 def grey_range(picture: "Picture") -> float:
     """What 100 % means: 255 for 8 bits, 65535 for 16 bits, highest minus lowest for floats."""
-    from nlmeans.arrays import whole_range
+    from nlmeans.base.arrays import whole_range
 
     pixels = picture.pixels
     if pixels.dtype.kind == "f":
@@ -58,8 +58,9 @@ class SigmaType(click.ParamType[Sigma]):
             self.fail(
                 f"{value!r} is no noise level; allowed are auto, a number from 0 in grey levels, "
                 "or 0% to 100% of the range",
-                param, ctx,
-            )  # fmt: skip
+                param,
+                ctx,
+            )
         return Sigma(number, percent)
 
 
@@ -92,7 +93,7 @@ class SizeType(click.ParamType[Size]):
         return "N|NxM|KxNxM"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        from nlmeans.checks import LARGEST_SIZE
+        from nlmeans.base.checks import LARGEST_SIZE
 
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
@@ -102,8 +103,9 @@ class SizeType(click.ParamType[Size]):
             self.fail(
                 f"{value!r} is no size; allowed are odd whole numbers from 1 to {LARGEST_SIZE}, "
                 "such as 7, 7x5 for height x width, or 3x7x5 for depth x height x width",
-                param, ctx,
-            )  # fmt: skip
+                param,
+                ctx,
+            )
         return sides[0] if len(sides) == 1 else tuple(sides)
 
 
@@ -122,8 +124,9 @@ class MemoryType(click.ParamType[int]):
         power = "KMGT".find(text[-1:]) + 1 if text else 0
         size = _number(text[:-1] if power else text) * 1024**power
         if not 1 <= size < math.inf:
-            self.fail(f"{value!r} is no memory; give bytes from 1, or such as 500M or 2G", param,
-                      ctx)  # fmt: skip
+            self.fail(
+                f"{value!r} is no memory; give bytes from 1, or such as 500M or 2G", param, ctx
+            )
         return int(size)
 
 
@@ -147,80 +150,113 @@ def inputs_argument(many: bool = True) -> Callable[[Any], Any]:
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--sigma, --h, --patch-size, --search-size and --strength."""
-    return together(command, (
-        click.option(
-            "--sigma", type=SigmaType(), default=Sigma(None), show_default="auto",
-            help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
-            "the file's grey levels (0-255 in 8-bit files, 0-65535 in 16-bit files); 0% to 100% "
-            "is of that range, for float files of highest minus lowest value.",
+    return together(
+        command,
+        (
+            click.option(
+                "--sigma",
+                type=SigmaType(),
+                default=Sigma(None),
+                show_default="auto",
+                help="Noise level: auto estimates it; a number from 0 is the standard deviation in "
+                "the file's grey levels (0-255 in 8-bit files, 0-65535 in 16-bit files); 0% to "
+                "100% is of that range, for float files of highest minus lowest value.",
+            ),
+            click.option(
+                "--h",
+                "h",
+                type=NumberType(0, math.inf, above=True),
+                default=None,
+                show_default="from sigma",
+                help="Filter strength, a number above 0 in grey levels: how different two patches "
+                "may be and still count as alike.",
+            ),
+            click.option(
+                "--patch-size",
+                type=SizeType(),
+                default=None,
+                show_default="from sigma",
+                help="Side of the patches compared, in pixels, odd, 1 to 9999; NxM is height x "
+                "width, KxNxM depth x height x width. In a clip N and NxM are 1 frame deep.",
+            ),
+            click.option(
+                "--search-size",
+                type=SizeType(),
+                default=None,
+                show_default="from sigma",
+                help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x "
+                "width, KxNxM depth x height x width. In a clip N and NxM are 5 frames deep.",
+            ),
+            click.option(
+                "--strength",
+                type=NumberType(0, math.inf, above=True),
+                default=1.0,
+                show_default=True,
+                help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise. Multiplies "
+                "h, and what --method ridge takes the noise for.",
+            ),
         ),
-        click.option(
-            "--h", "h", type=NumberType(0, math.inf, above=True), default=None,
-            show_default="from sigma",
-            help="Filter strength, a number above 0 in grey levels: how different two patches "
-            "may be and still count as alike.",
-        ),
-        click.option(
-            "--patch-size", type=SizeType(), default=None, show_default="from sigma",
-            help="Side of the patches compared, in pixels, odd, 1 to 9999; NxM is height x width, "
-            "KxNxM depth x height x width. In a clip N and NxM are 1 frame deep.",
-        ),
-        click.option(
-            "--search-size", type=SizeType(), default=None, show_default="from sigma",
-            help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width, "
-            "KxNxM depth x height x width. In a clip N and NxM are 5 frames deep.",
-        ),
-        click.option(
-            "--strength", type=NumberType(0, math.inf, above=True), default=1.0,
-            show_default=True,
-            help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise. Multiplies h, "
-            "and what --method ridge takes the noise for.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--method and --chroma-strength."""
-    return together(command, (
-        click.option(
-            "--method", type=click.Choice(["ridge", "classic"]), default=None,
-            show_default="ridge; classic for volumes, clips, rician or correlated noise, and with "
-            "--h or a size",
-            help="classic is pixelwise non-local means; ridge goes on to average groups of like "
-            "patches with the weights of least expected error: about a decibel better, in some "
-            "twenty times the time.",
+    return together(
+        command,
+        (
+            click.option(
+                "--method",
+                type=click.Choice(["ridge", "classic"]),
+                default=None,
+                show_default="ridge; classic for volumes, clips, rician or correlated noise, and "
+                "with --h or a size",
+                help="classic is pixelwise non-local means; ridge goes on to average groups of "
+                "like patches with the weights of least expected error: about a decibel better, in "
+                "some twenty times the time.",
+            ),
+            click.option(
+                "--chroma-strength",
+                type=NumberType(0, math.inf, above=True),
+                default=1.0,
+                show_default=True,
+                help="With --method ridge, a further strength for the differences between colours.",
+            ),
         ),
-        click.option(
-            "--chroma-strength", type=NumberType(0, math.inf, above=True), default=1.0,
-            show_default=True,
-            help="With --method ridge, a further strength for the differences between colours.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def noise_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--noise, --gain and --read-noise."""
-    return together(command, (
-        click.option(
-            "--noise", type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
-            default="auto", show_default=True,
-            help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
-            "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude MRI. "
-            "auto: gaussian with --sigma, poisson-gaussian with --gain, else as found, beneath "
-            "JPEG compression too.",
+    return together(
+        command,
+        (
+            click.option(
+                "--noise",
+                type=click.Choice(["auto", "gaussian", "poisson-gaussian", "rician"]),
+                default="auto",
+                show_default=True,
+                help="Kind of noise. gaussian: one level everywhere. poisson-gaussian: variance "
+                "gain * mean + read-noise^2, as of cameras and microscopes. rician: of magnitude "
+                "MRI. auto: gaussian with --sigma, poisson-gaussian with --gain, else as found, "
+                "beneath JPEG compression too.",
+            ),
+            click.option(
+                "--gain",
+                type=NumberType(0, math.inf, above=True),
+                default=None,
+                show_default="estimated",
+                help="Of poisson-gaussian noise: grey levels a photon, a number above 0.",
+            ),
+            click.option(
+                "--read-noise",
+                type=NumberType(0, math.inf, above=False),
+                default=None,
+                show_default="estimated; 0 with --gain",
+                help="Of poisson-gaussian noise: standard deviation without light, in grey levels, "
+                "from 0; with --gain.",
+            ),
         ),
-        click.option(
-            "--gain", type=NumberType(0, math.inf, above=True), default=None,
-            show_default="estimated",
-            help="Of poisson-gaussian noise: grey levels a photon, a number above 0.",
-        ),
-        click.option(
-            "--read-noise", type=NumberType(0, math.inf, above=False), default=None,
-            show_default="estimated; 0 with --gain",
-            help="Of poisson-gaussian noise: standard deviation without light, in grey levels, "
-            "from 0; with --gain.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def together(command: Callable[..., Any], options: tuple[Any, ...]) -> Callable[..., Any]:
@@ -231,30 +267,39 @@ def together(command: Callable[..., Any], options: tuple[Any, ...]) -> Callable[
 
 
 stack_option = click.option(
-    "--stack", type=click.Choice(["auto", "volume", "clip", "pages"]), default="auto",
+    "--stack",
+    type=click.Choice(["auto", "volume", "clip", "pages"]),
+    default="auto",
     show_default=True,
     help="What the pages of a file are: a volume in space, a clip in time, or pages each for "
     "itself; auto goes by the file, and takes what it does not name as pages. A single picture "
     "is one with any of them.",
-)  # fmt: skip
+)
 
 memory_option = click.option(
-    "--max-memory", type=MemoryType(), default=None, show_default="what the machine has left",
+    "--max-memory",
+    type=MemoryType(),
+    default=None,
+    show_default="what the machine has left",
     help="Take at most so much for the arrays of a file, such as 500M or 2G (powers of 1024): what "
     "needs more is filtered in parts, with the same result to rounding, or else refused.",
-)  # fmt: skip
+)
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, default=False, show_default="text",
+    "--json",
+    "as_json",
+    is_flag=True,
+    default=False,
+    show_default="text",
     help="One JSON object a file on standard output.",
-)  # fmt: skip
+)
 
 
 def check_plain(
     noise: "Asked", gain: float | None, read_noise: float | None, chroma_strength: float, of: str
 ) -> None:
     """Refuse options that have no meaning there."""
-    from nlmeans.checks import ParameterError
+    from nlmeans.base.checks import ParameterError
 
     given = {
         f"--gain {gain}": gain is not None,

@@ -19,47 +19,74 @@ STEPS = 1000  # of a bar
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """-o, -O and --suffix."""
-    return together(command, (
-        click.option(
-            "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
-            show_default="beside the input, with the suffix",
-            help="Write to this file; its extension chooses the format. For a single input.",
+    return together(
+        command,
+        (
+            click.option(
+                "-o",
+                "--output",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                show_default="beside the input, with the suffix",
+                help="Write to this file; its extension chooses the format. For a single input.",
+            ),
+            click.option(
+                "-O",
+                "--output-folder",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="DIR",
+                show_default="beside the input",
+                help="Write into this folder, which has to be there, under the input's name.",
+            ),
+            click.option(
+                "--suffix",
+                default=None,
+                metavar="TEXT",
+                show_default=f"{SUFFIX}, none with -O",
+                help="Put this text between the input's name and its extension.",
+            ),
         ),
-        click.option(
-            "-O", "--output-folder", type=click.Path(path_type=Path), default=None, metavar="DIR",
-            show_default="beside the input",
-            help="Write into this folder, which has to be there, under the input's name.",
-        ),
-        click.option(
-            "--suffix", default=None, metavar="TEXT", show_default=f"{SUFFIX}, none with -O",
-            help="Put this text between the input's name and its extension.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--threads, --max-memory, --overwrite, --quiet and --json."""
-    return together(command, (
-        threads_option,
-        memory_option,
-        overwrite_option,
-        click.option(
-            "-q", "--quiet", is_flag=True, default=False, show_default="a line a file",
-            help="Print nothing but errors.",
+    return together(
+        command,
+        (
+            threads_option,
+            memory_option,
+            overwrite_option,
+            click.option(
+                "-q",
+                "--quiet",
+                is_flag=True,
+                default=False,
+                show_default="a line a file",
+                help="Print nothing but errors.",
+            ),
+            json_option,
         ),
-        json_option,
-    ))  # fmt: skip
+    )
 
 
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), default=None, show_default="all cores",
+    "--threads",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="all cores",
     help="Use at most this many threads, from 1; the result is the same for any number.",
-)  # fmt: skip
+)
 
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, default=False, show_default="refuse",
+    "--overwrite",
+    is_flag=True,
+    default=False,
+    show_default="refuse",
     help="Replace output files that are there.",
-)  # fmt: skip
+)
 
 
 def targets_of(
@@ -137,9 +164,14 @@ def _identity(path: Path) -> tuple[int, int] | Path:
 def drawing_option(ending: str) -> Callable[[Any], Any]:
     """-o of a command that draws: see `png_target`."""
     return click.option(
-        "-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
-        show_default=f"beside the input, with {ending}", help="Write to this file, a .png.",
-    )  # fmt: skip
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=None,
+        metavar="FILE",
+        show_default=f"beside the input, with {ending}",
+        help="Write to this file, a .png.",
+    )
 
 
 def png_target(path: Path, output: Path | None, ending: str) -> Path:

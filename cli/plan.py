@@ -22,11 +22,10 @@ from nlmeans.cli.options import (
 from nlmeans.cli.stacks import Taken, noise_found, settings_record, taken_as, trust_found
 
 if TYPE_CHECKING:
-    from nlmeans.noise_choice import Asked
-    from nlmeans.operation import Operation
-    from nlmeans.plan import Plan
-    from nlmeans.ridge import Ridge
-    from nlmeans.settings import Method, Settings
+    from nlmeans import Operation, Plan
+    from nlmeans.denoising.ridge import Ridge
+    from nlmeans.denoising.settings import Method, Settings
+    from nlmeans.noise.find import Asked
 
 
 @click.command(
@@ -84,13 +83,13 @@ def plan(
         like = with_numbers(like, method, h, sigma, patch_size, search_size)
 
     def work(path: Path) -> Report:
-        from nlmeans.denoising import expected_cost
+        from nlmeans.base.axes import layout_of
+        from nlmeans.base.machine import cores
+        from nlmeans.denoising.denoise import expected_cost
+        from nlmeans.denoising.ridge import Ridge
+        from nlmeans.denoising.settings import settings_for
         from nlmeans.images import load
-        from nlmeans.layout import layout_of
-        from nlmeans.machine import cores
-        from nlmeans.noise_choice import estimating_seconds
-        from nlmeans.ridge import Ridge
-        from nlmeans.settings import settings_for
+        from nlmeans.noise.find import estimating_seconds
 
         picture = load(path)
         taken = taken_as(picture, stack)
@@ -99,18 +98,35 @@ def plan(
             check_plain(noise, gain, read_noise, chroma_strength, "--like")
         liked = None if like is None else like.on(taken, first, strength)
         level = sigma.levels(picture)
-        settings = liked.settings if liked else settings_for(
-            picture.pixels[first], level, noise=noise, gain=gain, read_noise=read_noise,
-            method=method, h=h, patch_size=patch_size, search_size=search_size, strength=strength,
-            chroma_strength=chroma_strength, **taken.layout,
-        )  # fmt: skip
+        settings = (
+            liked.settings
+            if liked
+            else settings_for(
+                picture.pixels[first],
+                level,
+                noise=noise,
+                gain=gain,
+                read_noise=read_noise,
+                method=method,
+                h=h,
+                patch_size=patch_size,
+                search_size=search_size,
+                strength=strength,
+                chroma_strength=chroma_strength,
+                **taken.layout,
+            )
+        )
         options = liked.options if liked else {}
         operation = settings.operation(**options)
         pixels, colours = picture.pixels[first], picture.colours[first]
         classic = operation.classic if isinstance(operation, Ridge) else operation
-        kernel = None if classic is None else classic.plan(
-            colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
-        )  # fmt: skip
+        kernel = (
+            None
+            if classic is None
+            else classic.plan(
+                colours.shape, channel_axis=taken.layout["channel_axis"], dtype=colours.dtype
+            )
+        )
         cost = expected_cost(pixels, settings, **taken.layout, **options)
         estimated = liked.estimated if liked else level is None and gain is None
         estimating = 0.0
@@ -119,9 +135,18 @@ def plan(
             estimating = estimating_seconds(pixels.shape, layout, noise)
         parts = len(taken.parts)
         planned = Planned(
-            path, taken, settings, liked, estimated, operation, kernel, cost.bytes,
-            parts * (cost.seconds + estimating), parts * estimating, cores(),
-        )  # fmt: skip
+            path,
+            taken,
+            settings,
+            liked,
+            estimated,
+            operation,
+            kernel,
+            cost.bytes,
+            parts * (cost.seconds + estimating),
+            parts * estimating,
+            cores(),
+        )
         notes = () if taken.note is None else (f"{shown(path)}: {taken.note}",)
         return Report(str(planned), planned.record, notes)
 
@@ -166,8 +191,8 @@ class Planned:
         }
 
     def __str__(self) -> str:
-        from nlmeans.budget import show_bytes, show_seconds
-        from nlmeans.ridge import PILOT_DONE
+        from nlmeans.base.cost import show_bytes, show_seconds
+        from nlmeans.denoising.ridge import PILOT_DONE
 
         found = "estimated" if self.estimated else "given"
         which = "in the first " if len(self.taken.parts) > 1 else ""

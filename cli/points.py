@@ -95,7 +95,11 @@ def points(
         import numpy as np
 
         from nlmeans.images.clouds import check_cloud_output, save_cloud
-        from nlmeans.points import denoise_points, estimate_points_sigma, expected_points_cost
+        from nlmeans.points.denoise import (
+            denoise_points,
+            estimate_points_sigma,
+            expected_points_cost,
+        )
 
         target = targets[path]
         cloud = _loaded(path)
@@ -108,9 +112,14 @@ def points(
         announce(path, cost, threads, None, silent=silent)
         with compiling_notice(silent=silent), progress_bar(path, hidden=silent) as progress:
             moved = denoise_points(
-                cloud.points, level, **given, strength=strength, threads=threads, max_memory=left,
+                cloud.points,
+                level,
+                **given,
+                strength=strength,
+                threads=threads,
+                max_memory=left,
                 progress=progress,
-            )  # fmt: skip
+            )
         seconds = time.perf_counter() - start
         save_cloud(target, cloud, moved, level, overwrite=overwrite)
 

@@ -12,7 +12,7 @@ from nlmeans.cli.stacks import Part, Taken
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans.regions import Box
+    from nlmeans.denoising.regions import Box
 
 
 class Region(NamedTuple):
@@ -28,7 +28,7 @@ class Region(NamedTuple):
 
     def on(self, taken: Taken) -> "Box":
         """The region of a part of the picture, of every plane that it has."""
-        from nlmeans.checks import ParameterError
+        from nlmeans.base.checks import ParameterError
 
         height, width = size_of(taken)
         if self.x + self.width > width or self.y + self.height > height:
@@ -66,55 +66,80 @@ class RegionType(click.ParamType[Region]):
             return value
         numbers = [int(p) if p.strip().isdecimal() else -1 for p in value.split(",")]
         if len(numbers) != 4 or min(numbers) < 0 or 0 in numbers[2:]:
-            self.fail(f"{value!r} is no region; give X,Y,W,H, whole numbers: pixels from the left "
-                      "and from the top, width and height, such as 120,80,200,150",
-                      param, ctx)  # fmt: skip
+            self.fail(
+                f"{value!r} is no region; give X,Y,W,H, whole numbers: pixels from the left "
+                "and from the top, width and height, such as 120,80,200,150",
+                param,
+                ctx,
+            )
         return Region(*numbers)
 
 
 def preview_option(default: str) -> Callable[..., Any]:
     """--preview, and what is taken where it is not given."""
     return click.option(
-        "--preview", type=RegionType(), default=None, show_default=default,
+        "--preview",
+        type=RegionType(),
+        default=None,
+        show_default=default,
         help="Only this region of the result: X,Y,W,H in the file's pixels, from the left and from "
         "the top. Noise and settings are found on the whole picture, so that it looks as the whole "
         "will.",
-    )  # fmt: skip
+    )
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--mask, --preview and --keep-detail."""
-    return together(command, (
-        click.option(
-            "--mask", type=click.Path(path_type=Path), default=None, metavar="FILE",
-            show_default="everywhere",
-            help="Filter where this picture of the same size is not 0; all else stays as it is, "
-            "and still serves as something to average with.",
+    return together(
+        command,
+        (
+            click.option(
+                "--mask",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                show_default="everywhere",
+                help="Filter where this picture of the same size is not 0; all else stays as it "
+                "is, and still serves as something to average with.",
+            ),
+            preview_option("the whole picture"),
+            click.option(
+                "--keep-detail",
+                is_flag=True,
+                default=False,
+                show_default="--amount everywhere",
+                help="Blend with the original place by place, as the least error is expected; for "
+                "white noise. Takes twice the time.",
+            ),
         ),
-        preview_option("the whole picture"),
-        click.option(
-            "--keep-detail", is_flag=True, default=False, show_default="--amount everywhere",
-            help="Blend with the original place by place, as the least error is expected; for "
-            "white noise. Takes twice the time.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def map_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--sigma-map and --h-map."""
-    return together(command, (
-        click.option(
-            "--sigma-map", type=click.Path(path_type=Path), default=None, metavar="FILE",
-            show_default="one level",
-            help="Noise level of every pixel: a grey picture of the same size, whose values are in "
-            "the input's grey levels. A float TIFF holds fractions. For --method classic.",
+    return together(
+        command,
+        (
+            click.option(
+                "--sigma-map",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                show_default="one level",
+                help="Noise level of every pixel: a grey picture of the same size, whose values "
+                "are in the input's grey levels. A float TIFF holds fractions. For --method "
+                "classic.",
+            ),
+            click.option(
+                "--h-map",
+                type=click.Path(path_type=Path),
+                default=None,
+                metavar="FILE",
+                show_default="one h",
+                help="Filter strength of every pixel, above 0, likewise.",
+            ),
         ),
-        click.option(
-            "--h-map", type=click.Path(path_type=Path), default=None, metavar="FILE",
-            show_default="one h",
-            help="Filter strength of every pixel, above 0, likewise.",
-        ),
-    ))  # fmt: skip
+    )
 
 
 def mask_for(path: Path, taken: Taken) -> "Callable[[Part], NDArray[Any]]":

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from nlmeans.denoising.settings import Settings
     from nlmeans.images import Picture
-    from nlmeans.settings import Settings
-    from nlmeans.stabilise import Noise
+    from nlmeans.noise.model import Noise
 
 Part = tuple[int | slice, ...]
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from nlmeans.cli.selection import Region, preview_option, size_of
 from nlmeans.cli.stacks import noise_found, taken_as, trust_found
 
 if TYPE_CHECKING:
-    from nlmeans.settings import Settings
+    from nlmeans.denoising.settings import Settings
 
 ENDING = "_strengths.png"
 USUAL = (0.5, 0.7, 1.0, 1.4, 2.0)
@@ -60,10 +60,13 @@ Examples:
 @inputs_argument(many=False)
 @drawing_option(ENDING)
 @click.option(
-    "--strengths", "each", type=StrengthsType(), default=USUAL,
+    "--strengths",
+    "each",
+    type=StrengthsType(),
+    default=USUAL,
     show_default=",".join(f"{strength:g}" for strength in USUAL),
     help="Those to show, numbers above 0.",
-)  # fmt: skip
+)
 @preview_option("a region in the middle")
 @method_options
 @filter_options
@@ -88,10 +91,10 @@ def strengths(
     asked = Filter(**filters)
 
     def work(path: Path) -> Report:
-        from nlmeans.filtering import filtered
+        from nlmeans.base.axes import layout_of
+        from nlmeans.denoising.task import filtered
         from nlmeans.images import load
-        from nlmeans.layout import layout_of
-        from nlmeans.sheet import black_and_white, draw_sheet, in_bytes
+        from nlmeans.images.sheet import black_and_white, draw_sheet, in_bytes
 
         picture = load(path)
         taken = taken_as(picture, "auto")

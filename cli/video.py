@@ -13,9 +13,9 @@ from nlmeans.cli.stacks import trust_found
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nlmeans import Operation
+    from nlmeans.denoising.settings import Settings
     from nlmeans.images.video import Clip
-    from nlmeans.operation import Operation
-    from nlmeans.settings import Settings
 
 # The noise level is the median over every third of the first ten frames: one that is blurred by a
 # cut does not decide, and neighbours are too alike to tell more. Blank ones, of less than this part
@@ -45,9 +45,9 @@ def denoise_video(
     silent: bool,
 ) -> Report:
     """Denoise one video file; parameters as in `nlmeans denoise`."""
+    from nlmeans.denoising.frames import denoise_frames
+    from nlmeans.denoising.ridge import Ridge
     from nlmeans.images import ImageReadError
-    from nlmeans.ridge import Ridge
-    from nlmeans.stream import denoise_frames
 
     try:
         from nlmeans.images.encode import check_clip_target, save_clip
@@ -75,9 +75,13 @@ def denoise_video(
             frames = clip.frames()
             if operation is not None:
                 frames = denoise_frames(
-                    frames, operation, amount=amount * settings.trust, threads=threads,
-                    memory=max_memory, progress=progress,
-                )  # fmt: skip
+                    frames,
+                    operation,
+                    amount=amount * settings.trust,
+                    threads=threads,
+                    memory=max_memory,
+                    progress=progress,
+                )
             lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
         seconds = time.perf_counter() - start
         megapixels = clip.count * clip.kind.width * clip.kind.height / 1e6
@@ -120,15 +124,17 @@ def _announce(
     """Say what filtering will take, if it is long: of all frames, or where the file does not say
     how many there are, of as many as are a minute of most clips.
     """
-    from nlmeans.stream import expected_frames_cost
+    from nlmeans.denoising.frames import expected_frames_cost
 
     count = clip.expected or UNKNOWN_COUNT
     cost = expected_frames_cost(
         clip.head(1)[0], operation, count, threads=threads, memory=max_memory
     )
-    of = f"filtering {count} frames " if clip.expected else (
-        f"it does not say how many frames it has; filtering {count} of them "
-    )  # fmt: skip
+    of = (
+        f"filtering {count} frames "
+        if clip.expected
+        else (f"it does not say how many frames it has; filtering {count} of them ")
+    )
     announce(path, cost, threads, memory_left(None, 0, 0), silent=silent, of=f"{of}takes ")
 
 
@@ -147,11 +153,11 @@ def _settings(
 
     import numpy as np
 
-    from nlmeans.checks import ParameterError
+    from nlmeans.base.checks import ParameterError
+    from nlmeans.denoising.settings import settings_for
     from nlmeans.images import Picture
-    from nlmeans.noise import estimate_sigma, joint_sigma
-    from nlmeans.parameters import trust_in
-    from nlmeans.settings import settings_for
+    from nlmeans.noise.level import estimate_sigma, joint_sigma
+    from nlmeans.noise.trust import trust_in
 
     if method == "ridge":
         message = "method is 'ridge'; video takes 'classic'"
@@ -167,9 +173,16 @@ def _settings(
         if h is None:
             trust = trust_in(level, np.stack(some), channel_axis=axis and axis + 1)
     settings = settings_for(
-        frames[0], level, method="classic", h=h, patch_size=_in_frame(patch_size),
-        search_size=_in_frame(search_size), strength=strength, channel_axis=axis, alpha=False,
-    )  # fmt: skip
+        frames[0],
+        level,
+        method="classic",
+        h=h,
+        patch_size=_in_frame(patch_size),
+        search_size=_in_frame(search_size),
+        strength=strength,
+        channel_axis=axis,
+        alpha=False,
+    )
     return replace(
         settings,
         patch_size=_with_depth(patch_size or settings.patch_size, PATCH_DEPTH),
@@ -182,7 +195,7 @@ def _first_frames(clip: "Clip") -> "list[NDArray[Any]]":
     """Those by which noise is estimated: blank ones are left out if others follow soon."""
     import numpy as np
 
-    from nlmeans.arrays import whole_range
+    from nlmeans.base.arrays import whole_range
 
     frames, blank = clip.head(FIRST_FRAMES), 0
     least = BLANK * whole_range(frames[0].dtype)

@@ -84,10 +84,10 @@ def from_image(
     """
 
     def work(path: Path) -> Report:
-        from nlmeans.embed import Linear
+        from nlmeans import Linear
         from nlmeans.images import load
-        from nlmeans.noise import estimate_sigma, joint_sigma
-        from nlmeans.pca import pca_weights
+        from nlmeans.learning.pca import pca_weights
+        from nlmeans.noise.level import estimate_sigma, joint_sigma
         from nlmeans.weights import save_weights
         from nlmeans.weights.save import check_weights_output
 
@@ -102,9 +102,14 @@ def from_image(
         if level is None:
             level = joint_sigma(estimate_sigma(picture.colours, channel_axis=axis))
         block = pca_weights(
-            picture.colours, level, h=h, patch_size=patch_size, search_size=search_size,
-            components=components, channel_axis=axis,
-        )  # fmt: skip
+            picture.colours,
+            level,
+            h=h,
+            patch_size=patch_size,
+            search_size=search_size,
+            components=components,
+            channel_axis=axis,
+        )
         save_weights(
             output, block, input_range=grey_range(picture), sigma=level, overwrite=overwrite
         )

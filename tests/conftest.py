@@ -15,7 +15,7 @@ from nlmeans.cli.main import run
 from numpy.typing import NDArray
 
 from nlmeans import Operation
-from nlmeans.reference import ReferenceWarning, reference
+from nlmeans.operation.reference import ReferenceWarning, reference
 
 
 @pytest.fixture

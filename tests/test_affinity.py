@@ -27,11 +27,11 @@ from nlmeans import (
     nl_means,
     save_weights,
 )
-from nlmeans.drawing import SIDE, Weights, draw_weights, ramp
-from nlmeans.embed import mirror
-from nlmeans.features import features
-from nlmeans.reference import _sums_over_queries, _weight, scores_of, shares
-from nlmeans.support import pool_of
+from nlmeans.images.drawing import SIDE, Weights, draw_weights, ramp
+from nlmeans.operation.embed import mirror
+from nlmeans.operation.features import features
+from nlmeans.operation.reference import _sums_over_queries, _weight, scores_of, shares
+from nlmeans.operation.support import pool_of
 
 GRID = (7, 6)
 RNG = np.random.default_rng(11)

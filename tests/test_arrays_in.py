@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nlmeans
-from nlmeans.arrays import as_array
+from nlmeans.base.arrays import as_array
 
 
 class ByDLPack:

@@ -8,7 +8,7 @@ import scipy.spatial
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import nlmeans
-from nlmeans.blas import blas_at_most
+from nlmeans.base.blas import blas_at_most
 
 USUAL = 2  # as on a machine of two cores, whatever this one has
 
@@ -66,9 +66,16 @@ def test_fitting():
     noisy = [100.0 * (np.indices((40, 40)).sum(0) // 10 % 2) + rng.normal(0, 20, (40, 40))]
     seen = []
     nlmeans.fit_weights(
-        None, noisy, sigma=20, patch_size=3, search_size=5, crops=4, steps=1, threads=1,
+        None,
+        noisy,
+        sigma=20,
+        patch_size=3,
+        search_size=5,
+        crops=4,
+        steps=1,
+        threads=1,
         report=lambda _: seen.append(blas_threads()),
-    )  # fmt: skip
+    )
     assert set(seen) == {1}
 
 

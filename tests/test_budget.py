@@ -9,8 +9,8 @@ import pytest
 
 import nlmeans
 from nlmeans import Operation, Window, nl_means
-from nlmeans.budget import show_seconds
-from nlmeans.machine import available_memory
+from nlmeans.base.cost import show_seconds
+from nlmeans.base.machine import available_memory
 from nlmeans.weights.loaded import LoadedWeights
 
 

@@ -131,16 +131,21 @@ def test_several_first_runs_at_once(tmp_path):
     """Two signatures of one function, two processes each."""
     code = "import sys, stand_in; print(stand_in.report(sys.argv[1]))"
     environment = {
-        **os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)
-    }  # fmt: skip
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
     for hits in (None, "1"):
         processes = [
             subprocess.Popen(
-                [sys.executable, "-c", code, dtype], env=environment, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                [sys.executable, "-c", code, dtype],
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
             for dtype in ("float32", "float64") * 2
-        ]  # fmt: skip
+        ]
         for process in processes:
             out, err = process.communicate(timeout=120)
             assert process.returncode == 0, err

@@ -13,8 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 from nlmeans import ParameterError, denoise, nl_means, settings_for
-from nlmeans.detail import signs
-from nlmeans.sheet import black_and_white, in_bytes
+from nlmeans.denoising.detail import signs
+from nlmeans.images.sheet import black_and_white, in_bytes
 
 CLEAN = data.camera()[96:208, 150:310].astype(np.float32)
 REGION = np.s_[40:72, 90:130]
@@ -262,8 +262,9 @@ def test_shell_maps_mask_and_preview(cli, noisy, files):
     assert (code, "(by a map)" in out) == (0, True)
     expected = denoise(noisy, ramp, mask=mask)
     np.testing.assert_array_equal(tifffile.imread("a_denoised.tif"), expected)
-    code, out, _ = cli("denoise", "a.tif", "--h-map", "map.tif", "--sigma", 9, "-o", "b.tif",
-                       "--json")  # fmt: skip
+    code, out, _ = cli(
+        "denoise", "a.tif", "--h-map", "map.tif", "--sigma", 9, "-o", "b.tif", "--json"
+    )
     np.testing.assert_array_equal(tifffile.imread("b.tif"), denoise(noisy, 9, h=ramp))
     assert json.loads(out)["h_map"] == "map.tif"
     code, out, _ = cli("denoise", "a.tif", "--sigma", 20, "--preview", "90,40,40,32")
@@ -320,8 +321,16 @@ def test_a_contact_sheet_shows_what_denoise_gives(cli, noisy, files):
     image = np.stack([noisy, noisy, 255 - noisy], axis=-1).clip(0, 255)
     deep = (257 * image).astype(np.uint16)
     tifffile.imwrite("c.tif", deep, photometric="rgb")
-    code, out, _ = cli("strengths", "c.tif", "--preview", "90,40,40,32", "--strengths", "0.5,2",
-                       "--sigma", 20 * 257)  # fmt: skip
+    code, out, _ = cli(
+        "strengths",
+        "c.tif",
+        "--preview",
+        "90,40,40,32",
+        "--strengths",
+        "0.5,2",
+        "--sigma",
+        20 * 257,
+    )
     assert (code, "at strengths 0.5, 2" in out) == (0, True)
     sheet = np.asarray(Image.open("c_strengths.png"))
     zoom, label, gap = 8, 22, 8

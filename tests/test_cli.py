@@ -147,9 +147,25 @@ def test_the_input_is_never_the_output(cli, extra):
 def test_strength_amount_sizes_and_h_reach_the_filter(cli):
     picture("a.png")
     pixels = load("a.png").pixels
-    code, out, _ = cli("denoise", "a.png", "--sigma", "15", "--h", "12", "--patch-size", "3x5",
-                       "--search-size", "9", "--strength", "0.5", "--amount", "0.7", "--json",
-                       "--threads", "1")  # fmt: skip
+    code, out, _ = cli(
+        "denoise",
+        "a.png",
+        "--sigma",
+        "15",
+        "--h",
+        "12",
+        "--patch-size",
+        "3x5",
+        "--search-size",
+        "9",
+        "--strength",
+        "0.5",
+        "--amount",
+        "0.7",
+        "--json",
+        "--threads",
+        "1",
+    )
     record = json.loads(out)
     assert code == 0
     assert record["h"] == 6
@@ -187,8 +203,9 @@ def test_a_batch_goes_on_after_errors(cli):
     picture("fine.png", COLOUR)
     Path("empty.png").touch()
     Path("text.png").write_text("hello")
-    code, out, err = cli("denoise", "missing.png", "good.png", "empty.png", "text.png", "fine.png",
-                         "--json")  # fmt: skip
+    code, out, err = cli(
+        "denoise", "missing.png", "good.png", "empty.png", "text.png", "fine.png", "--json"
+    )
     assert code == exits.FAILED
     assert err.count("\n") == 3
     records = [json.loads(line) for line in out.splitlines()]
@@ -282,8 +299,15 @@ def test_numbers_beyond_computing(cli, option):
 
 def test_sigma_beyond_the_range_of_the_file(cli):
     picture("a.png")
-    bad(cli, 2, "a.png: sigma is 300, above 255, the range of uint8", "denoise", "a.png",
-        "--sigma", "300")  # fmt: skip
+    bad(
+        cli,
+        2,
+        "a.png: sigma is 300, above 255, the range of uint8",
+        "denoise",
+        "a.png",
+        "--sigma",
+        "300",
+    )
 
 
 def test_bad_outputs(cli):
@@ -315,8 +339,15 @@ def test_no_input_is_overwritten_as_the_output_of_another(cli, link):
     else:
         Path("b.png").rename("a_denoised.png")
     other = "b.png" if link else "a_denoised.png"
-    bad(cli, 2, f"a.png would be written to a_denoised.png, which is the input {other}",
-        "denoise", "a.png", other, "--overwrite")  # fmt: skip
+    bad(
+        cli,
+        2,
+        f"a.png would be written to a_denoised.png, which is the input {other}",
+        "denoise",
+        "a.png",
+        other,
+        "--overwrite",
+    )
     assert Path(other).read_bytes() == second
 
 
@@ -326,8 +357,16 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(cli):
     Path("out").mkdir()
     picture("x/a.png")
     picture("y/a.png")
-    bad(cli, 2, "x/a.png and y/a.png would both be written to out/a.png",
-        "denoise", "x/a.png", "y/a.png", "-O", "out")  # fmt: skip
+    bad(
+        cli,
+        2,
+        "x/a.png and y/a.png would both be written to out/a.png",
+        "denoise",
+        "x/a.png",
+        "y/a.png",
+        "-O",
+        "out",
+    )
     assert files("out") == []
 
 
@@ -344,7 +383,7 @@ def test_errors_that_are_bugs_say_so(cli, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nlmeans.filtering.filtered", broken)
+    monkeypatch.setattr("nlmeans.denoising.task.filtered", broken)
     bad(cli, 1, "unexpected ZeroDivisionError.*NLMEANS_DEBUG", "denoise", "a.png")
 
 
@@ -354,7 +393,7 @@ def test_no_memory(cli, monkeypatch):
     def huge(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("nlmeans.filtering.filtered", huge)
+    monkeypatch.setattr("nlmeans.denoising.task.filtered", huge)
     bad(cli, 1, "a.png: not enough memory", "denoise", "a.png")
 
 
@@ -374,8 +413,9 @@ def test_estimate(cli):
     assert code == 0
     assert re.fullmatch(
         r"a.png: sigma 1[123]\.\d+, 4\.\d+%\n"
-        r"b.png: sigma 1[123]\.\d+, 4\.\d+% \(per channel 1.*, 1.*, 1.*\)\n", out
-    )  # fmt: skip
+        r"b.png: sigma 1[123]\.\d+, 4\.\d+% \(per channel 1.*, 1.*, 1.*\)\n",
+        out,
+    )
     _, out, _ = cli("estimate", "b.png", "--json")
     record = json.loads(out)
     assert record["sigma"] == pytest.approx(12, rel=0.1)
@@ -387,8 +427,14 @@ def test_plan_shows_and_runs_nothing(cli):
     code, out, err = cli("plan", "a.png", "--sigma", "20", "--patch-size", "5")
     assert (code, err) == (0, "")
     assert files() == ["a.png"]
-    for text in ("sigma 20 (given)", "y_i = 1/C(x)", "patches of side 5", "kernel      window",
-                 "3 channels", "memory"):  # fmt: skip
+    for text in (
+        "sigma 20 (given)",
+        "y_i = 1/C(x)",
+        "patches of side 5",
+        "kernel      window",
+        "3 channels",
+        "memory",
+    ):
         assert text in out
 
 
@@ -418,9 +464,13 @@ def test_a_full_standard_output_is_no_bug(tmp_path):
     picture(tmp_path / "a.png")
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "nlmeans", "estimate", "a.png"], cwd=tmp_path,
-            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "nlmeans", "estimate", "a.png"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert result.returncode == exits.FAILED
     assert result.stderr == "nlmeans: cannot print (No space left on device); files are complete\n"
 
@@ -466,8 +516,11 @@ def test_formats_in_help_are_those_that_are_read(cli):
 def command(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "nlmeans", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
 
 
 def test_version_and_help_load_neither_numba_nor_numpy():
@@ -497,9 +550,13 @@ def test_interrupted_runs_leave_no_file(tmp_path, doing, name, code):
         save(tmp_path / "a.png", Picture(big, alpha=False, format="PNG"), overwrite=True)
     kept = {"NUMBA_CACHE_DIR": "/proc/none"} if doing == "compiling" else {}
     process = subprocess.Popen(
-        [sys.executable, "-m", "nlmeans", *arguments, "2001"], env={**os.environ, **kept},
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "nlmeans", *arguments, "2001"],
+        env={**os.environ, **kept},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         time.sleep(4)
         assert process.poll() is None
@@ -521,8 +578,11 @@ def test_a_terminal_shows_progress(tmp_path):
     parent, child = pty.openpty()
     subprocess.run(
         [sys.executable, "-m", "nlmeans", "denoise", "a.png", "--sigma", "15"],
-        cwd=tmp_path, stderr=child, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        stderr=child,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
     os.close(child)
     shown = os.read(parent, 100_000).decode()
     assert "a.png" in shown

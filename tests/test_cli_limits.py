@@ -85,9 +85,17 @@ def test_plan_says_time_and_memory_of_the_whole(cli, picture):
 def test_plan_answers_in_the_order_of_the_questions(cli, picture):
     out = cli("plan", "a.png", "--method", "classic")[1]
     told = [
-        "a.png: sigma", "y_i = ", "array  ", "kernel  ", "because  ", "tiles  ", "memory  ",
-        "operations  ", "time  ", "in all  ",
-    ]  # fmt: skip
+        "a.png: sigma",
+        "y_i = ",
+        "array  ",
+        "kernel  ",
+        "because  ",
+        "tiles  ",
+        "memory  ",
+        "operations  ",
+        "time  ",
+        "in all  ",
+    ]
     assert [out.index(text) for text in told] == sorted(out.index(text) for text in told)
 
 

@@ -145,16 +145,28 @@ def test_exponents_and_unmoved_numbers(cli, tmp_path, points):
 
 def test_options_json_and_threads(cli, tmp_path, points):
     write_ply(tmp_path / "a.ply", points)
-    options = ("--strength", "1.2", "--patch-neighbours", "20", "--search-neighbours", "50",
-               "--iterations", "2")  # fmt: skip
+    options = (
+        "--strength",
+        "1.2",
+        "--patch-neighbours",
+        "20",
+        "--search-neighbours",
+        "50",
+        "--iterations",
+        "2",
+    )
     code, out, _ = cli("points", "a.ply", "--json", "--threads", "1", *options)
     record = json.loads(out)
     assert code == 0
     assert (record["points"], record["sigma_estimated"]) == (400, True)
     expected = denoise_points(
-        points.astype(np.float32), record["sigma"], strength=1.2, patch_neighbours=20,
-        search_neighbours=50, iterations=2,
-    )  # fmt: skip
+        points.astype(np.float32),
+        record["sigma"],
+        strength=1.2,
+        patch_neighbours=20,
+        search_neighbours=50,
+        iterations=2,
+    )
     assert np.array_equal(positions(tmp_path / "a_denoised.ply"), expected)
     code, out, _ = cli("points", "a.ply", "-q", "--threads", "2", "--overwrite", *options)
     assert (code, out) == (0, "")

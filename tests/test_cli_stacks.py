@@ -72,8 +72,18 @@ def test_what_is_said_of_pages(cli):
 
 def test_what_is_said_of_a_clip(cli):
     stack("a.tif", FRAMES[:, :6, :7], "T")
-    code, out, _ = cli("denoise", "a.tif", "--sigma", "12", "--patch-size", "3", "--search-size",
-                       "5x3", "--threads", "1")  # fmt: skip
+    code, out, _ = cli(
+        "denoise",
+        "a.tif",
+        "--sigma",
+        "12",
+        "--patch-size",
+        "3",
+        "--search-size",
+        "5x3",
+        "--threads",
+        "1",
+    )
     assert code == 0
     assert "a_denoised.tif: clip of 3 pages, sigma 12 (given), h " in out
     assert ", patch 1x3x3, search 5x5x3; 0.000126 MP in " in out
@@ -81,8 +91,17 @@ def test_what_is_said_of_a_clip(cli):
 
 def test_sizes_may_be_deep(cli):
     stack("a.tif", FRAMES[:, :6, :7], "Z")
-    _, out, _ = cli("denoise", "a.tif", "--sigma", "12", "--patch-size", "1x3x3",
-                    "--search-size", "3x5x1", "--json")  # fmt: skip
+    _, out, _ = cli(
+        "denoise",
+        "a.tif",
+        "--sigma",
+        "12",
+        "--patch-size",
+        "1x3x3",
+        "--search-size",
+        "3x5x1",
+        "--json",
+    )
     record = json.loads(out)
     assert (record["patch_size"], record["search_size"]) == ([1, 3, 3], [3, 5, 1])
 
@@ -169,12 +188,35 @@ def test_plan_of_stacks(cli):
 
 def test_bad_stacks(cli):
     stack("a.tif", FRAMES, "Z")
-    bad(cli, 1, "b.png: 3 pages; PNG holds a single picture: write TIFF",
-        "denoise", "a.tif", "-o", "b.png")  # fmt: skip
-    bad(cli, 2, "a.tif: patch_size is .*a volume takes one number or .depth", "denoise", "a.tif",
-        "--patch-size", "3x5")  # fmt: skip
-    bad(cli, 2, "page 1: patch_size is .3, 5, 5.; an image takes one number", "denoise", "a.tif",
-        "--patch-size", "3x5x5", "--stack", "pages")  # fmt: skip
+    bad(
+        cli,
+        1,
+        "b.png: 3 pages; PNG holds a single picture: write TIFF",
+        "denoise",
+        "a.tif",
+        "-o",
+        "b.png",
+    )
+    bad(
+        cli,
+        2,
+        "a.tif: patch_size is .*a volume takes one number or .depth",
+        "denoise",
+        "a.tif",
+        "--patch-size",
+        "3x5",
+    )
+    bad(
+        cli,
+        2,
+        "page 1: patch_size is .3, 5, 5.; an image takes one number",
+        "denoise",
+        "a.tif",
+        "--patch-size",
+        "3x5x5",
+        "--stack",
+        "pages",
+    )
     bad(cli, 2, "--stack.*'film'", "denoise", "a.tif", "--stack", "film")
     stack("tiny.tif", FRAMES[:, :9, :9], "Z")
     for command in ("denoise", "estimate", "plan"):

@@ -133,8 +133,10 @@ def test_scikit_image_has_the_settings_of_its_example(monkeypatch, name, fast, r
     assert arguments[1:] == (5, 6)  # patch_size, patch_distance
     assert options.pop("h") == pytest.approx(ratio * 0.1)
     assert options == {
-        "sigma": 0.1, "fast_mode": fast, "channel_axis": -1 if len(shape) == 3 else None,
-    }  # fmt: skip
+        "sigma": 0.1,
+        "fast_mode": fast,
+        "channel_axis": -1 if len(shape) == 3 else None,
+    }
     assert f"h {ratio} sigma" in METHODS[name].about
 
 
@@ -302,9 +304,15 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(METHODS, "absent", Method(methods.noisy, "no_such_package", "not there"))
         comparison = prepare(
-            root / "clean", ["classic", "absent", f"results:{root / 'mine'}"], root / "report",
-            sigmas=[20], published_set=None, pictures=1, threads=1, jobs=1,
-        )  # fmt: skip
+            root / "clean",
+            ["classic", "absent", f"results:{root / 'mine'}"],
+            root / "report",
+            sigmas=[20],
+            published_set=None,
+            pictures=1,
+            threads=1,
+            jobs=1,
+        )
         done = []
         yield finish(comparison, "the command", done.append), comparison, sum(done)
 
@@ -332,8 +340,10 @@ def test_files(report):
     assert float(summary[1]["psnr"]) == found.rows[1].psnr
     cases = list(csv.DictReader((folder / "cases.csv").read_text().splitlines()))
     assert [(row["image"], row["method"]) for row in cases[:3]] == [
-        ("0.png", "noisy"), ("1.png", "noisy"), ("0.png", "classic"),
-    ]  # fmt: skip
+        ("0.png", "noisy"),
+        ("1.png", "noisy"),
+        ("0.png", "classic"),
+    ]
     mean = np.mean([float(row[PSNR]) for row in cases if row["method"] == "classic"])
     assert mean == pytest.approx(found.rows[1].psnr)
     whole = json.loads((folder / "report.json").read_text())
@@ -541,8 +551,12 @@ def test_no_name_is_a_formula_in_a_spreadsheet(clean, tmp_path):
     with (tmp_path / "report" / "cases.csv").open(newline="") as file:
         cases = list(csv.DictReader(file))
     assert sorted(case["image"] for case in cases) == [
-        "'+1.png", "'-1.png", "'=1+1,2.png", "'@a.png", "a=1.png",
-    ]  # fmt: skip
+        "'+1.png",
+        "'-1.png",
+        "'=1+1,2.png",
+        "'@a.png",
+        "a=1.png",
+    ]
     assert all(float(case[PSNR]) > 0 for case in cases)
     text = tables.csv_text([tables.Row(-1.0, "=x")])
     assert text.splitlines()[1].startswith("-1.0,'=x,")
@@ -570,9 +584,19 @@ def test_published_rows_have_sources():
 def test_command(cli, clean, tmp_path):
     write(tmp_path / "mine" / "0.png", crop(0))
     code, out, err = cli(
-        "compare", "clean", "--sigma", "20", "--method", "noisy,results:mine", "-o", "report",
-        "--published", "Kodak24", "--jobs", 1,
-    )  # fmt: skip
+        "compare",
+        "clean",
+        "--sigma",
+        "20",
+        "--method",
+        "noisy,results:mine",
+        "-o",
+        "report",
+        "--published",
+        "Kodak24",
+        "--jobs",
+        1,
+    )
     assert code == 1
     assert "mine: has no picture 1" in err
     heading, *lines = out.splitlines()

@@ -117,8 +117,13 @@ def test_pictures_and_method_noise(shown, tree):
     middle = slice(22, 278)
     images = {image["alt"]: picture(image) for image in tree.all("img")}
     assert list(images) == [
-        "noisy", "clean", "classic", METHOD, "method noise of classic", f"method noise of {METHOD}",
-    ]  # fmt: skip
+        "noisy",
+        "clean",
+        "classic",
+        METHOD,
+        "method noise of classic",
+        f"method noise of {METHOD}",
+    ]
     np.testing.assert_array_equal(images["clean"], clean[:, middle])
     np.testing.assert_array_equal(images["noisy"], quantised(noisy)[:, middle])
     np.testing.assert_array_equal(images["classic"], clean[:, middle] // 2)
@@ -206,8 +211,13 @@ def test_the_table_sorts(view):
     assert column(view, 7)[:3] == ["0.05", "0.07", "12"]
     view.get_by_role("button", name="method").click()
     assert column(view, 2) == [
-        "absent", "BM3D (published)", "classic", "classic", "noisy", METHOD,
-    ]  # fmt: skip
+        "absent",
+        "BM3D (published)",
+        "classic",
+        "classic",
+        "noisy",
+        METHOD,
+    ]
 
 
 def test_the_slider_moves_the_line(view):
@@ -231,8 +241,9 @@ def test_either_side_shows_what_is_chosen(view):
     view.locator("select.left").select_option("clean")
     view.locator("select.right").select_option(f"method noise of {METHOD}")
     assert [image.get_attribute("alt") for image in visible.all()] == [
-        "clean", f"method noise of {METHOD}",
-    ]  # fmt: skip
+        "clean",
+        f"method noise of {METHOD}",
+    ]
     view.locator("select.left").select_option(f"method noise of {METHOD}")
     assert visible.count() == 1
 

@@ -8,7 +8,7 @@ from skimage import data
 from skimage.restoration import denoise_nl_means as theirs
 
 from nlmeans import peers
-from nlmeans.compat import denoise_nl_means as ours
+from nlmeans.peers.skimage import denoise_nl_means as ours
 
 
 def test_signature():

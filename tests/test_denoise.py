@@ -10,7 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 import nlmeans
 from nlmeans import ParameterError, denoise, settings_for
-from nlmeans.parameters import COLOUR, GREY, VOLUME, relative_noise
+from nlmeans.denoising.table import COLOUR, GREY, VOLUME, relative_noise
 
 DTYPES = ["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]
 
@@ -130,8 +130,9 @@ def test_channels_are_filtered_jointly(rng):
     joint = denoise(image, 20)
     alone = denoise(image[..., 0], 20)
     assert np.abs(joint[..., 0] - alone).max() > 1
-    np.testing.assert_allclose(denoise(np.moveaxis(image, -1, 1), 20, channel_axis=1),
-                               np.moveaxis(joint, -1, 1))  # fmt: skip
+    np.testing.assert_allclose(
+        denoise(np.moveaxis(image, -1, 1), 20, channel_axis=1), np.moveaxis(joint, -1, 1)
+    )
 
 
 def test_sigma_over_channels_is_the_root_of_the_mean_variance(rng):
@@ -221,8 +222,7 @@ def test_bad_parameters(rng):
     image = rng.normal(100, 10, (20, 20))
     for sigma in (-1, np.nan, np.inf, "loud"):
         bad(ParameterError, "sigma is", image, sigma)
-    bad(ParameterError, "sigma is 256, above 255, the range of uint8",
-        image.astype(np.uint8), 256)  # fmt: skip
+    bad(ParameterError, "sigma is 256, above 255, the range of uint8", image.astype(np.uint8), 256)
     bad(ParameterError, "units", image / 255, 25)
     bad(ParameterError, "patch_size is 4; .*such as 5", image, 10, patch_size=4)
     bad(ParameterError, "search_size is -21", image, 10, search_size=-21)

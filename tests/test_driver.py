@@ -13,7 +13,7 @@ import pytest
 from conftest import run_python
 
 from nlmeans import nl_means
-from nlmeans.kernels.cpus import usable_threads
+from nlmeans.base.machine import usable_threads
 
 TBB = sorted(Path(sys.prefix, "lib").glob("libtbb.so.*"))
 LAYERS = [
@@ -245,7 +245,7 @@ def test_threads_by_affinity():
     out = run_python(
         """
         import os, numba
-        from nlmeans.kernels.cpus import usable_threads
+        from nlmeans.base.machine import usable_threads
         first = min(os.sched_getaffinity(0))
         print(usable_threads())
         os.sched_setaffinity(0, [first])
@@ -263,7 +263,7 @@ def test_threads_by_affinity():
      ("5000 100000", 1), ("800000 100000", 8), ("", None), ("max", None), ("100000 0", None)],
 )  # fmt: skip
 def test_a_containers_quota(text, cpus):
-    from nlmeans.machine import parse_quota
+    from nlmeans.base.machine import parse_quota
 
     assert parse_quota(text) == cpus
 
@@ -280,7 +280,7 @@ def test_a_containers_quota(text, cpus):
     ],
 )  # fmt: skip
 def test_a_quota_in_its_files(tmp_path, group, files, cpus):
-    from nlmeans.machine import quota
+    from nlmeans.base.machine import quota
 
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

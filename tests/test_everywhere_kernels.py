@@ -24,7 +24,7 @@ from nlmeans import (
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-11}  # of the largest result
 FORMS = [(1,), (2,), (11,), (3, 5), (2, 3, 2)]
 # Of its seconds, on a busy machine.
-pytestmark = pytest.mark.filterwarnings("ignore::nlmeans.reference.ReferenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::nlmeans.operation.reference.ReferenceWarning")
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -57,14 +57,32 @@ def functions(rng, channels, d=3):
         bias_ = None if key_bias is None else Linear(key_bias)
         for normaliser in ("sum", "count", "query sum"):
             for f in (
-                Pairwise("exp", "dot", "exp", normaliser, Linear(theta), Linear(phi), 0.4,
-                         key_bias=bias_),
+                Pairwise(
+                    "exp", "dot", "exp", normaliser, Linear(theta), Linear(phi), 0.4, key_bias=bias_
+                ),
                 Pairwise("exp", "sum", "exp", normaliser, a, b, 0.4, key_bias=bias_),
-                Pairwise("exp", "distance", "exp", normaliser, Linear(theta), Linear(phi), 0.4, 0.3,
-                         key_bias=bias_),
-                Pairwise("relu", "dot", "relu", normaliser, Linear(theta), Linear(phi), 0.4,
-                         key_bias=bias_),
-            ):  # fmt: skip
+                Pairwise(
+                    "exp",
+                    "distance",
+                    "exp",
+                    normaliser,
+                    Linear(theta),
+                    Linear(phi),
+                    0.4,
+                    0.3,
+                    key_bias=bias_,
+                ),
+                Pairwise(
+                    "relu",
+                    "dot",
+                    "relu",
+                    normaliser,
+                    Linear(theta),
+                    Linear(phi),
+                    0.4,
+                    key_bias=bias_,
+                ),
+            ):
                 yield f, "stream"
             f = Pairwise("relu", "sum", "relu", normaliser, a, b, -0.4, key_bias=bias_)
             yield f, "sorted"

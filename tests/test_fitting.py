@@ -9,13 +9,13 @@ from conftest import by_reference
 
 import nlmeans
 from nlmeans import Block, ParameterError
-from nlmeans.embed import widen
-from nlmeans.fitting import descent
-from nlmeans.fitting.crops import sample
-from nlmeans.fitting.masking import STRIDE, hidden, renoised
-from nlmeans.fitting.matrices import as_block, by_free, changed, classical
-from nlmeans.fitting.model import Example, Geometry, apply, error_and_gradient, squared_error
-from nlmeans.fitting.pairs import Pair, split
+from nlmeans.learning import descent
+from nlmeans.learning.crops import sample
+from nlmeans.learning.masking import STRIDE, hidden, renoised
+from nlmeans.learning.matrices import as_block, by_free, changed, classical
+from nlmeans.learning.model import Example, Geometry, apply, error_and_gradient, squared_error
+from nlmeans.learning.pairs import Pair, split
+from nlmeans.operation.embed import widen
 
 
 def some_matrices(rng, channels=2):
@@ -38,9 +38,10 @@ def test_the_gradient_is_that_of_finite_differences(share, noise, channels, rng)
     geometry = Geometry(1, 2, noise)
     side = 2 * geometry.margin
     of = Example(
-        rng.normal(size=(9 + side, 10 + side, channels)), rng.normal(size=(9, 10, channels)),
+        rng.normal(size=(9 + side, 10 + side, channels)),
+        rng.normal(size=(9, 10, channels)),
         rng.random((9, 10, 1)) < share,
-    )  # fmt: skip
+    )
 
     def error(at):
         return squared_error(changed(start, at), geometry, of)
@@ -100,9 +101,17 @@ def test_learning_gains_on_other_images_and_starts_from_the_classical_filter(rng
     noisy = [image + rng.normal(0, 25, image.shape) for image in clean]
     told, seen = [], []
     fit = nlmeans.fit_weights(
-        clean, noisy, sigma=25, patch_size=3, search_size=7, crops=12, crop_size=16, steps=8,
-        report=told.append, progress=seen.append,
-    )  # fmt: skip
+        clean,
+        noisy,
+        sigma=25,
+        patch_size=3,
+        search_size=7,
+        crops=12,
+        crop_size=16,
+        steps=8,
+        report=told.append,
+        progress=seen.append,
+    )
     assert isinstance(fit.block, Block)
     assert [*fit.steps] == told
     assert [step.step for step in told] == list(range(len(told)))
@@ -174,9 +183,15 @@ def test_masking_lowers_the_true_error_on_another_picture(kind, rng):
 
     noisy = [clean + noise(clean.shape) for clean in (picture(rng, (96, 96)), picture(rng).T)]
     fit = nlmeans.fit_weights(
-        None, noisy, sigma=25, patch_size=5, search_size=7, crops=150, steps=5,
+        None,
+        noisy,
+        sigma=25,
+        patch_size=5,
+        search_size=7,
+        crops=150,
+        steps=5,
         supervision="masking",
-    )  # fmt: skip
+    )
     other = picture(rng)[::-1]
     test = other + noise(other.shape)
     before, after = (((run(test) - other) ** 2).mean() for run in (fit.start, fit.block))
@@ -255,9 +270,16 @@ def test_colour(rng):
     clean = np.stack([picture(rng, (40, 40))] * 3)
     noisy = clean + rng.normal(0, 25, clean.shape)
     fit = nlmeans.fit_weights(
-        [clean], [noisy], sigma=25, patch_size=3, search_size=5, crops=6, crop_size=10, steps=2,
+        [clean],
+        [noisy],
+        sigma=25,
+        patch_size=3,
+        search_size=5,
+        crops=6,
+        crop_size=10,
+        steps=2,
         channel_axis=0,
-    )  # fmt: skip
+    )
     assert fit.block(noisy[:, :9, :9], channel_axis=0).shape == (3, 9, 9)
 
 

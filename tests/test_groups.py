@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nlmeans import GroupMeans, ParameterError, denoise, group_operation
-from nlmeans.groups import CAUTION, cosines
+from nlmeans.operation.groups import CAUTION, cosines
 
 
 def literal(x, pilot, op):

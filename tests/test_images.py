@@ -321,9 +321,14 @@ def test_interlaced_sixteen_bit_png(tmp_path):
     pixels = random_pixels((9, 11, 3), "uint16")
     rows = b""
     for y0, x0, dy, dx in (
-        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4),
-        (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
-    ):  # fmt: skip
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):
         for row in pixels[y0::dy, x0::dx]:
             rows += b"\0" + row.astype(">u2").tobytes()
     data = bytearray(png_bytes(16, 2, rows, (11, 9)))

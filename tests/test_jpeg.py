@@ -6,9 +6,10 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio as psnr
 
-from nlmeans import ParameterError, denoise, estimate_sigma, jpeg, settings_for
-from nlmeans.jpeg import sigma_before_jpeg
-from nlmeans.noise_fit import estimate_noise
+from nlmeans import ParameterError, denoise, estimate_sigma, settings_for
+from nlmeans.noise import jpeg
+from nlmeans.noise.jpeg import sigma_before_jpeg
+from nlmeans.noise.kind import estimate_noise
 
 
 def compressed(image, quality, **options):

@@ -11,9 +11,9 @@ from skimage import data
 
 import nlmeans
 from nlmeans import Noise, denoise, estimate_noise, settings_for
-from nlmeans.arrays import whole_levels
-from nlmeans.noise_choice import level_of
-from nlmeans.parameters import trust_in
+from nlmeans.base.arrays import whole_levels
+from nlmeans.noise.find import level_of
+from nlmeans.noise.trust import trust_in
 
 
 def middle_of(name, side=256):

@@ -9,8 +9,8 @@ from skimage import data
 
 import nlmeans
 from nlmeans import Identity, Linear, Operation, Window
-from nlmeans.embed import Patches
-from nlmeans.pairwise import Pairwise, dot_product, embedded_gaussian
+from nlmeans.operation.embed import Patches
+from nlmeans.operation.pairwise import Pairwise, dot_product, embedded_gaussian
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -46,10 +46,17 @@ def functions(rng, channels):
             continue
         numbers = 1 if score == "sum" else 4
         yield Pairwise(
-            "any", score, weight, normaliser, Linear(one[:numbers]), Linear(other[:numbers]),
-            scale=0.7, noise=0.5 if score == "distance" else 0.0, centre=centre,
+            "any",
+            score,
+            weight,
+            normaliser,
+            Linear(one[:numbers]),
+            Linear(other[:numbers]),
+            scale=0.7,
+            noise=0.5 if score == "distance" else 0.0,
+            centre=centre,
             key_bias=Linear(one[:1], [0.3]) if biased else None,
-        )  # fmt: skip
+        )
 
 
 @DTYPES

@@ -14,8 +14,8 @@ from nlmeans import (
     embedded_gaussian,
     gaussian,
 )
-from nlmeans.pairwise import Pairwise
-from nlmeans.reference import reference
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.reference import reference
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from nlmeans import denoise, settings_for
-from nlmeans.noise import estimate_sigma
+from nlmeans.noise.level import estimate_sigma
 
 FLOATS = ("float16", "float32", "float64")
 

@@ -165,10 +165,18 @@ def test_bad_numbers(value):
 
 def test_bad_traits():
     good = {"name": "x", "score": "dot", "weight": "exp", "normaliser": "sum"}
-    for change in ({"score": "dist"}, {"weight": "gauss"}, {"normaliser": "n"},
-                   {"centre": "middle"}, {"noise": -1}, {"scale": np.inf}, {"weight": "identity"},
-                   {"score": "distance", "scale": -1}, {"scale": "2"},
-                   {"noise": True}):  # fmt: skip
+    for change in (
+        {"score": "dist"},
+        {"weight": "gauss"},
+        {"normaliser": "n"},
+        {"centre": "middle"},
+        {"noise": -1},
+        {"scale": np.inf},
+        {"weight": "identity"},
+        {"score": "distance", "scale": -1},
+        {"scale": "2"},
+        {"noise": True},
+    ):
         bad(ParameterError, "is", lambda change=change: Pairwise(**{**good, **change}))
 
 
@@ -192,8 +200,11 @@ def test_bad_parts():
     bad(TypeError, "w holds complex", lambda: concatenation([1j, 1]))
     bad(TypeError, "positions holds complex", lambda: Neighbours([[1j]], k=1))
     bad(ValueError, "even length", lambda: concatenation([1, 2, 3]))
-    bad(ValueError, "only 'exp' with 'sum'",
-        lambda: dataclasses.replace(dot_product(), centre="zero"))  # fmt: skip
+    bad(
+        ValueError,
+        "only 'exp' with 'sum'",
+        lambda: dataclasses.replace(dot_product(), centre="zero"),
+    )
 
 
 def test_bad_shapes_in_plans():

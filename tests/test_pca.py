@@ -8,7 +8,7 @@ from conftest import by_reference
 
 import nlmeans
 from nlmeans import Linear, ParameterError, Patches
-from nlmeans.pca import _some_patches
+from nlmeans.learning.pca import _some_patches
 
 
 @pytest.fixture

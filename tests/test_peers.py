@@ -172,9 +172,19 @@ def ffmpeg(x, s, p, r):
     program = which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
     raw = ["-f", "rawvideo", "-pix_fmt", "gray"]
     command = [
-        program, "-loglevel", "error", *raw, "-s", f"{x.shape[1]}x{x.shape[0]}", "-i", "-",
-        "-vf", f"nlmeans=s={s}:p={p}:r={r}", *raw, "-",
-    ]  # fmt: skip
+        program,
+        "-loglevel",
+        "error",
+        *raw,
+        "-s",
+        f"{x.shape[1]}x{x.shape[0]}",
+        "-i",
+        "-",
+        "-vf",
+        f"nlmeans=s={s}:p={p}:r={r}",
+        *raw,
+        "-",
+    ]
     result = subprocess.run(command, input=x.tobytes(), capture_output=True, check=True)
     return np.frombuffer(result.stdout, np.uint8).reshape(x.shape)
 
@@ -308,9 +318,11 @@ def test_like_takes_the_pages_of_a_stack_alone_or_as_cubes(cli, scene, tmp_path)
     tifffile.imwrite(tmp_path / "v.tif", volume, photometric="minisblack")
     for like, expected in (
         ("opencv:h=10", np.stack([peers.from_opencv(10)(page) for page in volume])),
-        ("skimage:h=0.1,patch_size=3,patch_distance=2",
-         peers.from_skimage(3, 2, 0.1, axes=3, peak=255)(volume)),
-    ):  # fmt: skip
+        (
+            "skimage:h=0.1,patch_size=3,patch_distance=2",
+            peers.from_skimage(3, 2, 0.1, axes=3, peak=255)(volume),
+        ),
+    ):
         assert cli("denoise", "v.tif", "--stack", "volume", "--like", like, "--overwrite")[0] == 0
         written = tifffile.imread(tmp_path / "v_denoised.tif")
         assert np.abs(written.astype(int) - expected).max() <= 1

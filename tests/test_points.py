@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nlmeans.points as points_module
+import nlmeans.points.denoise as points_module
 from nlmeans import denoise_points, estimate_points_sigma
-from nlmeans.surfaces import _on_one_side, point_side
+from nlmeans.points.surfaces import _on_one_side, point_side
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parent.parent / "benchmarks" / "points.py"))
 sphere, cube, scan, measure, rms = map(BENCHMARK.get, ("sphere", "cube", "scan", "measure", "rms"))

@@ -28,7 +28,7 @@ from nlmeans import (
     gaussian,
     nl_means,
 )
-from nlmeans.reference import reference
+from nlmeans.operation.reference import reference
 
 GRIDS = [(7,), (4, 5), (3, 2, 4)]
 
@@ -149,10 +149,18 @@ def test_classical_is_an_embedded_gaussian(rng, centre):
     phi[d, d] = -1 / h**2
     learned = embedded_gaussian(theta, phi)
     embedded = Operation(
-        Pairwise(learned.name, learned.score, learned.weight, learned.normaliser,
-                 learned.query, learned.key, centre="as computed" if centre == "one" else centre),
-        Identity(), Window(5),
-    )  # fmt: skip
+        Pairwise(
+            learned.name,
+            learned.score,
+            learned.weight,
+            learned.normaliser,
+            learned.query,
+            learned.key,
+            centre="as computed" if centre == "one" else centre,
+        ),
+        Identity(),
+        Window(5),
+    )
     classical = Operation(gaussian(h, 0, 3, centre=centre), Identity(), Window(5))
     a = by_reference(embedded, x, guide=features, channel_axis=-1)
     b = by_reference(classical, x, channel_axis=-1)
@@ -251,11 +259,13 @@ def test_keys_pooled_do_not_depend_on_how_phi_is_spelled(rng, kind, order):
     minus = Linear([[-1]], of=Linear([[1]]))
     for one, other in (
         (concatenation([1, -1]), concatenation([1, -1], [[1]], [[1]])),
-        (concatenation([1.0, -1.0] * 9, patch, patch),
-         concatenation([1.0, -1.0] * 9, Linear(middle, of=patch), Linear(middle, of=patch))),
+        (
+            concatenation([1.0, -1.0] * 9, patch, patch),
+            concatenation([1.0, -1.0] * 9, Linear(middle, of=patch), Linear(middle, of=patch)),
+        ),
         (dot_product(phi=minus), dot_product(phi=[[-1]])),
         (embedded_gaussian(phi=minus), embedded_gaussian(phi=[[-1]])),
-    ):  # fmt: skip
+    ):
         over = Everywhere(Pool((2, 3), kind, order))
         y, again = (Operation(f, over=over)(x, channel_axis=-1) for f in (one, other))
         np.testing.assert_allclose(y, again, atol=1e-12)
@@ -419,7 +429,7 @@ def test_a_batch_is_filtered_array_by_array(rng, batch_axis):
 
 
 def test_a_large_array_is_announced_with_a_time(monkeypatch):
-    monkeypatch.setattr(nlmeans.reference, "ANNOUNCE_SECONDS", 1e-6)
+    monkeypatch.setattr("nlmeans.operation.reference.ANNOUNCE_SECONDS", 1e-6)
     op = Operation(dot_product())
     with pytest.warns(nlmeans.ReferenceWarning, match=r"on 81 pairs, about \d+ s"):
         reference(op.f, op.g, op.over, np.zeros((9, 1)))

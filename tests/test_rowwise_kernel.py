@@ -8,8 +8,8 @@ from conftest import by_reference
 
 import nlmeans
 from nlmeans import Operation, ParameterError, gaussian, nl_means
-from nlmeans.embed import Linear
-from nlmeans.pair_scores import rough_exp
+from nlmeans.operation.embed import Linear
+from nlmeans.operation.scores import rough_exp
 
 OURS = {"arithmetic": "scikit-image"}
 
@@ -111,9 +111,11 @@ def test_it_says_so_and_goes_into_files(tmp_path):
 def test_where_it_has_no_meaning_it_is_refused():
     f = gaussian(1, patch_size=3, **OURS)
     for change in (
-        {"centre": "max"}, {"score": "dot"}, {"query": Linear([[1.0]])},
+        {"centre": "max"},
+        {"score": "dot"},
+        {"query": Linear([[1.0]])},
         {"key_bias": Linear([[1.0]])},
-    ):  # fmt: skip
+    ):
         with pytest.raises(ParameterError, match="arithmetic is 'scikit-image'; it is for"):
             replace(f, **change)
     with pytest.raises(ParameterError, match="arithmetic is 'fast'"):

@@ -6,7 +6,7 @@ from conftest import by_reference
 
 import nlmeans
 from nlmeans import ParameterError, denoise, estimate_stack_sigma, nl_means, settings_for
-from nlmeans.parameters import VOLUME, table_row
+from nlmeans.denoising.table import VOLUME, table_row
 
 DTYPES = ["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]
 SMALL = {"h": 8, "search_size": 3}
@@ -187,7 +187,9 @@ def test_channels_have_levels_of_their_own(rng):
 
 def test_a_bounded_number_of_images_is_looked_at(monkeypatch):
     calls = []
-    monkeypatch.setattr(nlmeans.noise, "estimate_sigma", lambda *a, **k: calls.append(a) or 1.0)
+    monkeypatch.setattr(
+        "nlmeans.noise.level.estimate_sigma", lambda *a, **k: calls.append(a) or 1.0
+    )
     assert estimate_stack_sigma(np.zeros((1000, 2, 2))) == 1
     assert len(calls) == 15
 
@@ -203,12 +205,21 @@ def bad(exception, match, *args, **options):
 
 
 def test_a_stack_that_is_not_named_is_refused(rng):
-    bad(ValueError, "a stack of 5; say what it is: stack='volume'", np.ones((5, 20, 20)), 1,
-        channel_axis=None)  # fmt: skip
+    bad(
+        ValueError,
+        "a stack of 5; say what it is: stack='volume'",
+        np.ones((5, 20, 20)),
+        1,
+        channel_axis=None,
+    )
     bad(ValueError, "a stack of 5; say", np.ones((5, 20, 20, 3)), 1)
     bad(ValueError, "a stack of 5; say", np.ones((3, 5, 20, 20)), 1, channel_axis=0)
-    bad(ValueError, "name it with channel_axis, or give stack='volume', 'clip' or 'pages' if",
-        np.ones((5, 20, 20)), 1)  # fmt: skip
+    bad(
+        ValueError,
+        "name it with channel_axis, or give stack='volume', 'clip' or 'pages' if",
+        np.ones((5, 20, 20)),
+        1,
+    )
     assert denoise(np.ones((20, 20, 3)), 1).shape == (20, 20, 3)
 
 
@@ -226,10 +237,22 @@ def test_shapes_that_are_no_stack(rng):
 
 def test_sizes_that_are_none():
     stack = np.zeros((2, 9, 9))
-    bad(ParameterError, r"patch_size is \(3, 5\); a volume takes one number or \(depth",
-        stack, 1, patch_size=(3, 5), stack="volume")  # fmt: skip
-    bad(ParameterError, r"search_size is \(3, 5, 5, 5\); a clip takes one number, \(height",
-        stack, 1, search_size=(3, 5, 5, 5), stack="clip")  # fmt: skip
+    bad(
+        ParameterError,
+        r"patch_size is \(3, 5\); a volume takes one number or \(depth",
+        stack,
+        1,
+        patch_size=(3, 5),
+        stack="volume",
+    )
+    bad(
+        ParameterError,
+        r"search_size is \(3, 5, 5, 5\); a clip takes one number, \(height",
+        stack,
+        1,
+        search_size=(3, 5, 5, 5),
+        stack="clip",
+    )
     bad(ParameterError, "patch_size is 4; .*such as 5", stack, 1, patch_size=4, stack="clip")
 
 

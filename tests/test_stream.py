@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nlmeans
-from nlmeans.stream import FLOAT_COPIES, denoise_frames
+from nlmeans.denoising.frames import FLOAT_COPIES, denoise_frames
 
 OPERATION = nlmeans.nl_means(sigma=12, h=10, patch_size=(3, 3, 1), search_size=(3, 3, 1))
 EXPECTED_HALO = 2

@@ -175,8 +175,14 @@ def test_what_imagej_says_is_kept(tmp_path):
     said = {"axes": "ZYX", "unit": "um", "spacing": 2.5, "Labels": ["a", "b", "c"], "Info": "µ"}
     pixels = random_pixels((3, 16, 17), "uint16")
     for order in "<>":
-        tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=said, byteorder=order,
-                         resolution=((25, 4), (25, 4)))  # fmt: skip
+        tifffile.imwrite(
+            tmp_path / "a.tif",
+            pixels,
+            imagej=True,
+            metadata=said,
+            byteorder=order,
+            resolution=((25, 4), (25, 4)),
+        )
         assert save(tmp_path / "b.tif", load(tmp_path / "a.tif"), overwrite=True) == ()
         with (
             tifffile.TiffFile(tmp_path / "a.tif") as a,
@@ -202,8 +208,9 @@ def test_what_ome_says_is_kept_word_for_word(tmp_path):
 
 
 def test_ome_planes_in_another_order_than_the_pages_are_pages(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", random_pixels((3, 16, 17)), ome=True,
-                     metadata={"axes": "ZYX"})  # fmt: skip
+    tifffile.imwrite(
+        tmp_path / "a.tif", random_pixels((3, 16, 17)), ome=True, metadata={"axes": "ZYX"}
+    )
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         text = re.sub(
             r"<TiffData.*?</TiffData>|<TiffData[^>]*/>",
@@ -296,12 +303,20 @@ def test_pages_written_one_by_one(tmp_path):
 
 
 def test_every_page_keeps_its_own_words(tmp_path):
-    words = [[(270, 2, 0, f"spot {k}", False), (285, 2, 0, f"page {k}", False),
-              (274, 3, 1, k + 1, False)] for k in range(3)]  # fmt: skip
+    words = [
+        [
+            (270, 2, 0, f"spot {k}", False),
+            (285, 2, 0, f"page {k}", False),
+            (274, 3, 1, k + 1, False),
+        ]
+        for k in range(3)
+    ]
     data = pages_bytes(
-        random_pixels((3, 9, 8)), extratags=words, resolution=[(300, 150)] * 3,
+        random_pixels((3, 9, 8)),
+        extratags=words,
+        resolution=[(300, 150)] * 3,
         resolutionunit=[2] * 3,
-    )  # fmt: skip
+    )
     (tmp_path / "a.tif").write_bytes(data)
     found = load(tmp_path / "a.tif")
     assert found.notes == ()
@@ -316,8 +331,9 @@ def test_every_page_keeps_its_own_words(tmp_path):
 def test_exif_of_every_page_is_found_by_others(tmp_path):
     streams = [exif_of(orientation=k, make=f"M{k}") for k in (1, 6, 8)]
     layout = TiffLayout(1, 8, 2, (), pages=TiffPages("I", exif=tuple(streams[1:])))
-    picture = Picture(random_pixels((3, 9, 8)), False, "TIFF",
-                      Metadata(exif=streams[0], tiff=layout), stack="I")  # fmt: skip
+    picture = Picture(
+        random_pixels((3, 9, 8)), False, "TIFF", Metadata(exif=streams[0], tiff=layout), stack="I"
+    )
     assert save(tmp_path / "a.tif", picture) == ()
     found = load(tmp_path / "a.tif")
     save(tmp_path / "b.tif", found)
@@ -344,8 +360,13 @@ def test_palettes_become_rgb_page_by_page(tmp_path):
 
 def test_a_palette_leaves_the_axes_true(tmp_path):
     colormap = random_pixels((3, 256), "uint16")
-    tifffile.imwrite(tmp_path / "a.tif", random_pixels((3, 9, 8)), photometric="palette",
-                     colormap=colormap, metadata={"axes": "ZYX"})  # fmt: skip
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        random_pixels((3, 9, 8)),
+        photometric="palette",
+        colormap=colormap,
+        metadata={"axes": "ZYX"},
+    )
     found = load(tmp_path / "a.tif")
     assert (found.stack, found.pixels.shape) == ("Z", (3, 9, 8, 3))
     save(tmp_path / "b.tif", found)
@@ -373,9 +394,10 @@ def test_reduced_pages_are_not_part_of_the_stack(tmp_path):
 
 def test_what_pages_have_of_their_own_is_noted(tmp_path):
     data = pages_bytes(
-        random_pixels((3, 9, 8)), resolution=[(300, 300), (300, 300), (72, 72)],
+        random_pixels((3, 9, 8)),
+        resolution=[(300, 300), (300, 300), (72, 72)],
         iccprofile=[b"one", b"two", b"two"],
-    )  # fmt: skip
+    )
     (tmp_path / "a.tif").write_bytes(data)
     assert load(tmp_path / "a.tif").notes == (
         "resolution of page 3 not kept: that of page 1 is used",
@@ -408,11 +430,17 @@ def refused(path, data, pattern):
 def test_pages_that_differ_are_refused_by_number(tmp_path):
     one = random_pixels((9, 8))
     path = tmp_path / "a.tif"
-    refused(path, pages_bytes([one, one, one[:7]]),
-            "page 3 is 7 x 8 uint8 MINISBLACK, page 1 9 x 8 uint8 .*split it first")  # fmt: skip
+    refused(
+        path,
+        pages_bytes([one, one, one[:7]]),
+        "page 3 is 7 x 8 uint8 MINISBLACK, page 1 9 x 8 uint8 .*split it first",
+    )
     refused(path, pages_bytes([one, one.astype("u2"), one]), "page 2 is 9 x 8 uint16")
-    refused(path, pages_bytes([one, one], photometric=["minisblack", "miniswhite"]),
-            "page 2 is 9 x 8 uint8 MINISWHITE")  # fmt: skip
+    refused(
+        path,
+        pages_bytes([one, one], photometric=["minisblack", "miniswhite"]),
+        "page 2 is 9 x 8 uint8 MINISWHITE",
+    )
     refused(path, pages_bytes([one, np.stack([one] * 3, -1)]), "page 2 is 9 x 8 x 3 uint8 RGB")
 
 

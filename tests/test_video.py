@@ -20,9 +20,9 @@ from nlmeans.images import ImageReadError, ImageWriteError
 
 av = pytest.importorskip("av", reason="video needs PyAV: pip install 'nlmeans[video]'")
 
+from nlmeans.denoising.frames import denoise_frames  # noqa: E402
 from nlmeans.images.encode import save_clip  # noqa: E402
 from nlmeans.images.video import open_clip  # noqa: E402
-from nlmeans.stream import denoise_frames  # noqa: E402
 
 RATE = Fraction(25)
 FAST = ("--sigma", "8", "--patch-size", "1", "--search-size", "1")
@@ -36,8 +36,19 @@ def pictures(count, width, height, dtype=np.uint8):
     return [np.clip(scale * x, 0, 255 * scale).astype(dtype) for x in noisy]
 
 
-def make(path, *, codec="libx264", pixels="yuv420p", size=(32, 24), count=8, sound="aac",
-         stamps=None, rate=RATE, set_up=lambda out, video: None, **options):  # fmt: skip
+def make(
+    path,
+    *,
+    codec="libx264",
+    pixels="yuv420p",
+    size=(32, 24),
+    count=8,
+    sound="aac",
+    stamps=None,
+    rate=RATE,
+    set_up=lambda out, video: None,
+    **options,
+):
     """A small clip with a tone."""
     width, height = size
     base = Fraction(1, 1000) if stamps else 1 / rate
@@ -236,8 +247,17 @@ def test_sigma_is_estimated_once_and_sizes_get_depth(cli):
     assert record["sigma"] == pytest.approx(8, rel=0.2)
     assert record["search_size"] == [5, 1, 1]
     assert record["patch_size"][0] == 1
-    _, out, _ = cli("denoise", "a.mkv", *FAST[:2], "--patch-size", "1x3", "--search-size", "3x1",
-                    "--json", "--overwrite")  # fmt: skip
+    _, out, _ = cli(
+        "denoise",
+        "a.mkv",
+        *FAST[:2],
+        "--patch-size",
+        "1x3",
+        "--search-size",
+        "3x1",
+        "--json",
+        "--overwrite",
+    )
     record = json.loads(out)
     assert (record["patch_size"], record["search_size"]) == ([1, 1, 3], [5, 3, 1])
 
@@ -273,8 +293,10 @@ def test_blank_frames_at_the_start_tell_no_noise(cli, monkeypatch):
     shown = pictures
 
     def faded_in(count, width, height, dtype):
-        return [*(np.zeros((height, width, 3), dtype) for _ in range(12)),
-                *shown(count - 12, width, height, dtype)]  # fmt: skip
+        return [
+            *(np.zeros((height, width, 3), dtype) for _ in range(12)),
+            *shown(count - 12, width, height, dtype),
+        ]
 
     monkeypatch.setattr(sys.modules[__name__], "pictures", faded_in)
     make("a.mkv", codec="ffv1", pixels="bgr0", size=(48, 32), count=16, sound=None)
@@ -301,9 +323,10 @@ CUTS = [("a.mp4", "libx264", "aac"), ("a.mkv", "libx264", "aac"), ("a.avi", "mpe
 def test_a_clip_cut_short_is_refused_or_kept_in_part(cli, name, codec, sound, share):
     make(name, codec=codec, sound=sound, count=24)
     if name == "a.mp4":  # its index has to come first
-        with av.open("file:a.mp4") as source, av.open(
-            "file:b.mp4", "w", options={"movflags": "faststart"}
-        ) as out:  # fmt: skip
+        with (
+            av.open("file:a.mp4") as source,
+            av.open("file:b.mp4", "w", options={"movflags": "faststart"}) as out,
+        ):
             copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in source.streams}
             for packet in source.demux():
                 if packet.size:
@@ -366,10 +389,13 @@ def test_what_is_no_video_is_refused_in_one_line(cli):
         samples.sample_rate = 16000
         out.mux(tone.encode(samples) + tone.encode(None))
     for name, text in (
-        ("missing.mp4", "no such file"), ("empty.mp4", "is empty"),
-        ("text.mp4", "cannot be read as video"), ("list.mp4", "cannot be read as video"),
-        ("none.mkv", "none.mkv: holds no frames"), ("tone.mp4", "holds no video"),
-    ):  # fmt: skip
+        ("missing.mp4", "no such file"),
+        ("empty.mp4", "is empty"),
+        ("text.mp4", "cannot be read as video"),
+        ("list.mp4", "cannot be read as video"),
+        ("none.mkv", "none.mkv: holds no frames"),
+        ("tone.mp4", "holds no video"),
+    ):
         refused(cli, exits.FAILED, text, "denoise", name, *FAST)
 
 
@@ -436,8 +462,11 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     )
     result = subprocess.run(
         [sys.executable, "-c", code, "denoise", "a.mkv", *FAST],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == exits.FAILED, result.stderr
     assert result.stderr.count("\n") == 1
     assert "a_denoised.mkv: cannot be written" in result.stderr
@@ -450,10 +479,24 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 def test_an_interrupt_leaves_nothing(tmp_path, name, code):
     make(tmp_path / "a.mp4", size=(160, 120), count=40)
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "nlmeans", "denoise", "a.mp4", "--sigma", "8",
-         "--search-size", "99"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "nlmeans",
+            "denoise",
+            "a.mp4",
+            "--sigma",
+            "8",
+            "--search-size",
+            "99",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         deadline = time.monotonic() + 30
         while len(files(tmp_path)) == 1 and time.monotonic() < deadline:
@@ -475,8 +518,11 @@ def test_a_terminal_shows_progress(tmp_path):
     parent, child = pty.openpty()
     subprocess.run(
         [sys.executable, "-m", "nlmeans", "denoise", "a.mp4", *slow],
-        cwd=tmp_path, stderr=child, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        stderr=child,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
     os.close(child)
     shown = b""
     with contextlib.suppress(OSError):  # the end, on Linux

@@ -20,12 +20,13 @@ from safetensors.numpy import save as to_safetensors
 from scipy.io import savemat
 
 import nlmeans
-from nlmeans.weights import WeightsError, roles, torch_files
+from nlmeans.weights import WeightsError, roles
+from nlmeans.weights.files import torch as torch_files
+from nlmeans.weights.files.tensors import read_tensors
 from nlmeans.weights.layouts import LAYOUTS, OTHERS
 from nlmeans.weights.loaded import Reading
 from nlmeans.weights.options import Choice
 from nlmeans.weights.roles import layout_named
-from nlmeans.weights.tensors import read_tensors
 
 C, D = 4, 2
 SHAPES = {"theta": (D, C), "phi": (D, C), "g": (D, C), "W": (C, D)}
@@ -139,8 +140,11 @@ def test_big_endian_is_read_and_named(tmp_path):
 def test_matlab(tmp_path):
     given = arrays("", ("theta", "phi", "g", "out"), window=())
     flat = {key.replace(".", "_"): array for key, array in given.items()}
-    for path, content, packed in [("a.mat", flat, True), ("b.mat", flat, False),
-                                  ("c.mat", {"nl": flat}, True)]:  # fmt: skip
+    for path, content, packed in [
+        ("a.mat", flat, True),
+        ("b.mat", flat, False),
+        ("c.mat", {"nl": flat}, True),
+    ]:
         savemat(tmp_path / path, content, do_compression=packed)
         loaded = nlmeans.load_weights(tmp_path / path, "plain")
         same_as_plain(loaded, tmp_path)
@@ -260,9 +264,11 @@ def test_lists_within_lists_are_never_printed(tmp_path, code):
 
 def test_a_legacy_checkpoint_is_not_printed_either(tmp_path):
     empty, keys, protocol = b"\x80\x02}.", b"\x80\x02](]e.", b"\x80\x02M\xe9\x03."
-    heads = [b"\x80\x02" + laughs() + b"." + empty + empty + keys,
-             protocol + empty + empty + keys,
-             protocol + empty + empty + b"\x80\x02](" + laughs() + b"e."]  # fmt: skip
+    heads = [
+        b"\x80\x02" + laughs() + b"." + empty + empty + keys,
+        protocol + empty + empty + keys,
+        protocol + empty + empty + b"\x80\x02](" + laughs() + b"e.",
+    ]
     for head in heads:
         path = written(tmp_path, "a.pt", torch_files.MAGIC + head)
         assert len(frugal_refusal(path)) < 300
@@ -447,8 +453,12 @@ def element(kind, content):
 def matlab(*elements, kind=6, name=b"theta", sides=(1, 2)):
     """A file of one matrix, which is only as long as its elements are."""
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
-    parts = [element(6, struct.pack("<II", kind, 0)), element(5, np.array(sides, "<i4").tobytes()),
-             element(1, name), *elements]  # fmt: skip
+    parts = [
+        element(6, struct.pack("<II", kind, 0)),
+        element(5, np.array(sides, "<i4").tobytes()),
+        element(1, name),
+        *elements,
+    ]
     return head + element(14, b"".join(parts))
 
 
@@ -745,8 +755,10 @@ def test_what_the_keys_leave_open_is_assumed_and_said(tmp_path):
     loaded = nlmeans.load_weights(path)
     assert loaded.layout == "alexhex7"
     assert [each.name for each in loaded.assumed] == [
-        "pairwise", "softmax", "input_range",  # RNAN's softmax differs
-    ]  # fmt: skip
+        "pairwise",
+        "softmax",
+        "input_range",  # RNAN's softmax differs
+    ]
     assert "the keys fit the layouts tsm, rnan as well" in str(loaded)
     said = refusal(path, strict=True)
     assert "pairwise (embedded_gaussian), softmax (keys)" in said
@@ -779,10 +791,17 @@ def test_groups_of_frames(tmp_path):
 def test_options_change_what_runs(tmp_path):
     path = written(tmp_path, "a.npz", npz(arrays()))
     loaded = nlmeans.load_weights(
-        path, "alexhex7", pairwise="embedded_gaussian", scale="d**-0.5", pool=(2, 1),
-        pool_kind="mean", pool_order="before", softmax="queries", strict=True,
+        path,
+        "alexhex7",
+        pairwise="embedded_gaussian",
+        scale="d**-0.5",
+        pool=(2, 1),
+        pool_kind="mean",
+        pool_order="before",
+        softmax="queries",
+        strict=True,
         input_range=2,
-    )  # fmt: skip
+    )
     operation = loaded.block.operation
     assert operation.f.scale == pytest.approx(D**-0.5)
     assert operation.f.normaliser == "query sum"
@@ -805,9 +824,18 @@ def test_options_that_contradict_are_refused(tmp_path):
     assert "scale is given, but concatenation" in refusal(both, "alexhex7", scale=2)
     assert "group_frames is given, but" in refusal(path, group_frames=2)
     assert "pool (2, 2, 2) has 3 sides; the weights are for 2 axes" in refusal(path, pool=(2, 2, 2))
-    for options in ({"pairwise": "x"}, {"scale": "e**2"}, {"pool": 0}, {"softmax": "rows"},
-                    {"eps": -1}, {"input_range": 0}, {"scale": np.nan}, {"scale": "d**99999"},
-                    {"pool": True}, {"group_frames": -1}):  # fmt: skip
+    for options in (
+        {"pairwise": "x"},
+        {"scale": "e**2"},
+        {"pool": 0},
+        {"softmax": "rows"},
+        {"eps": -1},
+        {"input_range": 0},
+        {"scale": np.nan},
+        {"scale": "d**99999"},
+        {"pool": True},
+        {"group_frames": -1},
+    ):
         with pytest.raises(nlmeans.ParameterError):
             nlmeans.load_weights(path, **options)
 
@@ -931,9 +959,12 @@ def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
     assert loaded.block.operation.over == nlmeans.Everywhere(
         nlmeans.Pool(2, order="after", flat=True)
     )
-    archive = zipped({
-        "config.json": b"{}", "model.weights.h5": (tmp_path / "a.h5").read_bytes(),
-    })  # fmt: skip
+    archive = zipped(
+        {
+            "config.json": b"{}",
+            "model.weights.h5": (tmp_path / "a.h5").read_bytes(),
+        }
+    )
     again = nlmeans.load_weights(written(tmp_path, "a.keras", archive), "keras")
     assert again.block == loaded.block
 
@@ -1043,7 +1074,7 @@ def test_an_hdf5_bomb_takes_no_memory(tmp_path):
         made.id.write_direct_chunk((0,), packed)
     code = (
         "import re, sys, numpy, h5py, pathlib\n"
-        "from nlmeans.weights.tensors import read_tensors\n"
+        "from nlmeans.weights.files.tensors import read_tensors\n"
         "status = pathlib.Path('/proc/self/status')\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', status.read_text())[1])\n"
         "before = peak()\n"
@@ -1091,9 +1122,11 @@ def patch_block(seed=0, channels=1, residual=False):
     patches = nlmeans.Patches(3, "none")
     theta = nlmeans.Linear(rng.normal(size=(3, 9 * channels)) / 9, of=patches)
     f = nlmeans.embedded_gaussian(
-        theta, nlmeans.Linear(rng.normal(size=(3, 9 * channels)) / 9, [1, 2, 3], of=patches),
-        scale=0.3, key_bias=nlmeans.Linear(rng.normal(size=(1, 9 * channels)) / 9, of=patches),
-    )  # fmt: skip
+        theta,
+        nlmeans.Linear(rng.normal(size=(3, 9 * channels)) / 9, [1, 2, 3], of=patches),
+        scale=0.3,
+        key_bias=nlmeans.Linear(rng.normal(size=(1, 9 * channels)) / 9, of=patches),
+    )
     g = nlmeans.Linear(rng.normal(size=(4, 9 * channels)), of=patches)
     out = nlmeans.Linear(rng.normal(size=(1, 4)) / 9)
     return nlmeans.Block(nlmeans.Operation(f, g, nlmeans.Window(5)), out, residual)
@@ -1185,13 +1218,26 @@ def test_saving_refuses_in_one_line_and_leaves_nothing(tmp_path):
 
 def test_short_texts_of_a_native_file(tmp_path, rng):
     theta, g = rng.normal(size=(4, 9)), rng.normal(size=(2, 9))
-    arrays = {"theta.weight": theta, "phi.weight": theta, "g.weight": g,
-              "out.weight": rng.normal(size=(1, 2))}  # fmt: skip
+    arrays = {
+        "theta.weight": theta,
+        "phi.weight": theta,
+        "g.weight": g,
+        "out.weight": rng.normal(size=(1, 2)),
+    }
     texts = {"format": "nlmeans", "version": "1", "scale": "0.5", "input_range": "1"}
-    short = {"pairwise": "embedded_gaussian", "normalise": "softmax", "window": "5x5",
-             "patch": "3x3"}  # fmt: skip
-    full = {"score": "dot", "weight": "exp", "normaliser": "sum", "over": "window 5x5 inside",
-            "name": "embedded gaussian"}  # fmt: skip
+    short = {
+        "pairwise": "embedded_gaussian",
+        "normalise": "softmax",
+        "window": "5x5",
+        "patch": "3x3",
+    }
+    full = {
+        "score": "dot",
+        "weight": "exp",
+        "normaliser": "sum",
+        "over": "window 5x5 inside",
+        "name": "embedded gaussian",
+    }
     full |= {f"{role}.patch": "3x3 none" for role in ("theta", "phi", "g")}
     x = rng.normal(size=(8, 9))
     results = []
@@ -1269,8 +1315,12 @@ def test_native_blocks_that_do_nothing(tmp_path, out, residual, does):
 
 
 def test_a_text_that_is_missing_is_assumed(tmp_path):
-    given = {"format": np.array("nlmeans"), "version": np.array("1"), "theta.weight": np.eye(2),
-             "phi.weight": np.eye(2)}  # fmt: skip
+    given = {
+        "format": np.array("nlmeans"),
+        "version": np.array("1"),
+        "theta.weight": np.eye(2),
+        "phi.weight": np.eye(2),
+    }
     path = written(tmp_path, "a.npz", npz(given))
     loaded = nlmeans.load_weights(path)
     assert loaded.block == nlmeans.Block(
@@ -1375,8 +1425,10 @@ def test_denoise_with_weights(cli, tmp_path):
     code, out, err = cli("denoise", "a.png", "--weights", "w.safetensors", "--json", "-o", "b.png")
     record = json.loads(out)
     assert (record["layout"], record["assumed"], record["settings"]["scale"]) == (
-        "native", [], "0.3",
-    )  # fmt: skip
+        "native",
+        [],
+        "0.3",
+    )
 
 
 def test_denoise_with_an_imported_block(cli, tmp_path):
@@ -1385,9 +1437,21 @@ def test_denoise_with_an_imported_block(cli, tmp_path):
     shapes = {"theta": (2, 3), "phi": (2, 3), "g": (2, 3), "W": (3, 2)}
     np.savez("w.npz", **{f"nl.{k}.weight": rng.normal(size=s) for k, s in shapes.items()})
     code, out, _ = cli(
-        "denoise", "a.png", "--weights", "w.npz", "--layout", "alexhex7", "--block", "nl",
-        "--set", "pairwise=dot_product", "--set", "input_range=2", "--set", "pool=1x2",
-    )  # fmt: skip
+        "denoise",
+        "a.png",
+        "--weights",
+        "w.npz",
+        "--layout",
+        "alexhex7",
+        "--block",
+        "nl",
+        "--set",
+        "pairwise=dot_product",
+        "--set",
+        "input_range=2",
+        "--set",
+        "pool=1x2",
+    )
     assert code == 0
     assert "layout alexhex7, block nl;" in out
 
@@ -1396,9 +1460,13 @@ def test_denoise_refuses_what_does_not_go_together(cli, tmp_path):
     picture("a.png", (6, 7, 3))
     nlmeans.save_weights("w.npz", BLOCKS["patches"])
     for option, value in (
-        ("--sigma", 3), ("--noise", "rician"), ("--gain", 2), ("--read-noise", 1),
-        ("--method", "classic"), ("--chroma-strength", 2),
-    ):  # fmt: skip
+        ("--sigma", 3),
+        ("--noise", "rician"),
+        ("--gain", 2),
+        ("--read-noise", 1),
+        ("--method", "classic"),
+        ("--chroma-strength", 2),
+    ):
         code, _, err = cli("denoise", "a.png", "--weights", "w.npz", option, value)
         assert (code, f"use just one of --weights and {option}" in err) == (2, True)
     code, _, err = cli("denoise", "a.png", "--layout", "timm")
@@ -1406,10 +1474,12 @@ def test_denoise_refuses_what_does_not_go_together(cli, tmp_path):
     code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", "colour=red")
     assert (code, "is no setting" in err) == (2, True)
     for name, value, form in (
-        ("pool", "two", "whole numbers from 1"), ("scale", "x", "a number, d**-0.5"),
-        ("eps", "x", "from 0"), ("group_frames", "2.5", "0 for all"),
+        ("pool", "two", "whole numbers from 1"),
+        ("scale", "x", "a number, d**-0.5"),
+        ("eps", "x", "from 0"),
+        ("group_frames", "2.5", "0 for all"),
         ("input_range", "x", "above 0"),
-    ):  # fmt: skip
+    ):
         code, _, err = cli("denoise", "a.png", "--weights", "w.npz", "--set", f"{name}={value}")
         assert (code, f"'{value}' is no value of {name}; give " in err, form in err) == (
             2,
@@ -1437,11 +1507,15 @@ def test_weights_show(cli, tmp_path):
     assert (record["format"], record["parameters"]) == ("npz", 42)
     (block,) = record["blocks"]
     assert (block["block"], block["assumed"]) == (
-        "b.nl", ["pairwise", "softmax", "input_range"],
-    )  # fmt: skip
+        "b.nl",
+        ["pairwise", "softmax", "input_range"],
+    )
     assert block["tensors"][0] == {
-        "role": "theta", "key": "b.nl.theta.weight", "shape": [2, 4, 1, 1], "dtype": "float32",
-    }  # fmt: skip
+        "role": "theta",
+        "key": "b.nl.theta.weight",
+        "shape": [2, 4, 1, 1],
+        "dtype": "float32",
+    }
     np.savez("root.npz", **arrays(""), **arrays("b.nl."))
     code, out, err = cli("weights", "show", "root.npz", "--layout", "alexhex7")
     assert (code, err, out.count("numbers)")) == (0, "", 2)

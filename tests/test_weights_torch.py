@@ -61,10 +61,13 @@ class AlexHex7(nn.Module):
             y = attend(products(x, self.pool(x)), columns(g))
         elif self.mode == "concatenation":
             theta, phi = columns(self.theta(x)), columns(self.phi(x))
-            pairs = torch.cat([
-                theta[..., None].expand(*theta.shape, phi.shape[-1]),
-                phi[..., None, :].expand(*phi.shape[:2], theta.shape[-1], phi.shape[-1]),
-            ], dim=1)  # fmt: skip
+            pairs = torch.cat(
+                [
+                    theta[..., None].expand(*theta.shape, phi.shape[-1]),
+                    phi[..., None, :].expand(*phi.shape[:2], theta.shape[-1], phi.shape[-1]),
+                ],
+                dim=1,
+            )
             y = by_count(self.concat_project(pairs)[:, 0], g)
         else:
             logits = products(self.theta(x), self.phi(x))
@@ -137,8 +140,9 @@ class Mmcv(nn.Module):
         elif self.mode == "concatenation":
             theta, phi = columns(self.theta(x)), columns(self.phi(x))
             n, m = theta.shape[-1], phi.shape[-1]
-            pairs = torch.cat([theta[..., None].repeat(1, 1, 1, m),
-                               phi[..., None, :].repeat(1, 1, n, 1)], dim=1)  # fmt: skip
+            pairs = torch.cat(
+                [theta[..., None].repeat(1, 1, 1, m), phi[..., None, :].repeat(1, 1, n, 1)], dim=1
+            )
             y = by_count(functional.relu(self.concat_project(pairs))[:, 0], g)
         else:
             theta = self.theta(x)
@@ -360,11 +364,12 @@ def test_mmaction2_without_scale(tmp_path):
     module = trained(Mmcv(3, use_scale=False))
     path = saved(module, tmp_path / "a.pth")
     check(
-        module, features(3),
+        module,
+        features(3),
         nlmeans.load_weights(
             path, "mmaction2", pairwise="embedded_gaussian", scale=1, strict=True, input_range=1
         ),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("mode", MODES[:2])

@@ -223,8 +223,11 @@ def test_a_strong_edge_leaves_no_trace_in_flat_parts(rng):
     assert_equals_reference(nl_means(1e-3, 8e-4, 5, 5), x)
 
 
-DATA = arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)),
-              elements=st.floats(-100, 100, width=32))  # fmt: skip
+DATA = arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    elements=st.floats(-100, 100, width=32),
+)
 FEW = settings(max_examples=60, deadline=None)
 OP = nl_means(8, 12, 3, 7)
 

@@ -34,8 +34,12 @@ class Reduced:
 class Storage:
     def __init__(self, key: str, dtype: str, count: int, legacy: bool) -> None:
         self.identity: tuple[Any, ...] = (
-            "storage", Global("torch", STORAGES[dtype]), key, "cpu", count,
-        )  # fmt: skip
+            "storage",
+            Global("torch", STORAGES[dtype]),
+            key,
+            "cpu",
+            count,
+        )
         if legacy:
             self.identity += (None,)
 
@@ -66,8 +70,13 @@ def tensor(storage: Storage, shape, strides=None, offset: int = 0) -> Reduced:
         strides = tuple(int(np.prod(shape[k + 1 :])) for k in range(len(shape)))
     return Reduced(
         Global("torch._utils", "_rebuild_tensor_v2"),
-        storage, offset, tuple(shape), tuple(strides), False, OrderedDict(),
-    )  # fmt: skip
+        storage,
+        offset,
+        tuple(shape),
+        tuple(strides),
+        False,
+        OrderedDict(),
+    )
 
 
 def raw(array: np.ndarray, dtype: str, order: str = "<") -> bytes:
@@ -77,9 +86,13 @@ def raw(array: np.ndarray, dtype: str, order: str = "<") -> bytes:
 
 
 def torch_zip(
-    arrays: dict[str, np.ndarray], *, dtype: str = "float32", wrap=lambda tree: tree, order="<",
+    arrays: dict[str, np.ndarray],
+    *,
+    dtype: str = "float32",
+    wrap=lambda tree: tree,
+    order="<",
     extra: dict[str, bytes] | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """What torch.save writes, with a storage a tensor."""
     file = io.BytesIO()
     tree: OrderedDict[str, Any] = OrderedDict()

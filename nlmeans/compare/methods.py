@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nlmeans
-from nlmeans.checks import ParameterError
+from nlmeans.base.checks import ParameterError
 from nlmeans.compare.cases import shown
 
 Image = NDArray[Any]
@@ -62,9 +62,14 @@ def skimage(x: Image, sigma: float, threads: int, *, fast: bool) -> Image:
     from skimage.restoration import denoise_nl_means
 
     filtered: Image = denoise_nl_means(
-        x, 5, 6, h=(0.6 if fast else 0.8) * sigma, sigma=sigma, fast_mode=fast,
+        x,
+        5,
+        6,
+        h=(0.6 if fast else 0.8) * sigma,
+        sigma=sigma,
+        fast_mode=fast,
         channel_axis=-1 if x.ndim == 3 else None,
-    )  # fmt: skip
+    )
     return filtered
 
 

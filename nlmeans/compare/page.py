@@ -106,9 +106,11 @@ def _plots(found: Sequence[Row]) -> list[str]:
         points = [
             (math.log10(row.seconds_per_megapixel), row.psnr, row.method + incomplete(row))
             for row in found
-            if row.sigma == sigma and row.seconds_per_megapixel and row.psnr
+            if row.sigma == sigma
+            and row.seconds_per_megapixel
+            and row.psnr
             and math.isfinite(row.psnr)
-        ]  # fmt: skip
+        ]
         if points:
             name = "noise as it is" if sigma is None else f"sigma {sigma:g}"
             plots.append(f"<div><h3>{escape(name)}</h3>\n{_plot(points)}</div>")

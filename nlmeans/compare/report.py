@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlmeans.checks import ParameterError, check_choice, check_number, check_threads
+from nlmeans.base.checks import ParameterError, check_choice, check_number, check_threads
+from nlmeans.base.machine import usable_threads
 from nlmeans.compare import tables
 from nlmeans.compare.cases import Case, find_cases, shown
 from nlmeans.compare.methods import Chosen, chosen
@@ -15,7 +16,6 @@ from nlmeans.compare.run import STORE, machine, plan_tasks, run, versions
 from nlmeans.compare.work import FREE, LEAST_RUNS, MOST_RUNS, Task
 from nlmeans.images import ImageWriteError
 from nlmeans.images.atomic import put_in_place
-from nlmeans.kernels.cpus import usable_threads
 
 BASELINE = "noisy"
 

@@ -45,9 +45,12 @@ def scores(clean: Bytes, result: Bytes) -> dict[str, float]:
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     ssim = partial(
-        structural_similarity, clean, result, data_range=255,
+        structural_similarity,
+        clean,
+        result,
+        data_range=255,
         channel_axis=-1 if clean.ndim == 3 else None,
-    )  # fmt: skip
+    )
     equal = np.array_equal(clean, result)
     return {
         PSNR: math.inf if equal else float(peak_signal_noise_ratio(clean, result, data_range=255)),

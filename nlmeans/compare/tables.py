@@ -188,10 +188,15 @@ def cases_csv(outcomes: Sequence[Outcome]) -> str:
     """Every scored case."""
     scored = [o for o in outcomes if o.task.threads is None]
     lines = [
-        [o.task.case.name, o.task.case.sigma, o.task.method.label,
-         *(o.record.get("scores", {}).get(name) for name in NAMES), o.record.get("error")]
+        [
+            o.task.case.name,
+            o.task.case.sigma,
+            o.task.method.label,
+            *(o.record.get("scores", {}).get(name) for name in NAMES),
+            o.record.get("error"),
+        ]
         for o in scored
-    ]  # fmt: skip
+    ]
     return _csv(["image", "sigma", "method", *NAMES, "error"], lines)
 
 
@@ -211,10 +216,15 @@ def _no_formula(value: Any) -> Any:
 def json_text(about: dict[str, Any], found: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
     """Everything; an infinite PSNR is the text "inf", as JSON has no such number."""
     cases = [
-        {"image": o.task.case.name, "sigma": o.task.case.sigma, "method": o.task.method.label,
-         **({} if o.task.threads is None else {"timed": True}), **o.record}
+        {
+            "image": o.task.case.name,
+            "sigma": o.task.case.sigma,
+            "method": o.task.method.label,
+            **({} if o.task.threads is None else {"timed": True}),
+            **o.record,
+        }
         for o in outcomes
-    ]  # fmt: skip
+    ]
     whole = {**about, "rows": [asdict(row) for row in found], "cases": cases}
     return json.dumps(_finite(whole), indent=1, allow_nan=False) + "\n"
 
@@ -283,7 +293,11 @@ def _escaper(table: dict[str, str]) -> Callable[[str], str]:
 
 
 _md = _escaper({c: f"\\{c}" for c in "\\|`*_<>[]"})
-_tex = _escaper({
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-})  # fmt: skip
+_tex = _escaper(
+    {
+        **{c: f"\\{c}" for c in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)

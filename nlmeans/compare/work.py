@@ -95,7 +95,7 @@ def clock(task: Task) -> tuple[dict[str, Any], None]:
 
 def level(case: Case, noisy: Floats) -> float:
     """The sigma that methods are told, in [0, 1]: given, or estimated."""
-    from nlmeans.noise import estimate_sigma, joint_sigma
+    from nlmeans.noise.level import estimate_sigma, joint_sigma
 
     if case.sigma is not None:
         return case.sigma / 255

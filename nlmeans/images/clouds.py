@@ -17,17 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.images import (
+from nlmeans.base.texts import shown
+from nlmeans.images.atomic import put_in_place
+from nlmeans.images.files import (
     ImageReadError,
     StrPath,
-    _cause,
-    _check_place,
-    _file_bytes,
-    _reported,
+    cause_of,
+    check_place,
+    file_bytes,
+    reported,
 )
-from nlmeans.images.atomic import put_in_place
 from nlmeans.images.formats import Unsupported
-from nlmeans.texts import shown
 
 CLOUDS = (".ply", ".xyz")
 COMMENTS = ("#", "//")
@@ -66,7 +66,7 @@ def load_cloud(path: StrPath) -> Cloud:
     if suffix not in CLOUDS:
         msg = f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(CLOUDS)} are read"
         raise ImageReadError(msg)
-    data = _file_bytes(path)
+    data = file_bytes(path)
     try:
         return _read_ply(data) if suffix == ".ply" else _read_xyz(data)
     except Unsupported as error:
@@ -84,8 +84,8 @@ def check_cloud_output(
     ImageWriteError
         One line: the path, what is wrong, what is allowed, what to do.
     """
-    with _reported(path):
-        _check_place(path, (cloud.suffix,), overwrite, source)
+    with reported(path):
+        check_place(path, (cloud.suffix,), overwrite, source)
 
 
 def save_cloud(
@@ -105,7 +105,7 @@ def save_cloud(
         As `check_cloud_output`, or what the disk had to say. Nothing is left behind.
     """
     check_cloud_output(path, cloud, overwrite=overwrite)
-    with _reported(path):
+    with reported(path):
         put_in_place(Path(path).resolve(), cloud.file.rewritten(points, sigma), overwrite)
 
 
@@ -225,7 +225,9 @@ def _read_ply(data: bytes) -> Cloud:
     try:
         ply = PlyData.read(io.BytesIO(data))
     except (PlyParseError, ValueError, UnicodeError, OverflowError, MemoryError) as error:
-        msg = f"cannot be read as PLY ({_cause(error)}); it is damaged or cut short: fetch it again"
+        msg = (
+            f"cannot be read as PLY ({cause_of(error)}); it is damaged or cut short: fetch it again"
+        )
         raise Unsupported(msg) from error
     if "vertex" not in ply:
         msg = "holds no element 'vertex', which points are"

@@ -23,11 +23,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nlmeans.images import ImageReadError, ImageWriteError, StrPath, _cause, _check_place
+from nlmeans.base.texts import shown
 from nlmeans.images.atomic import in_place
+from nlmeans.images.files import ImageReadError, ImageWriteError, StrPath, cause_of, check_place
 from nlmeans.images.formats import VIDEOS, Unsupported
 from nlmeans.images.video import SCALING, Clip, side_data
-from nlmeans.texts import shown
 
 Array = NDArray[Any]
 
@@ -125,7 +125,7 @@ def save_clip(
     """
     target = Path(os.path.realpath(path))
     with _explained(path):
-        _check_place(path, VIDEOS, overwrite, clip.path)
+        check_place(path, VIDEOS, overwrite, clip.path)
         with in_place(target, overwrite) as temporary:
             writer = _Writer(temporary, VIDEOS[Path(path).suffix.lower()], clip, quality)
             try:
@@ -140,7 +140,7 @@ def save_clip(
 def check_clip_target(path: StrPath, source: StrPath, *, overwrite: bool) -> None:
     """Raise what `save_clip` would of the path, before there is anything to write."""
     with _explained(path):
-        _check_place(path, VIDEOS, overwrite, source)
+        check_place(path, VIDEOS, overwrite, source)
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _explained(path: StrPath) -> Iterator[None]:
         msg = f"{shown(path)}: {error}"
         raise ImageWriteError(msg) from error
     except (FFmpegError, OSError) as error:
-        msg = f"{shown(path)}: cannot be written ({_cause(error)}); nothing was changed"
+        msg = f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
         raise ImageWriteError(msg) from error
 
 
@@ -236,7 +236,7 @@ class _Writer:
         except FFmpegError as error:
             msg = (
                 f"{encoder.name} does not take {kind.width}x{kind.height} pixels of {self._format} "
-                f"at {float(clip.rate):.4g} frames/s ({_cause(error)}): choose another extension"
+                f"at {float(clip.rate):.4g} frames/s ({cause_of(error)}): choose another extension"
             )
             raise Unsupported(msg) from error
         return stream
@@ -259,11 +259,11 @@ class _Writer:
         kind = self.clip.kind
         known = [f.name for f in Codec(encoder.name, "w").video_formats or ()]
         fitting = [
-            name for name in known
-            if _plain(name) and (
-                encoder.name not in EVEN_SIDES_ONLY or _fits(name, kind.width, kind.height)
-            )
-        ] or [kind.pixel_format]  # fmt: skip
+            name
+            for name in known
+            if _plain(name)
+            and (encoder.name not in EVEN_SIDES_ONLY or _fits(name, kind.width, kind.height))
+        ] or [kind.pixel_format]
         found, loss = find_best_pix_fmt_of_list(fitting, kind.pixel_format)
         assert found is not None
         if found.name != kind.pixel_format:
@@ -318,9 +318,12 @@ class _Writer:
         first, kind = self.clip.first, self.clip.kind
         frame = VideoFrame.from_ndarray(pixels, format=kind.working_format)
         frame = self._reformatter.reformat(
-            frame, format=self._format, interpolation=SCALING, dst_colorspace=first.colorspace,
+            frame,
+            format=self._format,
+            interpolation=SCALING,
+            dst_colorspace=first.colorspace,
             dst_color_range=ColorRange.JPEG if kind.full_range else ColorRange.MPEG,
-        )  # fmt: skip
+        )
         frame.colorspace, frame.color_trc = first.colorspace, first.color_trc
         frame.color_primaries = first.color_primaries
         frame.color_range = self._video.codec_context.color_range
@@ -393,9 +396,10 @@ def _fits(name: str, width: int, height: int) -> bool:
 def _carried(tags: dict[str, str]) -> dict[str, str]:
     """Without those that describe the file itself, which the new one gets anew."""
     return {
-        name: text for name, text in tags.items()
+        name: text
+        for name, text in tags.items()
         if name.lower() not in OWN_TAGS and not name.startswith(("_STATISTICS", "BPS", "NUMBER_OF"))
-    }  # fmt: skip
+    }
 
 
 def _compared(path: Path, clip: Clip, writer: _Writer) -> list[str]:

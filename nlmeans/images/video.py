@@ -27,9 +27,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nlmeans.images import ImageReadError, StrPath, _cause, _file_bytes
+from nlmeans.base.texts import shown
+from nlmeans.images.files import ImageReadError, StrPath, cause_of, file_bytes
 from nlmeans.images.formats import Unsupported
-from nlmeans.texts import shown
 
 Array = NDArray[Any]
 
@@ -123,16 +123,17 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
     >>> with open_clip("missing.mp4") as clip:
     ...     frames = [frame.mean() for frame in clip.frames()]
     Traceback (most recent call last):
-    nlmeans.images.ImageReadError: missing.mp4: no such file; check the name and the folder
+    nlmeans.images.files.ImageReadError: missing.mp4: no such file; check the name and the folder
     """
-    _file_bytes(path, 1)
+    file_bytes(path, 1)
     try:
         # "file:" keeps names such as "http:a.mp4" what they are: names of files.
-        container = av.open(f"file:{path}", "r", options={"format_whitelist": CONTAINERS},
-                            metadata_errors="replace")  # fmt: skip
+        container = av.open(
+            f"file:{path}", "r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace"
+        )
     except (FFmpegError, OSError) as error:
         msg = (
-            f"{shown(path)}: cannot be read as video ({_cause(error)}); it is damaged, cut short "
+            f"{shown(path)}: cannot be read as video ({cause_of(error)}); it is damaged, cut short "
             "or no video: fetch it again"
         )
         raise ImageReadError(msg) from error
@@ -250,7 +251,7 @@ class Clip:
         where = f"frame {self.count + 1}"
         if self.expected and self.expected > self.count:
             where += f" of {self.expected}"
-        what = f"{where} cannot be decoded ({_cause(error)}): fetch it again"
+        what = f"{where} cannot be decoded ({cause_of(error)}): fetch it again"
         if isinstance(error, Unsupported):
             what = f"{where} {error}"
         if self.count == 0 or not self._keep_partial:

@@ -28,8 +28,6 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
-import nlmeans
-
 DIGEST = hashlib.sha256
 _log = logging.getLogger(__name__)
 
@@ -47,9 +45,12 @@ class KernelCache:
         code = function.__code__
         self._name = function.__qualname__.replace("<locals>.", "")
         self._identity = (
-            function.__module__, function.__qualname__, code.co_code, code.co_consts,
+            function.__module__,
+            function.__qualname__,
+            code.co_code,
+            code.co_consts,
             sys.implementation.cache_tag,
-        )  # fmt: skip
+        )
 
     @property
     def cache_path(self) -> str:
@@ -103,7 +104,7 @@ def folder() -> Path:
     if not chosen and not root.is_absolute():  # "~" of a user without a home stays as it is
         message = "there is no home folder"
         raise OSError(message)
-    return root / f"{nlmeans.__version__}-{_sources()}"
+    return root / _sources()
 
 
 @cache

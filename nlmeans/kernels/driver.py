@@ -25,8 +25,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
+from nlmeans.base.machine import usable_threads
 from nlmeans.kernels.compiling import compile_for
-from nlmeans.kernels.cpus import usable_threads
 from nlmeans.kernels.parallel import address_of, call_one, call_workers
 
 THREAD_NAME = "nlmeans-kernel"
@@ -93,7 +93,7 @@ def run(
     if not isinstance(kernel, Dispatcher):
         message = (
             "NUMBA_DISABLE_JIT is set, and kernels only run compiled; unset it, or use"
-            " nlmeans.reference"
+            " nlmeans.operation.reference"
         )
         raise RuntimeError(message)
     available = numba.get_num_threads()

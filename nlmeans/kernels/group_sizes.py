@@ -59,14 +59,30 @@ def lay_out(
     stride = width + across
     padded = _multiple(group, 16)
     sizes = Sizes(
-        height=height, width=width, stride=stride, plane=height * stride, patch=patch,
-        group=group, padded=padded, reach=reach, step=step,
-        tile=-(-(2 * reach + patch) // step), across=across, planes=channels,
-    )  # fmt: skip
+        height=height,
+        width=width,
+        stride=stride,
+        plane=height * stride,
+        patch=patch,
+        group=group,
+        padded=padded,
+        reach=reach,
+        step=step,
+        tile=-(-(2 * reach + patch) // step),
+        across=across,
+        planes=channels,
+    )
     pixels = max(1, channels - 1) * patch**2
     columns = _multiple(pixels, ROWS) * padded
-    lengths = ((2 * reach + 1) * across, columns, columns, columns, _multiple(pixels, ROWS),
-               padded**2, padded)  # fmt: skip
+    lengths = (
+        (2 * reach + 1) * across,
+        columns,
+        columns,
+        columns,
+        _multiple(pixels, ROWS),
+        padded**2,
+        padded,
+    )
     places = [0]
     for length in lengths:
         places.append(places[-1] + _multiple(length, lanes))

@@ -35,7 +35,7 @@ from nlmeans.kernels.lanes import (
     put,
     spread,
     store,
-)  # fmt: skip
+)
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.rows import add_numbers, add_products, repeat, scaled, spread_rows
 
@@ -309,8 +309,7 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
 
 
 @compiled
-def filter_groups(taken, turn, noisy, pilot, match, sums, counts, integers, floats, done,
-                 cancel):  # fmt: skip
+def filter_groups(taken, turn, noisy, pilot, match, sums, counts, integers, floats, done, cancel):
     """The tiles of one turn, one by one until none is left."""
     S = Sizes(*to_fixed_tuple(integers[0], SIZES))
     at = Parts(*to_fixed_tuple(integers[1], PARTS))
@@ -332,6 +331,5 @@ def filter_groups(taken, turn, noisy, pilot, match, sums, counts, integers, floa
                     return
                 y = min(j * S.step, S.height - S.patch)
                 x = min(i * S.step, S.width - S.patch)
-                filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats,
-                             places)  # fmt: skip
+                filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, places)
         done[tile] = 1

@@ -26,7 +26,7 @@ from nlmeans.kernels.lanes import (
     smaller,
     store,
     zero_below,
-)  # fmt: skip
+)
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.window import GEOMETRY, Geometry, compiled
 
@@ -62,8 +62,20 @@ def find_places(g, features, values, maps):
     columns = of_maps + maps * channel
     exponents = columns + row
     best = exponents + RUN * (2 * g.search_x + 1)
-    return Places(row, plane, channel, 0, of_values, of_maps, columns, exponents, best, best + RUN,
-                  best + 2 * RUN, best + (2 + values) * RUN)  # fmt: skip
+    return Places(
+        row,
+        plane,
+        channel,
+        0,
+        of_values,
+        of_maps,
+        columns,
+        exponents,
+        best,
+        best + RUN,
+        best + 2 * RUN,
+        best + (2 + values) * RUN,
+    )
 
 
 @compiled
@@ -79,8 +91,23 @@ def load_around(M, to, at, image, offset, scale, zs, ys, xs, z, y, x, count, g):
 
 
 @compiled
-def put_exponents(M, at, to, here, away, count, features, maps, centre, scale, bias, lowest,
-                  taps_z, taps_y, taps_x):  # fmt: skip
+def put_exponents(
+    M,
+    at,
+    to,
+    here,
+    away,
+    count,
+    features,
+    maps,
+    centre,
+    scale,
+    bias,
+    lowest,
+    taps_z,
+    taps_y,
+    taps_x,
+):
     """The exponents of `count` pixels under one shift; `here` is the first one's patch."""
     L = lanes(M)
     for m in range(0, count + len(taps_x) - 1, L):
@@ -134,8 +161,9 @@ def add_candidates(M, at, shifts, first, count, values):
 
 
 @compiled
-def average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest, taps_z,
-                taps_y, taps_x):  # fmt: skip
+def average_run(
+    M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest, taps_z, taps_y, taps_x
+):
     """The sums of `count` pixels from (z, y, x) on over their candidates."""
     corner = g.search_z * at.plane + g.search_y * at.row + g.search_x
     centre = corner + g.patch_z * at.plane + g.patch_y * at.row + g.patch_x
@@ -149,9 +177,23 @@ def average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, l
             for k in range(shifts):
                 dx = k - g.search_x
                 to = at.exponents + k * RUN
-                put_exponents(M, at, to, corner, dz * at.plane + dy * at.row + dx, count, features,
-                              maps, centre, scale, bias, lowest, taps_z, taps_y,
-                              taps_x)  # fmt: skip
+                put_exponents(
+                    M,
+                    at,
+                    to,
+                    corner,
+                    dz * at.plane + dy * at.row + dx,
+                    count,
+                    features,
+                    maps,
+                    centre,
+                    scale,
+                    bias,
+                    lowest,
+                    taps_z,
+                    taps_y,
+                    taps_x,
+                )
                 low, end = min(g.first_x - x - dx, count), max(g.end_x - x - dx, 0)
                 if dz == 0 and dy == 0 and dx == 0:
                     low = count  # the centre has a weight of its own
@@ -164,9 +206,29 @@ def average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, l
 
 
 @compiled
-def isolated_kernel(taken, image, offset, image_scale, guide, guide_scale, maps, out,
-                    isolated, zs, ys, xs, integers, scale, bias, lowest, taps_z, taps_y, taps_x,
-                    done, cancel):  # fmt: skip
+def isolated_kernel(
+    taken,
+    image,
+    offset,
+    image_scale,
+    guide,
+    guide_scale,
+    maps,
+    out,
+    isolated,
+    zs,
+    ys,
+    xs,
+    integers,
+    scale,
+    bias,
+    lowest,
+    taps_z,
+    taps_y,
+    taps_x,
+    done,
+    cancel,
+):
     """Row after row, until none is left to claim."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     height, width = out.shape[2:]
@@ -193,13 +255,28 @@ def isolated_kernel(taken, image, offset, image_scale, guide, guide_scale, maps,
             for m in range(1, min(RUN, width - x)):
                 if isolated[z, y, x + m]:
                     count = m + 1
-            load_around(M, at.features, at, guide, none, guide_scale, zs, ys, xs, z, y, x, count,
-                        g)  # fmt: skip
+            load_around(M, at.features, at, guide, none, guide_scale, zs, ys, xs, z, y, x, count, g)
             load_around(M, at.values, at, image, offset, image_scale, zs, ys, xs, z, y, x, count, g)
             if maps is not None:
                 load_around(M, at.maps, at, maps, none, 1.0, zs, ys, xs, z, y, x, count, g)
-            average_run(M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest,
-                        taps_z, taps_y, taps_x)  # fmt: skip
+            average_run(
+                M,
+                at,
+                z,
+                y,
+                x,
+                count,
+                features,
+                values,
+                maps,
+                g,
+                scale,
+                bias,
+                lowest,
+                taps_z,
+                taps_y,
+                taps_x,
+            )
             for m in range(count):
                 if not isolated[z, y, x + m]:
                     continue

@@ -209,8 +209,21 @@ def score_rows(M, R, places, at, keys, s, n, row, two):
     for k in range(0, keys, SHIFTS):
         to = at.weights + (k * ROWS + row) * L
         if s.distance != 0:
-            put_distances(M, to, queries, R, places, k, s.step, s.d, n.distance, n.noise, n.least,
-                          n.masked, ROWS)  # fmt: skip
+            put_distances(
+                M,
+                to,
+                queries,
+                R,
+                places,
+                k,
+                s.step,
+                s.d,
+                n.distance,
+                n.noise,
+                n.least,
+                n.masked,
+                ROWS,
+            )
         elif two:
             put_products(M, to, queries, R, places, k, s.step, s.d, 2)
         else:
@@ -314,8 +327,22 @@ def write_block(out, M, R, at, s, z, y, x, past):
 
 
 @compiled
-def neighbourhood_kernel(taken, laid_out, queries, own, bias, keys, values, strides, R,
-                         out, integers, floats, done, cancel):  # fmt: skip
+def neighbourhood_kernel(
+    taken,
+    laid_out,
+    queries,
+    own,
+    bias,
+    keys,
+    values,
+    strides,
+    R,
+    out,
+    integers,
+    floats,
+    done,
+    cancel,
+):
     """Row of keys by row of keys, or then tile by tile, until none is left.
 
     One function, for each that calls others has LLVM optimise those once more.
@@ -354,14 +381,34 @@ def neighbourhood_kernel(taken, laid_out, queries, own, bias, keys, values, stri
             store(M, at.shrink, one)
             end_y = min(min(y + ROWS, s.height) - 1 + s.first_y + s.side_y, s.keys_y)
             for key_z in range(max(z + s.first_z, 0), end_z):
-                fetch_rows(R, s, key_z, end_y, min(end_y + ROWS, s.keys_y), x + s.first_x + x0,
-                           L - 1 + end_x - x0)  # fmt: skip
+                fetch_rows(
+                    R,
+                    s,
+                    key_z,
+                    end_y,
+                    min(end_y + ROWS, s.keys_y),
+                    x + s.first_x + x0,
+                    L - 1 + end_x - x0,
+                )
                 for key_y in range(max(y + s.first_y, 0), end_y, group):
                     for k in range(x0, end_x, MOST_KEYS):
                         if cancel[0] != 0:
                             return
-                        add_keys(M, R, places, at, s, n, z, y, x, key_z, key_y,
-                                 min(key_y + group, end_y), k,
-                                 min(k + MOST_KEYS, end_x))  # fmt: skip
+                        add_keys(
+                            M,
+                            R,
+                            places,
+                            at,
+                            s,
+                            n,
+                            z,
+                            y,
+                            x,
+                            key_z,
+                            key_y,
+                            min(key_y + group, end_y),
+                            k,
+                            min(k + MOST_KEYS, end_x),
+                        )
             write_block(out, M, R, at, s, z, y, x, past)
         done[tile] = 1

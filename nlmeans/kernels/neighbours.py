@@ -140,8 +140,23 @@ def aligned_buffer(count, like_this):
 
 
 @compiled
-def neighbours_kernel(taken, queries, keys, values, widths, starts, indices, bias, offset,
-                      codes, floats, out, longest, done, cancel):  # fmt: skip
+def neighbours_kernel(
+    taken,
+    queries,
+    keys,
+    values,
+    widths,
+    starts,
+    indices,
+    bias,
+    offset,
+    codes,
+    floats,
+    out,
+    longest,
+    done,
+    cancel,
+):
     kind = Kind(*to_fixed_tuple(codes, KIND))
     numbers = Numbers(*to_fixed_tuple(floats, NUMBERS))
     scores = aligned_buffer(longest, floats)
@@ -156,8 +171,9 @@ def neighbours_kernel(taken, queries, keys, values, widths, starts, indices, bia
                 return
             neighbours = indices[starts[i] : starts[i + 1]]
             count = len(neighbours)
-            top, own = scores_of(i, queries, keys, widths[0], neighbours, bias, kind, numbers,
-                                 scores)  # fmt: skip
+            top, own = scores_of(
+                i, queries, keys, widths[0], neighbours, bias, kind, numbers, scores
+            )
             c = weights_from(scores, count, top, own, kind)
             if kind.normaliser == THE_SUM:
                 out[i, 0] = top + np.log(c) if kind.weight == WEIGHT_EXP else c
@@ -172,6 +188,7 @@ def neighbours_kernel(taken, queries, keys, values, widths, starts, indices, bia
                     factor /= count
             if kind.weight != WEIGHT_EXP:
                 factor *= unit_of(scores, count)
-            write_average(out[i], scores, neighbours, values, widths[1], offset, factor, numbers,
-                          sums)  # fmt: skip
+            write_average(
+                out[i], scores, neighbours, values, widths[1], offset, factor, numbers, sums
+            )
         done[tile] = 1

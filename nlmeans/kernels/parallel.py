@@ -74,9 +74,12 @@ def _call(typing: Any, address: Any, arguments: Any) -> Any:
         model = context.data_model_manager[arguments.dtype]
         whole = model.load_from_data_pointer(builder, values[1])
         status, _ = convention.call_function(
-            builder, builder.inttoptr(values[0], function), types.none, given,
+            builder,
+            builder.inttoptr(values[0], function),
+            types.none,
+            given,
             cgutils.unpack_tuple(builder, whole),
-        )  # fmt: skip
+        )
         with cgutils.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()

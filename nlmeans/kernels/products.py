@@ -77,9 +77,17 @@ def _loop(builder: Any, count: Any, sums: list[Any], step: Any) -> list[Any]:
 
 @intrinsic(prefer_literal=True)
 def put_products(
-    typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
+    typing: Any,
+    M: Any,
+    to: Any,
+    queries: Any,
+    R: Any,
+    places: Any,
+    first: Any,
+    step: Any,
+    d: Any,
     rows: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Scores of `rows` vectors of queries with SHIFTS keys each.
 
     M[to + (k ROWS + r) lanes] = b + sum over c of q[c, r] k[c], for shift k and row r. Queries lie
@@ -100,9 +108,21 @@ def put_products(
 
 @intrinsic(prefer_literal=True)
 def put_distances(
-    typing: Any, M: Any, to: Any, queries: Any, R: Any, places: Any, first: Any, step: Any, d: Any,
-    factor: Any, noise: Any, least: Any, masked: Any, rows: Any,
-) -> Any:  # fmt: skip
+    typing: Any,
+    M: Any,
+    to: Any,
+    queries: Any,
+    R: Any,
+    places: Any,
+    first: Any,
+    step: Any,
+    d: Any,
+    factor: Any,
+    noise: Any,
+    least: Any,
+    masked: Any,
+    rows: Any,
+) -> Any:
     """The same of distances: b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
 
     Where that is below `least` it is `masked`.
@@ -185,9 +205,19 @@ class _Scores:
 
 @intrinsic(prefer_literal=True)
 def add_values(
-    typing: Any, M: Any, sums: Any, shrink: Any, weights: Any, count: Any, R: Any, places: Any,
-    values_at: Any, step: Any, rows: Any, channels: Any,
-) -> Any:  # fmt: skip
+    typing: Any,
+    M: Any,
+    sums: Any,
+    shrink: Any,
+    weights: Any,
+    count: Any,
+    R: Any,
+    places: Any,
+    values_at: Any,
+    step: Any,
+    rows: Any,
+    channels: Any,
+) -> Any:
     """Weighted sums of the values of `count` keys in `rows` vectors, for so many channels.
 
     sums[c, r] = shrink[r] sums[c, r] + sum over k of w[k, r] v[k, c], with sums at
@@ -209,12 +239,13 @@ def add_values(
         ]
         before = [
             builder.fmul(
-                put.load(target, _whole((c * ROWS + r) * lanes), aligned=True), shrunk[r],
+                put.load(target, _whole((c * ROWS + r) * lanes), aligned=True),
+                shrunk[r],
                 flags=FASTMATH,
             )
             for c in range(wide)
             for r in range(several)
-        ]  # fmt: skip
+        ]
 
         def multiply(number: Any, sums: list[Any]) -> list[Any]:
             here = builder.mul(number, _whole(ROWS * lanes))

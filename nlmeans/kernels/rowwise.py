@@ -30,7 +30,7 @@ from nlmeans.kernels.lanes import (
     load_anywhere,
     store_anywhere,
     zero_below,
-)  # fmt: skip
+)
 from nlmeans.kernels.parallel import claim
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
@@ -157,8 +157,9 @@ def add_row(sums, to, channel, weights, first, values, start, width, s):
 
 
 @compiled
-def rowwise_kernel(taken, features, values, out, integers, taps_z, taps_y, taps_x, noises, limit,
-                   done, cancel):  # fmt: skip
+def rowwise_kernel(
+    taken, features, values, out, integers, taps_z, taps_y, taps_x, noises, limit, done, cancel
+):
     """Tile by tile until none is left; `out` is (channels, Z, Y, X)."""
     s = Sizes(*to_fixed_tuple(integers, SIZES))
     L = VECTORS * lanes(values)
@@ -195,22 +196,43 @@ def rowwise_kernel(taken, features, values, out, integers, taps_z, taps_y, taps_
                     away = dz * s.plane + dy * s.row + dx
                     for z in range(z0, z1 + 2 * s.patch_z):
                         a = z * s.plane + row + x0
-                        put_row(M, squares, (z - z0) * step, features, a, a + away, x1 - x0, s,
-                                taps_y, taps_x)  # fmt: skip
+                        put_row(
+                            M,
+                            squares,
+                            (z - z0) * step,
+                            features,
+                            a,
+                            a + away,
+                            x1 - x0,
+                            s,
+                            taps_y,
+                            taps_x,
+                        )
                     for z in range(z0, z1):
-                        put_weights(weights, M, (z - z0) * step, step, x1 - x0, taps_z, noises,
-                                    noisy, limit)  # fmt: skip
+                        put_weights(
+                            weights, M, (z - z0) * step, step, x1 - x0, taps_z, noises, noisy, limit
+                        )
                         start = z * s.plane + row + own
                         if z >= first_z:
                             x, end = max(x0, first_x), min(x1, end_x)
                             to = (z - first_z) * step + x - first_x
-                            add_row(sums, to, channel, weights, x - x0, values, start + x + away,
-                                    end - x, s)  # fmt: skip
+                            add_row(
+                                sums,
+                                to,
+                                channel,
+                                weights,
+                                x - x0,
+                                values,
+                                start + x + away,
+                                end - x,
+                                s,
+                            )
                         if both and z + dz < end_z:
                             x, end = max(x0, first_x - dx), min(x1, end_x - dx)
                             to = (z + dz - first_z) * step + x + dx - first_x
-                            add_row(sums, to, channel, weights, x - x0, values, start + x,
-                                    end - x, s)  # fmt: skip
+                            add_row(
+                                sums, to, channel, weights, x - x0, values, start + x, end - x, s
+                            )
         for z in range(first_z, end_z):
             for x in range(first_x, end_x):
                 i = (z - first_z) * step + x - first_x

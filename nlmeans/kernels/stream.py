@@ -231,13 +231,22 @@ def add_block(M, keys, values, bias, j, n, first, end, at, t, scales, width):
 def of_group(at, group):
     """The buffers of a group of queries."""
     away = group * (at.end - at.queries)
-    return Buffers(at.weights, at.queries + away, at.sums + away, at.rows + away, at.tops + away,
-                   at.totals + away, at.factors + away, at.end + away)  # fmt: skip
+    return Buffers(
+        at.weights,
+        at.queries + away,
+        at.sums + away,
+        at.rows + away,
+        at.tops + away,
+        at.totals + away,
+        at.factors + away,
+        at.end + away,
+    )
 
 
 @compiled
-def stream_kernel(taken, queries, keys, values, rows, bias, floats, tasks, integers, out,
-                  done, cancel):  # fmt: skip
+def stream_kernel(
+    taken, queries, keys, values, rows, bias, floats, tasks, integers, out, done, cancel
+):
     """Task by task until none is left, in buffers allocated once."""
     t = Traits(*to_fixed_tuple(integers[0], TRAITS))
     at = Buffers(*to_fixed_tuple(integers[1], BUFFERS))
@@ -254,18 +263,40 @@ def stream_kernel(taken, queries, keys, values, rows, bias, floats, tasks, integ
         groups = (stop - start + width - 1) // width
         for g in range(groups):
             first = start + g * width
-            start_group(M, queries, rows, first, min(first + width, stop), of_group(at, g), t,
-                        scales, width)  # fmt: skip
+            start_group(
+                M, queries, rows, first, min(first + width, stop), of_group(at, g), t, scales, width
+            )
         for j in range(first_key, end_key, KEYS):
             if cancel[0] != 0:
                 return
             for g in range(groups):
                 first = start + g * width
-                add_block(M, keys, values, bias, j, min(KEYS, end_key - j), first,
-                          min(first + width, stop), of_group(at, g), t, scales,
-                          width)  # fmt: skip
+                add_block(
+                    M,
+                    keys,
+                    values,
+                    bias,
+                    j,
+                    min(KEYS, end_key - j),
+                    first,
+                    min(first + width, stop),
+                    of_group(at, g),
+                    t,
+                    scales,
+                    width,
+                )
         for i in range(start, stop):
             g = (i - start) // width
-            write_mean(M, out, values, i, i - start - g * width, end_key - first_key, scales,
-                       of_group(at, g), t, width)  # fmt: skip
+            write_mean(
+                M,
+                out,
+                values,
+                i,
+                i - start - g * width,
+                end_key - first_key,
+                scales,
+                of_group(at, g),
+                t,
+                width,
+            )
         done[task] = 1

@@ -73,9 +73,7 @@ def scratch(s: Sizes, itemsize: int) -> Scratch:
     weights = own + row
     top = weights + (MOST_KEYS + SHIFTS) * row
     sums = top + 3 * row
-    return Scratch(
-        0, own, weights, top, top + row, top + 2 * row, sums, sums + s.channels * row
-    )  # fmt: skip
+    return Scratch(0, own, weights, top, top + row, top + 2 * row, sums, sums + s.channels * row)
 
 
 def tile_of(itemsize: int) -> tuple[int, int, int]:

@@ -134,9 +134,23 @@ def lay_out(
     weights = columns + SHIFTS * ROWS * t.ring * lanes
     bias = weights + ROWS * SHIFTS * COLUMNS * lanes
     return Buffers(
-        0, values, maps, total, sums, largest, columns, weights, bias, bias + ROWS * SHIFTS * lanes,
-        source_y, source_z, source_c, sums_y, sums_z, sums_c,
-    )  # fmt: skip
+        0,
+        values,
+        maps,
+        total,
+        sums,
+        largest,
+        columns,
+        weights,
+        bias,
+        bias + ROWS * SHIFTS * lanes,
+        source_y,
+        source_z,
+        source_c,
+        sums_y,
+        sums_z,
+        sums_c,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -41,7 +41,7 @@ from nlmeans.kernels.lanes import (
     load,
     smaller,
     store,
-)  # fmt: skip
+)
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import ABOVE, COLUMNS, ROWS, SHIFTS, Buffers, Tiles
 
@@ -290,8 +290,9 @@ def local_weights(M, d, a, b, plane, scales, bias):
 
 
 @inlined
-def add_pairs(M, sums_a, sums_b, total_a, total_b, sums_y, values_a, values_b, source_y, weights,
-              totals):  # fmt: skip
+def add_pairs(
+    M, sums_a, sums_b, total_a, total_b, sums_y, values_a, values_b, source_y, weights, totals
+):
     """sums[a] += w x[b] and sums[b] += w x[a]; with `totals` also total[a] += w, total[b] += w.
 
     Row r of a meets row m = r + s of b under shift s. In the order of m each weight, and each row
@@ -365,8 +366,27 @@ def put_biases(M, t, at, box, z, y, up, rows, dz, first, shifts, g, scales):
 
 
 @compiled
-def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, planes, taps_z, taps_y,
-              taps_x, channels, maps, cancel):  # fmt: skip
+def add_block(
+    M,
+    t,
+    at,
+    box,
+    z,
+    y,
+    rows,
+    dz,
+    first_dx,
+    first_dy,
+    g,
+    scales,
+    planes,
+    taps_z,
+    taps_y,
+    taps_x,
+    channels,
+    maps,
+    cancel,
+):
     """Add the pairs of up to four rows of the box whose ends lie (dz, dy, dx) apart.
 
     dx from first_dx, but 0 alone if that is 0; dy from first_dy. Where the taps along y and x are
@@ -411,8 +431,19 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                 if taps_y is None:
                     put_columns(M, to, row, shift, a, a + source_away, at.source_y, side_y, planes)
                 else:
-                    put_weighted_columns(M, to, row, shift, a, a + source_away, at.source_y,
-                                         taps_y, side_y, taps_z, planes)  # fmt: skip
+                    put_weighted_columns(
+                        M,
+                        to,
+                        row,
+                        shift,
+                        a,
+                        a + source_away,
+                        at.source_y,
+                        taps_y,
+                        side_y,
+                        taps_z,
+                        planes,
+                    )
                 if i < ahead:
                     continue
                 x = low + (i - ahead) * COLUMNS
@@ -440,13 +471,34 @@ def add_block(M, t, at, box, z, y, rows, dz, first_dx, first_dy, g, scales, plan
                     x_a = at.values + corner + patch + (x + k) * L
                     x_b = x_a + source_away
                     total_a, total_b = at.total + sums_a, at.total + sums_b
-                    add_pairs(M, at.sums + sums_a, at.sums + sums_b, total_a, total_b, at.sums_y,
-                              x_a, x_b, at.source_y, w, True)  # fmt: skip
+                    add_pairs(
+                        M,
+                        at.sums + sums_a,
+                        at.sums + sums_b,
+                        total_a,
+                        total_b,
+                        at.sums_y,
+                        x_a,
+                        x_b,
+                        at.source_y,
+                        w,
+                        True,
+                    )
                     for c in range(1, channels):
                         plane = at.sums + c * at.sums_c
-                        add_pairs(M, plane + sums_a, plane + sums_b, total_a, total_b, at.sums_y,
-                                  x_a + c * at.source_c, x_b + c * at.source_c, at.source_y, w,
-                                  False)  # fmt: skip
+                        add_pairs(
+                            M,
+                            plane + sums_a,
+                            plane + sums_b,
+                            total_a,
+                            total_b,
+                            at.sums_y,
+                            x_a + c * at.source_c,
+                            x_b + c * at.source_c,
+                            at.source_y,
+                            w,
+                            False,
+                        )
                     if g.centre == CENTRE_MAX:
                         keep_largest(M, at.largest + sums_a, at.largest + sums_b, at.sums_y, w)
 
@@ -510,9 +562,27 @@ def write_row(out, isolated, image, offset, M, places, t, at, box, z, y, g, scal
 
 
 @compiled
-def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, isolated,
-                 zs, ys, xs, integers, floats, planes, taps_z, taps_y, taps_x, done,
-                 cancel):  # fmt: skip
+def window_kernel(
+    taken,
+    image,
+    image_offset,
+    guide,
+    guide_offset,
+    maps,
+    out,
+    isolated,
+    zs,
+    ys,
+    xs,
+    integers,
+    floats,
+    planes,
+    taps_z,
+    taps_y,
+    taps_x,
+    done,
+    cancel,
+):
     """Tile by tile until none is left, in buffers allocated once."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
     t = Tiles(*to_fixed_tuple(integers[1], TILES))
@@ -534,15 +604,23 @@ def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, is
         y0 = tile // across_x % across_y * t.tile_y
         x0 = tile % across_x * t.tile_x
         end_z, end_y = min(z0 + t.tile_z, depth), min(y0 + t.tile_y, height)
-        box = Box(max(g.first_z, z0 - g.search_z), max(g.first_y, y0 - g.search_y), end_z,
-                  min(g.end_y, end_y + ABOVE), y0, end_y - y0, x0,
-                  min(t.tile_x, width - x0))  # fmt: skip
+        box = Box(
+            max(g.first_z, z0 - g.search_z),
+            max(g.first_y, y0 - g.search_y),
+            end_z,
+            min(g.end_y, end_y + ABOVE),
+            y0,
+            end_y - y0,
+            x0,
+            min(t.tile_x, width - x0),
+        )
         for x in range(t.source_x):
             columns[x] = xs[min(x0 + x, len(xs) - 1)]
         load_tile(M, t, at, box, image, image_offset, scales.image, zs, ys, columns, at.values, g)
         if at.source != at.values:
-            load_tile(M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source,
-                      g)  # fmt: skip
+            load_tile(
+                M, t, at, box, guide, guide_offset, scales.guide, zs, ys, columns, at.source, g
+            )
         if maps is not None:
             none = np.zeros(len(maps), out.dtype)
             load_tile(M, t, at, box, maps, none, out.dtype.type(1), zs, ys, columns, at.maps, g)
@@ -561,11 +639,30 @@ def window_kernel(taken, image, image_offset, guide, guide_offset, maps, out, is
                             return
                         first_dx = -g.search_x if dz > 0 else 1 - half
                         first_dy = 1 if half == 1 else -g.search_y
-                        add_block(M, t, at, box, z, y, min(ROWS, t.height - y), dz, first_dx,
-                                  first_dy, g, scales, planes, taps_z, taps_y, taps_x,
-                                  channels, maps, cancel)  # fmt: skip
+                        add_block(
+                            M,
+                            t,
+                            at,
+                            box,
+                            z,
+                            y,
+                            min(ROWS, t.height - y),
+                            dz,
+                            first_dx,
+                            first_dy,
+                            g,
+                            scales,
+                            planes,
+                            taps_z,
+                            taps_y,
+                            taps_x,
+                            channels,
+                            maps,
+                            cancel,
+                        )
         for z in range(z0, end_z):
             for y in range(y0, end_y):
-                write_row(out, isolated, image, image_offset, M, places, t, at, box, z, y, g,
-                          scales)  # fmt: skip
+                write_row(
+                    out, isolated, image, image_offset, M, places, t, at, box, z, y, g, scales
+                )
         done[tile] = 1

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from nlmeans.block import Block
-from nlmeans.embed import Identity, Linear
-from nlmeans.operation import Operation
-from nlmeans.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
-from nlmeans.pool import Pool
-from nlmeans.support import Everywhere, Regions, Support
+from nlmeans.operation.block import Block
+from nlmeans.operation.embed import Identity, Linear
+from nlmeans.operation.operation import Operation
+from nlmeans.operation.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
+from nlmeans.operation.pool import Pool
+from nlmeans.operation.support import Everywhere, Regions, Support
 from nlmeans.weights.errors import Refused
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.folding import Parts
 from nlmeans.weights.options import Choice, Options, scale_number
 from nlmeans.weights.roles import Found
 from nlmeans.weights.settings import Setting, pooled, settings_of
-from nlmeans.weights.stored import Tensors
 
 
 def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, tuple[Choice, ...]]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.weights.errors import Refused
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.roles import Found
-from nlmeans.weights.stored import Tensors
 
 Matrix = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ import re
 from typing import NamedTuple
 
 from nlmeans.weights.errors import Refused
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.layouts import KERAS
 from nlmeans.weights.roles import Found
-from nlmeans.weights.stored import Tensors
 
 LAYER = re.compile(r"(?:^|[./])(conv[123]d(?:_(\d+))?)[./]")
 EMBEDDED = ("theta", "phi", "g", "out")

@@ -75,13 +75,17 @@ ALEXHEX7 = Layout(
     "alexhex7",
     "github.com/AlexHex7/Non-local_pytorch",
     {
-        "theta": ("theta",), "phi": ("phi.0", "phi"), "g": ("g.0", "g"),
-        "out": ("W.0", "W"), "norm": ("W.1",), "concat": ("concat_project.0",),
+        "theta": ("theta",),
+        "phi": ("phi.0", "phi"),
+        "g": ("g.0", "g"),
+        "out": ("W.0", "W"),
+        "norm": ("W.1",),
+        "concat": ("concat_project.0",),
     },
     pairwise=EVERY_F,
     pool="space",
     pool_told=True,
-)  # fmt: skip
+)
 
 TSM = replace(
     ALEXHEX7,
@@ -105,8 +109,12 @@ MMCV = Layout(
     "mmcv",
     "github.com/open-mmlab/mmcv (and mmaction2, mmsegmentation, mmdetection)",
     {
-        "theta": ("theta.conv",), "phi": ("phi.0.conv", "phi.conv"), "g": ("g.0.conv", "g.conv"),
-        "out": ("conv_out.conv",), "norm": ("conv_out.bn",), "concat": ("concat_project.conv",),
+        "theta": ("theta.conv",),
+        "phi": ("phi.0.conv", "phi.conv"),
+        "g": ("g.0.conv", "g.conv"),
+        "out": ("conv_out.conv",),
+        "norm": ("conv_out.bn",),
+        "concat": ("concat_project.conv",),
     },
     pairwise=EVERY_F,
     scale="d**-0.5",
@@ -114,17 +122,21 @@ MMCV = Layout(
     pool_told=True,
     free=("scale",),
     unless=r"^conv_mask\.",
-)  # fmt: skip
+)
 
 TEA1528 = Layout(
     "tea1528",
     "github.com/tea1528/Non-Local-NN-Pytorch",
     {
-        "theta": ("theta",), "phi": ("phi",), "g": ("g",),
-        "out": ("W_z.0", "W_z"), "norm": ("W_z.1",), "concat": ("W_f.0",),
+        "theta": ("theta",),
+        "phi": ("phi",),
+        "g": ("g",),
+        "out": ("W_z.0", "W_z"),
+        "norm": ("W_z.1",),
+        "concat": ("W_f.0",),
     },
     pairwise=EVERY_F,
-)  # fmt: skip
+)
 
 VIDEO_NONLOCAL = Layout(
     "video-nonlocal",
@@ -145,15 +157,18 @@ SLOWFAST = Layout(
     "slowfast",
     "github.com/facebookresearch/SlowFast and pytorchvideo",
     {
-        "theta": ("conv_theta",), "phi": ("conv_phi",), "g": ("conv_g",),
-        "out": ("conv_out",), "norm": ("bn", "norm"),
+        "theta": ("conv_theta",),
+        "phi": ("conv_phi",),
+        "g": ("conv_g",),
+        "out": ("conv_out",),
+        "norm": ("bn", "norm"),
     },
     pairwise=EMBEDDED_OR_DOT,
     scale="d**-0.5",
     pool="space",
     pool_order="before",
     free=("pool", "group_frames"),
-)  # fmt: skip
+)
 
 TIMM = Layout(
     "timm",
@@ -177,9 +192,12 @@ SAGAN = Layout(
     "sagan",
     "github.com/heykeetae/Self-Attention-GAN",
     {
-        "theta": ("query_conv",), "phi": ("key_conv",), "g": ("value_conv",), "gain": ("gamma",),
+        "theta": ("query_conv",),
+        "phi": ("key_conv",),
+        "g": ("value_conv",),
+        "gain": ("gamma",),
     },
-)  # fmt: skip
+)
 
 BIGGAN = Layout(
     "biggan",
@@ -202,13 +220,19 @@ PLAIN = Layout(
     "plain",
     "arrays of your own, named theta, phi, g and out",
     {
-        "theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("out",), "norm": ("bn", "norm"),
+        "theta": ("theta",),
+        "phi": ("phi",),
+        "g": ("g",),
+        "out": ("out",),
+        "norm": ("bn", "norm"),
     },
     pairwise=EVERY_F,
     free=("scale", "pool", "softmax"),
-    rewrites=((r"(^|\.)(theta|phi|g|out)_(weight|bias)$", r"\1\2.\3"),
-              (r"(^|\.)(theta|phi|g|out)$", r"\1\2.weight")),
-)  # fmt: skip
+    rewrites=(
+        (r"(^|\.)(theta|phi|g|out)_(weight|bias)$", r"\1\2.\3"),
+        (r"(^|\.)(theta|phi|g|out)$", r"\1\2.weight"),
+    ),
+)
 
 # Name -> layout, in the order in which they are tried; the first that fits is taken.
 LAYOUTS: dict[str, Layout] = {

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nlmeans.block import Chain
-from nlmeans.checks import ParameterError, check_number
-from nlmeans.embed import Linear
-from nlmeans.texts import one_line, shown
+from nlmeans.base.checks import ParameterError, check_number
+from nlmeans.base.texts import one_line, shown
+from nlmeans.operation.block import Chain
+from nlmeans.operation.embed import Linear
 from nlmeans.weights.assemble import assemble
 from nlmeans.weights.errors import Refused, WeightsError, WeightsWarning
+from nlmeans.weights.files.stored import Tensors
+from nlmeans.weights.files.tensors import read_tensors
 from nlmeans.weights.keras_order import keras_blocks
 from nlmeans.weights.layouts import KERAS, Layout
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.native import is_native, read_native
 from nlmeans.weights.options import Choice, Options
 from nlmeans.weights.roles import Found, find_blocks, layout_named, unwrapped_name
-from nlmeans.weights.stored import Tensors
-from nlmeans.weights.tensors import read_tensors
 
 StrPath = str | os.PathLike[str]
 
@@ -241,17 +241,28 @@ def _imported(
         notes.append(found.layout.remark)
     notes += [f"left out: {text}" for text in wrong.values()]
     readings = tuple(
-        Reading(f"{role} {tensor}" if tensor not in ("weight", "kernel") else role, key,
-                tensors.arrays[key].shape, tensors.arrays[key].dtype)
+        Reading(
+            f"{role} {tensor}" if tensor not in ("weight", "kernel") else role,
+            key,
+            tensors.arrays[key].shape,
+            tensors.arrays[key].dtype,
+        )
         for (role, tensor), key in sorted(found.keys.items(), key=_order)
-    )  # fmt: skip
+    )
     given: Choice = Choice(
         "input_range", f"{input_range or 1.0:g}", "option" if input_range else "assumed"
     )
     return LoadedWeights(
-        os.fspath(path), tensors.format, found.layout.name, found.name, made, readings,
-        (*choices, given), tuple(notes), input_range or 1.0,
-    )  # fmt: skip
+        os.fspath(path),
+        tensors.format,
+        found.layout.name,
+        found.name,
+        made,
+        readings,
+        (*choices, given),
+        tuple(notes),
+        input_range or 1.0,
+    )
 
 
 ROLES = ("theta", "phi", "g", "concat", "out", "norm", "gain")

@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.block import Block, Chain
-from nlmeans.budget import Cost
-from nlmeans.texts import shown
+from nlmeans.base.cost import Cost
+from nlmeans.base.texts import shown
+from nlmeans.operation.block import Block, Chain
 from nlmeans.weights.options import Choice
 
 
@@ -95,13 +95,13 @@ class LoadedWeights:
 
     def denoise(self, image: ArrayLike, **options: Any) -> NDArray[Any]:
         """The block on an image of any dtype; options and errors as in `weights.images`."""
-        from nlmeans.weights.images import denoise_with
+        from nlmeans.denoising.blocks import denoise_with
 
         return denoise_with(self, image, **options)
 
     def expected_cost(self, image: ArrayLike, **options: Any) -> Cost:
         """About what `denoise` takes; options as in `weights.images.expected_cost_with`."""
-        from nlmeans.weights.images import expected_cost_with
+        from nlmeans.denoising.blocks import expected_cost_with
 
         return expected_cost_with(self, image, **options)
 

@@ -44,18 +44,18 @@ from typing import Any
 
 import numpy as np
 
-from nlmeans.block import Block, Chain
-from nlmeans.checks import ParameterError, check_number
-from nlmeans.embed import Embedding, Identity, Linear, Patches
-from nlmeans.operation import Operation
-from nlmeans.pairwise import Pairwise
-from nlmeans.pool import Pool
-from nlmeans.support import Everywhere, Regions, Support, Window
-from nlmeans.texts import one_line
+from nlmeans.base.checks import ParameterError, check_number
+from nlmeans.base.texts import one_line
+from nlmeans.operation.block import Block, Chain
+from nlmeans.operation.embed import Embedding, Identity, Linear, Patches
+from nlmeans.operation.operation import Operation
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.pool import Pool
+from nlmeans.operation.support import Everywhere, Regions, Support, Window
 from nlmeans.weights.errors import Refused
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.options import Choice, Options
-from nlmeans.weights.stored import Tensors
 
 FORMAT, VERSION = "nlmeans", "1"
 ROLES = ("theta", "phi", "key_bias", "g", "out")
@@ -138,9 +138,17 @@ def read_native(
     source: Any = "option" if input_range else "file" if by_file else "assumed"
     choices.append(Choice("input_range", f"{used_range:g}", source))
     return LoadedWeights(
-        path, tensors.format, "native", "", made, readings, tuple(choices), notes,
-        used_range, sigma,
-    )  # fmt: skip
+        path,
+        tensors.format,
+        "native",
+        "",
+        made,
+        readings,
+        tuple(choices),
+        notes,
+        used_range,
+        sigma,
+    )
 
 
 def _in_full(tensors: Tensors) -> dict[str, str]:

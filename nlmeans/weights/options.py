@@ -5,7 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from nlmeans.checks import ParameterError, check_choice, check_number, check_whole, check_wholes
+from nlmeans.base.checks import (
+    ParameterError,
+    check_choice,
+    check_number,
+    check_whole,
+    check_wholes,
+)
 from nlmeans.weights.layouts import EVERY_F
 
 Source = Literal["file", "layout", "option", "assumed"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nlmeans.weights.errors import Refused
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.layouts import LAYOUTS, OTHERS, REFUSED, Layout
-from nlmeans.weights.stored import Tensors
 
 # What a tensor of a module is, by its name. "kernel" has its axes the other way round.
 TENSORS = {

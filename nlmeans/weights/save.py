@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.block import Block, Chain
-from nlmeans.checks import check_number
-from nlmeans.embed import Linear, Patches
-from nlmeans.pool import Pool
-from nlmeans.support import Everywhere, Regions, Support, Window
-from nlmeans.texts import shown
+from nlmeans.base.checks import check_number
+from nlmeans.base.texts import shown
+from nlmeans.operation.block import Block, Chain
+from nlmeans.operation.embed import Linear, Patches
+from nlmeans.operation.pool import Pool
+from nlmeans.operation.support import Everywhere, Regions, Support, Window
 from nlmeans.weights.errors import Refused, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights
 from nlmeans.weights.native import FORMAT, VERSION
@@ -77,8 +77,9 @@ def save_weights(
             "of an operation, Block(operation, residual=False)"
         )
         raise TypeError(message)
-    range_ = check_number("input_range", 1.0 if input_range is None else input_range,
-                          low=0, above=True)  # fmt: skip
+    range_ = check_number(
+        "input_range", 1.0 if input_range is None else input_range, low=0, above=True
+    )
     sigma = None if sigma is None else check_number("sigma", sigma, low=0)
     from nlmeans.images.atomic import put_in_place
 
@@ -114,13 +115,13 @@ def check_weights_output(
     WeightsWriteError
         One line: the path, what is wrong, what to do.
     """
-    from nlmeans.images import _check_place
+    from nlmeans.images.files import check_place
     from nlmeans.images.formats import Unsupported
 
     if source is not None and not Path(source).exists():
         source = None  # which reading it will say
     try:
-        _check_place(path, (".safetensors", ".npz"), overwrite, source)
+        check_place(path, (".safetensors", ".npz"), overwrite, source)
     except Unsupported as error:
         message = f"{shown(path)}: {error}"
         raise WeightsWriteError(message) from error
@@ -157,9 +158,12 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
         message = "the operation has maps of sigma or h, which are of one array; leave them out"
         raise Refused(message)
     embeddings = {
-        "theta": f.query, "phi": f.key, "key_bias": f.key_bias, "g": block.operation.g,
+        "theta": f.query,
+        "phi": f.key,
+        "key_bias": f.key_bias,
+        "g": block.operation.g,
         "out": block.out,
-    }  # fmt: skip
+    }
     if f.query == f.key:
         embeddings["phi"] = None
         texts[f"{prefix}phi"] = "theta"

@@ -1,0 +1,114 @@
+"""The method "ridge": classical non-local means, refined by groups of like patches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nlmeans.base.arrays import checked_array, working_dtype
+from nlmeans.base.cost import Cost
+from nlmeans.base.progress import between
+from nlmeans.operation.groups import GroupMeans
+from nlmeans.operation.operation import Operation
+
+PILOTS = 2  # arrays that are held beside what a step holds
+# Of the time, in which the classical filter and the first groups are done.
+PILOT_DONE, FIRST_DONE = 0.05, 0.4
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A chain of three averages of like patches: frozen, printable, called on an image.
+
+        a = classic(x),    b = first(x),    y = second(x, pilot=(a + b)/2)
+
+    `classic` is one operation over the image, the others are one for every group of patches, see
+    `group_operation`. The two estimates err in different ways, and their mean is a better pilot
+    than either: on ten images of Train400 at sigma 15 and 50 the result gains 0.10 and 0.08 dB over
+    `b` alone as the pilot, and 0.15 and 0.19 over `a`.
+
+    References of groups lie on a grid from the first row and column on, so that a flipped image can
+    come out otherwise, by a thirtieth of sigma in the mean where it was measured.
+
+    Parameters
+    ----------
+    classic : Operation
+    first, second : GroupMeans
+
+    References
+    ----------
+    S. Herbreteau, C. Kervrann, "Towards a unified view of unsupervised non-local methods for image
+    denoising: the NL-Ridge approach", ICIP 2022: the two steps with groups. `a` in the pilot is
+    this project's.
+
+    Examples
+    --------
+    >>> import numpy as np, nlmeans
+    >>> used = nlmeans.settings_for(np.eye(32), sigma=0.1, method="ridge")
+    >>> used.operation()(np.eye(32)).shape
+    (32, 32)
+    """
+
+    classic: Operation
+    first: GroupMeans
+    second: GroupMeans
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        *,
+        channel_axis: int | None = None,
+        threads: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[Any]:
+        """Run the chain; parameters, result and errors are those of `GroupMeans`."""
+        x = checked_array("x", x)
+        x = x.astype(working_dtype(x.dtype), copy=False)
+        pilot = self.classic(
+            x,
+            channel_axis=channel_axis,
+            threads=threads,
+            progress=between(progress, 0, PILOT_DONE),
+        )
+        pilot /= 2  # before the other half: the sum of both could overflow
+        first = self.first(
+            x,
+            channel_axis=channel_axis,
+            threads=threads,
+            progress=between(progress, PILOT_DONE, FIRST_DONE),
+        )
+        first /= 2
+        pilot += first
+        del first
+        return self.second(
+            x,
+            pilot=pilot,
+            channel_axis=channel_axis,
+            threads=threads,
+            progress=between(progress, FIRST_DONE, 1),
+        )
+
+    def cost(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channel_axis: int | None = None,
+        dtype: Any = np.float32,
+        threads: int | None = None,
+    ) -> Cost:
+        """About what a call takes on an image of this shape and dtype."""
+        options: dict[str, Any] = {"channel_axis": channel_axis, "threads": threads}
+        options["dtype"] = working_dtype(np.dtype(dtype))
+        pilot = Cost(0, prod(shape) * options["dtype"].itemsize * PILOTS)
+        each = [step.cost(shape, **options) for step in (self.classic, self.first, self.second)]
+        whole = sum(each[1:], each[0])
+        return Cost(whole.seconds, whole.bytes + pilot.bytes)
+
+    def __str__(self) -> str:
+        return (
+            "y = second(x, pilot=(a + b)/2), a = classic(x), b = first(x)\n"
+            f"first   {self.first}\nsecond  {self.second}\nclassic {self.classic}"
+        )

@@ -1,0 +1,294 @@
+"""Prepare what the neighbourhood kernel is given: features and how they lie, factors, geometry."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.base.progress import Progress, between
+from nlmeans.kernels import driver, neighbourhood
+from nlmeans.kernels.centre import CENTRES
+from nlmeans.kernels.codes import NORMALISERS, THE_SUM, WEIGHTS
+from nlmeans.kernels.neighbourhood import Numbers
+from nlmeans.kernels.strips import (
+    DIMENSIONS,
+    Sizes,
+    row_step,
+    scratch,
+    tiles_of,
+)
+from nlmeans.kernels.tiles import VECTOR_BYTES
+from nlmeans.operation.features import Features, features
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.precision import TINY, fits_float32, in_float64
+from nlmeans.operation.support import Window
+
+if TYPE_CHECKING:
+    from nlmeans.operation.operation import Operation
+
+Array = NDArray[Any]
+# Of scores and values: far enough from the largest float for sums of them.
+LIMITS = {"float32": 2.0**100, "float64": 2.0**960}
+MASKED = -(2.0**20)  # times the limit
+
+
+class _Pairs(NamedTuple):
+    """What is asked and what answers, on grids (Z, Y, X), and where windows lie."""
+
+    queries: Array  # (*grid, d)
+    keys: Array  # (*grid of keys, d)
+    own: Array | None  # (*grid,), added to the scores of a query; for relu alone
+    bias: Array | None  # (*grid of keys,), added to those of a key
+    values: Array | None  # (*grid of keys, channels)
+    first: tuple[int, ...]  # of the keys in a window, less the query
+    side: tuple[int, ...]
+
+
+class _Factors(NamedTuple):
+    """Of what is given; and for distances score = min(noise - distance * their factor, 0).
+
+    Lower scores than `least` count as none; None for no such limit.
+    """
+
+    query: float
+    key: float
+    bias: float
+    distance: float
+    noise: float
+    least: float | None
+
+
+def run_neighbourhood(
+    op: "Operation",
+    planes: Array,
+    guide: Array | None,
+    threads: int | None,
+    progress: Progress | None,
+) -> Array:
+    """The operation on planes (C, *grid), float32 or float64, of any f and g over a window."""
+    assert isinstance(op.over, Window)
+    grid = planes.shape[1:]
+    last = np.moveaxis(planes, 0, -1)
+    guide_last = last if guide is None else np.moveaxis(guide, 0, -1)
+    ((_, of),) = features(op.f, op.g, op.over, last, guide_last)
+    if not fits_float32(op.f, of.queries, of.keys, of.bias):
+        del of
+        run = partial(run_neighbourhood, threads=threads, progress=progress)
+        return in_float64(run, op, planes, guide)
+    reach = op.over.reach(grid)
+    first = _along([m - r for m, r in zip(of.margin, reach, strict=True)], 0)
+    side = _along([2 * r + 1 for r in reach], 1)
+    of, factors = _fitting(op.f, of)
+    queries, keys, biases, values = (
+        each[(None,) * (DIMENSIONS - len(grid))]
+        for each in (of.queries, of.keys, of.bias, of.values)
+    )
+    bias: Array | None = biases
+    if op.f.score == "sum":  # q + k is the product of q and 1, and k a bias
+        bias = biases + keys.dtype.type(op.f.scale) * keys[..., 0]
+        keys = np.ones_like(keys)
+    elif op.f.key_bias is None:
+        bias = None
+    pairs = _Pairs(queries, keys, None, bias, values, first, side)
+    half = None
+    if op.f.normaliser == "query sum":
+        half = between(progress, 0.5, 1)
+        sums = _sums_over_queries(op.f, pairs, factors, threads, between(progress, 0, 0.5))
+        if op.f.weight == "exp":  # a key's bias is in both f and the sum of f
+            pairs, factors = pairs._replace(bias=-sums), factors._replace(bias=1.0)
+        else:
+            positive = sums[..., None] > 0
+            shares = np.zeros(values.shape, values.dtype)
+            np.divide(values, sums[..., None], out=shares, where=positive)
+            pairs = pairs._replace(values=shares)
+    y = _run(op.f, pairs, NORMALISERS[op.f.normaliser], factors, threads, half or progress)
+    return y.reshape(-1, *grid).astype(planes.dtype, copy=False)
+
+
+def _sums_over_queries(
+    f: Pairwise,
+    pairs: _Pairs,
+    factors: _Factors,
+    threads: int | None,
+    progress: Progress | None,
+) -> Array:
+    """For every key the sum of f over the queries that see it: keys and queries change places.
+
+    For exp its logarithm to base 2, without the key's bias.
+    """
+    first = tuple(1 - k - n for k, n in zip(pairs.first, pairs.side, strict=True))
+    swapped = _Pairs(pairs.keys, pairs.queries, pairs.bias, None, None, first, pairs.side)
+    swapped_factors = factors._replace(query=factors.key, key=factors.query)
+    sums: Array = _run(f, swapped, THE_SUM, swapped_factors, threads, progress)[0]
+    return sums
+
+
+def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
+    """The features as they are, or in float64 where float32 could not hold scores or sums."""
+    factors, largest = _factors(f, of)
+    if largest > LIMITS[of.queries.dtype.name]:
+        queries, keys, bias, values = (each.astype(np.float64) for each in of[:4])
+        of = of._replace(queries=queries, keys=keys, bias=bias, values=values)
+        factors, largest = _factors(f, of)
+    if largest > LIMITS["float64"]:
+        message = (
+            f"scores or values may reach {largest:.2g}, too large to be summed; use a smaller scale"
+        )
+        raise ValueError(message)
+    return of, factors
+
+
+def _factors(f: Pairwise, of: Features) -> tuple[_Factors, float]:
+    """Factors, and a bound of all numbers that occur; infinite where a factor would vanish."""
+    queries, keys, bias, values = (_norm(each) for each in of[:4])
+    base = math.log2(math.e) if f.weight == "exp" else 1.0
+    limit = LIMITS[of.queries.dtype.name]
+    least = math.log2(f.cut) if f.cut else None
+    if f.score == "distance":
+        # A power of two brings features into [-1, 1]: squares neither overflow nor vanish.
+        most = math.frexp(limit)[1]
+        exponent = math.frexp(max(queries, keys))[1]
+        unit = 2.0 ** -min(max(exponent, -most), most)
+        factor = min(f.scale * base / unit / unit, 2.0**900)
+        farthest = factor * 4
+        cut = min(1.0, limit / 16 / farthest) if f.weight == "exp" and farthest > 0 else 1.0
+        noise = cut * min(f.noise * f.scale * base, 2 * farthest)
+        factors = _Factors(unit, unit, base, cut * factor, noise, least)
+        return factors, max(2 * cut * farthest + base * bias, values)
+    factor = f.scale * base
+    if f.score == "sum":
+        score = abs(factor) * (queries + keys)
+    else:
+        score = abs(factor) * queries * max(keys, 1.0)
+    if 0 < abs(factor) < 1 / limit and of.queries.dtype == np.float32:
+        score = math.inf
+    factors = _Factors(factor, 1.0, base, 0.0, 0.0, least)
+    return factors, max(score + base * bias, values, abs(factor))
+
+
+def _norm(array: Array) -> float:
+    """The root of the sum of squares: a bound of any number, and of any position's own norm.
+
+    One pass, of the fastest; where squares leave the range of floats the largest number tells.
+    """
+    if array.strides[0] == 0:  # zeros spread over the grid
+        return abs(float(array.flat[0])) * math.sqrt(array.size)
+    memory = array.ravel(order="K")
+    with np.errstate(over="ignore"):
+        squares = float(np.dot(memory, memory))
+    if TINY < squares < math.inf:
+        return math.sqrt(squares)
+    return max(float(array.max()), -float(array.min())) * math.sqrt(array.size)
+
+
+def _run(
+    f: Pairwise,
+    pairs: _Pairs,
+    normaliser: int,
+    factors: _Factors,
+    threads: int | None,
+    progress: Progress | None,
+) -> Array:
+    """The kernel's result (channels, Z, Y, X)."""
+    dtype = pairs.queries.dtype
+    grid, keys_grid = pairs.queries.shape[:-1], pairs.keys.shape[:-1]
+    left, step = row_step(keys_grid[-1], dtype.itemsize)
+    channels = 0 if pairs.values is None else pairs.values.shape[-1]
+    sizes = Sizes._make(
+        (
+            pairs.queries.shape[-1],
+            channels,
+            *grid,
+            *keys_grid,
+            *pairs.first,
+            *pairs.side,
+            left,
+            step,
+            int(f.score == "distance"),
+            WEIGHTS[f.weight],
+            normaliser,
+            CENTRES[f.centre],
+        )
+    )
+    masked = MASKED * LIMITS[dtype.name]
+    least = 2 * masked if factors.least is None else factors.least
+    constants = Numbers(
+        *factors._replace(least=least),
+        value=1.0,
+        masked=0.0 if f.weight == "identity" else masked,
+        unset=masked / 2,
+    )
+    sources = [
+        _flat(array) if array is not None else _zeros(numbers, dtype)
+        for array, numbers in (
+            (pairs.queries, 0),
+            (_each(pairs.own), 1),
+            (_each(pairs.bias), 1),
+            (pairs.keys, 0),
+            (pairs.values, 0),
+        )
+    ]
+    strides = np.array([row for _, row in sources], dtype=np.intp)
+    integers = np.zeros((2, len(sizes)), dtype=np.intp)
+    for row, whole in zip(integers, (sizes, scratch(sizes, dtype.itemsize)), strict=True):
+        row[: len(whole)] = whole
+    rows = keys_grid[0] * keys_grid[1]
+    laid_out = np.empty(rows * (1 + sizes.d + channels) * step, dtype)
+    out = _aligned((max(channels, 1), *grid), dtype)
+    for phase, count in ((False, rows), (True, tiles_of(grid, dtype.itemsize))):
+        driver.run(
+            neighbourhood.neighbourhood_kernel,
+            (
+                phase,
+                *(memory for memory, _ in sources),
+                strides,
+                laid_out,
+                out.reshape(-1),
+                integers,
+                np.array(constants, dtype=dtype),
+            ),
+            np.zeros(count, dtype=np.uint8),
+            threads,
+            progress if phase else None,
+        )
+    return out
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An empty array that begins on a multiple of the vectors' size."""
+    space = np.empty(math.prod(shape) * dtype.itemsize + VECTOR_BYTES, np.uint8)
+    start = -space.ctypes.data % VECTOR_BYTES
+    return space[start : start + len(space) - VECTOR_BYTES].view(dtype).reshape(shape)
+
+
+def _flat(array: Array) -> tuple[Array, list[int]]:
+    """An array (Z, Y, X, c) as it lies in memory, and its row of the table of strides."""
+    planes = np.moveaxis(array, -1, 0)
+    if planes.flags.c_contiguous:
+        memory = planes.reshape(-1)
+    else:
+        array = np.ascontiguousarray(array)
+        memory = array.reshape(-1)
+    # Numba compiles anew for read-only arrays: so that it need not, all are.
+    locked = memory.view()
+    locked.flags.writeable = False
+    z, y, x, c = (stride // array.itemsize for stride in array.strides)
+    return locked, [c, z, y, x, array.shape[-1]]
+
+
+def _zeros(numbers: int, dtype: np.dtype[Any]) -> tuple[Array, list[int]]:
+    """The same of so many zeros a position."""
+    zero, _ = _flat(np.zeros((1, 1, 1, 1), dtype))
+    return zero, [0, 0, 0, 0, numbers]
+
+
+def _each(array: Array | None) -> Array | None:
+    return None if array is None else array[..., None]
+
+
+def _along(values: Sequence[int], missing: int) -> tuple[int, ...]:
+    """Numbers for an array's axes along the kernel's z, y and x."""
+    return (*(missing,) * (DIMENSIONS - len(values)), *values)

@@ -1,0 +1,75 @@
+"""max(q_i + k_j, 0), sorted: the keys that count for a query are the largest ones.
+
+    sum_j max(q_i + k_j, 0) v_j = q_i S_i + T_i,
+    S_i, T_i the sums of v_j, k_j v_j over the j with k_j > -q_i
+
+Sums over the largest keys, for every number of them, take one pass over sorted keys: N log N
+operations instead of N^2. All in float64, as q_i S_i and T_i can be far larger than their sum.
+"""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlmeans.base.progress import Progress
+from nlmeans.operation.run.parts import parts_of
+
+if TYPE_CHECKING:
+    from nlmeans.operation.operation import Operation
+
+Array = NDArray[Any]
+Float64s = NDArray[np.float64]
+
+
+def run_sorted(
+    op: "Operation", planes: Array, guide: Array | None, progress: Progress | None
+) -> Array:
+    """The operation on planes (C, *grid), float32 or float64."""
+    of = parts_of(op.f, op.g, op.over, planes, guide)
+    queries = op.f.scale * of.queries[:, 0].astype(np.float64)
+    keys = op.f.scale * of.keys[:, 0].astype(np.float64) + of.bias
+    y = np.empty((of.values.shape[1], len(queries)), dtype=planes.dtype)
+    for (query, key), (end_query, end_key) in pairwise(of.starts):
+        q, k, values = queries[query:end_query], keys[key:end_key], of.values[key:end_key].T
+        ramps = Ramps(q, k)
+        if op.f.normaliser == "query sum":
+            values = _divided(values, Ramps(k, q).sum_of(np.ones(len(q))))
+        for channel, row in zip(values, y, strict=True):
+            row[query:end_query] = ramps.sum_of(channel)
+            if progress is not None:
+                progress(float(end_query / len(queries)))
+        part = y[:, query:end_query]
+        if op.f.normaliser == "sum":
+            part[:] = _divided(part, ramps.sum_of(np.ones(len(k))))
+        elif op.f.normaliser == "count":
+            part /= len(k)
+    return of.to_planes(y.T)
+
+
+class Ramps:
+    """max(q_i + k_j, 0) for all pairs, to be multiplied by vectors."""
+
+    def __init__(self, queries: Float64s, keys: Float64s) -> None:
+        self.order = np.argsort(-keys, kind="stable")
+        # About a middle, so that a large common part of the keys does not cost digits.
+        middle = (keys.min() + keys.max()) / 2
+        self.keys = keys[self.order] - middle
+        self.queries = queries + middle
+        self.counts = np.searchsorted(-self.keys, self.queries)  # of keys above -q_i
+
+    def sum_of(self, values: Array) -> Float64s:
+        """sum_j max(q_i + k_j, 0) v_j, for every i."""
+        v = values[self.order].astype(np.float64)
+        sums = np.concatenate([[0.0], np.cumsum(v)])
+        v *= self.keys
+        total: Float64s = self.queries * sums[self.counts]
+        sums[1:] = np.cumsum(v)
+        total += sums[self.counts]
+        return total
+
+
+def _divided(a: Array, by: Float64s) -> Array:
+    """a / by, and 0 where `by` is 0: there no weight is above 0."""
+    return np.divide(a, by, out=np.zeros(a.shape), where=by > 0)

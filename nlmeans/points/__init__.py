@@ -1,0 +1,5 @@
+"""Clouds of points: positions or values moved by averages over their neighbours."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
