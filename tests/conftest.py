@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from nlmeans import Operation
 from nlmeans.operation.reference import ReferenceWarning, reference
 
+ROOT = Path(__file__).parent.parent
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:

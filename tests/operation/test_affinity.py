@@ -1,11 +1,11 @@
 """The weights of one position are those of the reference, for every f, support and normaliser."""
 
 import time
-from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import ROOT
 from nlmeans.cli.affinity import _on_pixels
 
 from nlmeans import (
@@ -166,7 +166,7 @@ def test_positions_that_are_not_there_are_refused(position, message, rng):
 
 # --------------------------------------------------------------------------- the picture
 
-SAMPLE = Path(__file__).parent.parent / "sample_images" / "camera_noisy.png"
+SAMPLE = ROOT / "sample_images" / "camera_noisy.png"
 
 
 def test_the_picture_is_clear_where_nothing_is_given_and_coloured_where_most_is():

@@ -1,16 +1,16 @@
 """Point clouds: surfaces come back, edges stay, and nothing depends on place, unit or order."""
 
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import nlmeans.points.denoise as points_module
 from nlmeans import denoise_points, estimate_points_sigma
 from nlmeans.points.surfaces import _on_one_side, point_side
 
-BENCHMARK = runpy.run_path(str(Path(__file__).parent.parent / "benchmarks" / "points.py"))
+BENCHMARK = runpy.run_path(str(ROOT / "benchmarks" / "points.py"))
 sphere, cube, scan, measure, rms = map(BENCHMARK.get, ("sphere", "cube", "scan", "measure", "rms"))
 
 

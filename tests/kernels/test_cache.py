@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_python
+from conftest import ROOT, run_python
 
 REPORT = "import stand_in; print(stand_in.report())"
 COMPILED, LOADED = "right 0\n", "right 1\n"
@@ -133,7 +133,7 @@ def test_several_first_runs_at_once(tmp_path):
     environment = {
         **os.environ,
         "NUMBA_CACHE_DIR": str(tmp_path),
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": str(ROOT / "tests"),
     }
     for hits in (None, "1"):
         processes = [
@@ -188,5 +188,5 @@ def test_numba_itself_is_left_alone(tmp_path):
         XDG_CACHE_HOME=str(tmp_path),
         NUMBA_CACHE_DIR="",
     )
-    assert "nlmeans" not in out.splitlines()[1].split()[0].replace(str(Path(__file__).parent), "")
+    assert "nlmeans" not in out.splitlines()[1].split()[0].replace(str(ROOT / "tests"), "")
     assert out.splitlines()[1].endswith("'' True")

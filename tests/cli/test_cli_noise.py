@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from test_stabilise import magnitude, micrograph, poisson_gaussian
+from scenes import magnitude, micrograph, poisson_gaussian
 
 import nlmeans
 from nlmeans.images import load

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from commands import bad, files
 from nlmeans.cli import exits
 from nlmeans.cli.main import main
 from PIL import Image
@@ -29,10 +30,6 @@ COLOUR = np.clip(data.astronaut()[:48, 200:264] + RNG.normal(0, 15, (48, 64, 3))
 def picture(path, pixels=GREY, dtype=np.uint8):
     save(path, Picture(np.rint(pixels).astype(dtype), alpha=False, format="PNG"))
     return Path(path).read_bytes()
-
-
-def files(folder="."):
-    return sorted(p.name for p in Path(folder).iterdir())
 
 
 CASES = [
@@ -211,16 +208,6 @@ def test_a_batch_goes_on_after_errors(cli):
     records = [json.loads(line) for line in out.splitlines()]
     assert [r.get("exit_code", 0) for r in records] == [1, 0, 1, 1, 0]
     assert {"good_denoised.png", "fine_denoised.png"} < set(files())
-
-
-def bad(cli, code, match, *arguments):
-    before = files()
-    found, out, err = cli(*arguments)
-    assert re.search(match, err), err
-    assert found == code
-    assert err.count("\n") == 1, err
-    assert out == ""
-    assert files() == before
 
 
 def test_bad_inputs(cli):

@@ -1,11 +1,9 @@
 """Learning matrices: the model is the block, its gradient is right, and learning gains."""
 
-from pathlib import Path
-
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from conftest import by_reference
+from conftest import ROOT, by_reference
 
 import nlmeans
 from nlmeans import Block, ParameterError
@@ -308,7 +306,7 @@ def test_what_cannot_be_learned_from_is_refused(clean, noisy, options, message):
 
 
 def test_the_sample_weights_gain_on_a_picture_they_were_not_learned_from():
-    folder = Path(__file__).parent.parent / "sample_images"
+    folder = ROOT / "sample_images"
     weights = nlmeans.load_weights(folder / "camera.safetensors")
     assert (weights.sigma, weights.input_range) == (20, 255)
     part = (slice(90, 114), slice(150, 174))

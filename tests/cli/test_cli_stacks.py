@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from commands import bad, files
 from nlmeans.cli import exits
-from test_cli import bad, files
 
 import nlmeans
 from nlmeans.images import Picture, load, save
