@@ -30,30 +30,25 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
     """
 
     def work(path: Path) -> Report:
-        import numpy as np
-
+        from nlmeans.base.axes import layout_of
         from nlmeans.images import load
-        from nlmeans.noise.kind import estimate_noise
-        from nlmeans.noise.level import joint_sigma
+        from nlmeans.noise.find import find, noise_asked
         from nlmeans.noise.model import Noise
 
         picture = load(path)
         taken = taken_as(picture, stack)
-        axis = taken.layout["channel_axis"]
-        together = taken.stack in ("volume", "clip")
         whole = grey_range(picture)
 
         def found(_: int, part: Part) -> dict[str, Any]:
-            colours = picture.colours[part]
-            noise, levels = estimate_noise(colours, channel_axis=axis, stack=together)
-            if noise.kind == "poisson-gaussian":  # its root mean square over the picture
-                means = colours.mean(axis=None if axis is None else tuple(range(colours.ndim - 1)))
-                levels = np.sqrt(np.maximum(noise.variance(means), 0))
-            sigma = joint_sigma(levels)
-            percent = 100 * sigma / whole if whole else 0.0
-            each = np.atleast_1d(levels).tolist()
-            model = asdict(noise)
-            return {"sigma": sigma, "percent": percent, "per_channel": each, "noise": model}
+            pixels = picture.pixels[part]
+            layout = layout_of(pixels.shape, **taken.layout)
+            noise = find(layout.colours(pixels), layout, noise_asked(), trusted=True)
+            return {
+                "sigma": noise.level,
+                "percent": 100 * noise.level / whole if whole else 0.0,
+                "per_channel": list(noise.levels),
+                "noise": asdict(noise.noise),
+            }
 
         parts = taken.map(found)
         sigma, percent = (

@@ -89,7 +89,7 @@ def plan(
         from nlmeans.denoising.ridge import Ridge
         from nlmeans.denoising.settings import settings_for
         from nlmeans.images import load
-        from nlmeans.noise.find import estimating_seconds
+        from nlmeans.noise.find import estimating_seconds, noise_asked
 
         picture = load(path)
         taken = taken_as(picture, stack)
@@ -128,11 +128,12 @@ def plan(
             )
         )
         cost = expected_cost(pixels, settings, **taken.layout, **options)
-        estimated = liked.estimated if liked else level is None and gain is None
+        asked = noise_asked("gaussian" if liked else noise, level, gain, read_noise)
+        estimated = liked.estimated if liked else asked.estimated
         estimating = 0.0
         if estimated:
             layout = layout_of(pixels.shape, **taken.layout)
-            estimating = estimating_seconds(pixels.shape, layout, noise)
+            estimating = estimating_seconds(pixels.shape, layout, asked)
         parts = len(taken.parts)
         planned = Planned(
             path,

@@ -24,10 +24,9 @@ from nlmeans.denoising.table import (
     SECOND_GROUPS,
     table_row,
 )
-from nlmeans.noise.find import Asked, Levels, level_of, noise_asked, noise_of
+from nlmeans.noise.find import Asked, Levels, NoiseAsked, find, noise_asked
 from nlmeans.noise.level import spread_slices
 from nlmeans.noise.model import Noise
-from nlmeans.noise.trust import trust_in
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.groups import GroupMeans
 from nlmeans.operation.maps import Maps, checked_map, is_map, maps_of
@@ -198,7 +197,7 @@ def choose_settings(
         h_map = _on_grid("h", h, SMALLEST_NUMBER, grid)
         h = _root_mean_square(h_map)
     asked = noise_asked(noise, sigma, gain, read_noise)
-    used = _settings(image, layout, sigma, asked, h, patch_size, search_size, strength)
+    used = _settings(image, layout, asked, h, patch_size, search_size, strength)
     if used.h and (sigma_map is not None or h_map is not None):
         if sigma_map is None:
             sigma_map = np.array(used.sigma)
@@ -256,8 +255,7 @@ def _check_detail(used: Settings) -> None:
 def _settings(
     image: Array,
     layout: Layout,
-    sigma: Levels | None,
-    asked: Asked,
+    asked: NoiseAsked,
     h: float | ArrayLike | None,
     patch_size: Size | None,
     search_size: Size | None,
@@ -267,12 +265,8 @@ def _settings(
     strength = check_number("strength", strength, low=0, above=True)
     if h is not None:
         h = check_number("h", h, low=0, above=True)
-    used, level = noise_of(colours, layout, sigma, asked)
-    trust = 1.0
-    told = isinstance(asked, Noise) and asked.gain
-    estimated = sigma is None and h is None and not told
-    if estimated and used.kind != "rician" and used.extent == 1:
-        trust = trust_in(level_of(used, level, colours, axis), colours, axis)
+    found = find(colours, layout, asked, trusted=h is not None)
+    used, level = found.noise, found.sigma
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
         seen = used.stabilise(seen, axis)
@@ -289,7 +283,7 @@ def _settings(
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
         noise=used,
         strength=strength,
-        trust=trust,
+        trust=found.trust,
     )
 
 

@@ -1,4 +1,7 @@
-from .find import noise_of as noise_of
+from .find import Found as Found
+from .find import NoiseAsked as NoiseAsked
+from .find import find as find
+from .find import noise_asked as noise_asked
 from .jpeg import sigma_before_jpeg as sigma_before_jpeg
 from .kind import estimate_noise as estimate_noise
 from .level import estimate_sigma as estimate_sigma

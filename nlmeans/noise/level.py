@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -210,7 +211,7 @@ def spread_slices(stack: NDArray[Any], channel_axis: int | None) -> NDArray[Any]
     return np.take(stack, [(2 * k + 1) * count // (2 * few) for k in range(few)], axis=along)
 
 
-def joint_sigma(levels: float | NDArray[np.float64]) -> float:
+def joint_sigma(levels: float | Sequence[float] | NDArray[np.float64]) -> float:
     """One level for channels filtered together: the root of the mean of their variances.
 
     MSD is a mean over channels, so noise of these levels adds twice this level squared to it.

@@ -17,7 +17,7 @@ from nlmeans.base.checks import (
 )
 
 Array = NDArray[Any]
-Kind = Literal["gaussian", "poisson-gaussian", "rician"]
+NoiseKind = Literal["gaussian", "poisson-gaussian", "rician"]
 KINDS = ("gaussian", "poisson-gaussian", "rician")
 LOWEST = 2 * math.sqrt(3 / 8)  # the transform of no photon
 
@@ -50,7 +50,7 @@ class Noise:
     array([409.])
     """
 
-    kind: Kind = "gaussian"
+    kind: NoiseKind = "gaussian"
     gain: tuple[float, ...] = ()
     read_noise: tuple[float, ...] = ()
     offset: tuple[float, ...] = (0.0,)

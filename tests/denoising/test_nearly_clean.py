@@ -12,7 +12,8 @@ from skimage import data
 import nlmeans
 from nlmeans import Noise, denoise, estimate_noise, settings_for
 from nlmeans.base.arrays import whole_levels
-from nlmeans.noise.find import level_of
+from nlmeans.base.axes import Layout
+from nlmeans.noise.find import find, noise_asked
 from nlmeans.noise.trust import trust_in
 
 
@@ -130,8 +131,11 @@ def test_without_trust_the_image_is_copied(grainy):
 def test_signal_dependent_noise_counts_at_the_mean():
     noise = Noise("poisson-gaussian", gain=(2.0, 4.0), read_noise=(3.0, 0.0))
     image = np.stack([np.full((4, 4), 8.0), np.full((4, 4), 16.0)])
-    assert level_of(noise, 1.0, image, 0) == pytest.approx(np.sqrt((25 + 64) / 2))
-    assert level_of(Noise(), 7.0, image, 0) == 7
+    layout = Layout(channel_axis=0, alpha=False, stack=None)
+    found = find(image, layout, noise_asked(noise))
+    assert found.levels == pytest.approx([5, 8])
+    assert found.level == pytest.approx(np.sqrt((25 + 64) / 2))
+    assert find(image, layout, noise_asked(Noise(), 7.0)).level == 7
 
 
 # --------------------------------------------------------------------------- no harm
