@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio
 
-from nlmeans.compare.run import machine
+from nlmeans.base.machine import processor
 
 Array = NDArray[Any]
 Run = Callable[[], tuple[float, Array]]
@@ -149,7 +149,7 @@ def environment(threads: int) -> dict[str, Any]:
     """What the figures depend on."""
     installed = {name: _version(name) for name in PACKAGES}
     return {
-        "processor": machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": threads,

@@ -1,6 +1,7 @@
 """What this machine has to give: cores, memory, a control group's share of them."""
 
 import os
+import platform
 from collections.abc import Iterator
 from functools import cache
 from math import ceil
@@ -62,6 +63,16 @@ def available_memory(
             files = int(stat.get("inactive_file", stat.get("total_inactive_file", 0)))
             found.append(max(int(limit) - int(used) + files, 0))
     return min(found, default=None)
+
+
+@cache
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def parse_quota(text: str) -> int | None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nlmeans.base.checks import ParameterError, check_choice, check_number, check_threads
-from nlmeans.base.machine import usable_threads
+from nlmeans.base.machine import processor, usable_threads
 from nlmeans.compare import tables
 from nlmeans.compare.cases import Case, find_cases, shown
 from nlmeans.compare.methods import Chosen, chosen
 from nlmeans.compare.page import page
-from nlmeans.compare.run import STORE, machine, plan_tasks, run, versions
+from nlmeans.compare.run import STORE, plan_tasks, run, versions
 from nlmeans.compare.work import FREE, LEAST_RUNS, MOST_RUNS, Task
 from nlmeans.images import ImageWriteError
 from nlmeans.images.atomic import put_in_place
@@ -150,7 +150,7 @@ def prepare(
             "time and memory": f"of {timed}, the largest picture: the best of {LEAST_RUNS} to "
             f"{MOST_RUNS} runs, {LEAST_RUNS} where they are slow, with nothing else running; the "
             "peak above what was in use before, in the first of them",
-            "processor": machine(),
+            "processor": processor(),
             "system": platform.platform(),
             "versions": {"Python": platform.python_version(), **versions(asked[0])},
             "methods": [f"{m.label}: {m.missing() or m.method().about}" for m in asked],

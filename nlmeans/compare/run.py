@@ -8,7 +8,6 @@ level with all threads, in a process that has run nothing before.
 import hashlib
 import json
 import multiprocessing
-import platform
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -24,6 +23,7 @@ from typing import Any
 import imageio.v3 as imageio
 
 import nlmeans
+from nlmeans.base.machine import processor
 from nlmeans.compare.cases import (
     SEED,
     Bytes,
@@ -42,7 +42,8 @@ from nlmeans.images.atomic import put_in_place
 
 Work = Callable[[Task], tuple[dict[str, Any], Bytes | None]]
 STORE = "cases"
-SHOWING = ("page.py", "report.py", "tables.py")
+# What no score depends on: the command line, wherever it lies, and what only shows results.
+SHOWING = ("cli/", "compare/page.py", "compare/report.py", "compare/tables.py")
 
 
 @dataclass(frozen=True)
@@ -215,14 +216,15 @@ def _inputs(task: Task) -> dict[str, Any]:
         "versions": versions(method),
     }
     if task.threads is not None:
-        inputs |= {"threads": task.threads, "machine": machine()}
+        inputs |= {"threads": task.threads, "machine": processor()}
     return inputs
 
 
 def versions(method: Chosen) -> dict[str, str]:
     """Of what a method's scores depend on."""
+    sources = sources_digest(Path(nlmeans.__file__).parent)
     return {
-        "nlmeans": f"{nlmeans.__version__} (sources {_sources()})",
+        "nlmeans": f"{nlmeans.__version__} (sources {sources})",
         "method": method.version(),
         "numpy": metadata.version("numpy"),
         "scikit-image": metadata.version("scikit-image"),
@@ -230,15 +232,11 @@ def versions(method: Chosen) -> dict[str, str]:
 
 
 @cache
-def _sources() -> str:
-    """A digest of this package's own code, which may change without its version.
-
-    That which only shows results is left out.
-    """
+def sources_digest(package: Path) -> str:
+    """A digest of a package's code but for SHOWING: it may change without the version."""
     digest = hashlib.sha256()
-    root = Path(nlmeans.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        if path.parent.name != "cli" and path.name not in SHOWING:
+    for path in sorted(package.rglob("*.py")):
+        if not path.relative_to(package).as_posix().startswith(SHOWING):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -246,17 +244,6 @@ def _sources() -> str:
 @cache
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@cache
-def machine() -> str:
-    """The processor, as its times are no other's."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return name
 
 
 def png(picture: Bytes) -> bytes:

@@ -332,6 +332,25 @@ def test_rows(report):
     assert found.problems == []
 
 
+def test_scores_are_kept_when_only_the_command_line_or_the_tables_change(tmp_path):
+    def digest(place):
+        run.sources_digest.cache_clear()
+        file = tmp_path / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("before = 1")
+        before = run.sources_digest(tmp_path)
+        file.write_text("after = 1")
+        run.sources_digest.cache_clear()
+        return before, run.sources_digest(tmp_path)
+
+    for place in ("cli/main.py", "cli/options/sizes.py", "compare/page.py", "compare/tables.py"):
+        before, after = digest(place)
+        assert before == after, place
+    for place in ("denoise.py", "images/page.py", "peers/cli/a.py", "client.py", "compare/run.py"):
+        before, after = digest(place)
+        assert before != after, place
+
+
 def test_files(report):
     found, comparison, _ = report
     folder = comparison.folder
