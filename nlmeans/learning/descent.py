@@ -5,27 +5,27 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.learning.matrices import Matrices, by_free, changed
-from nlmeans.learning.model import Example, Geometry, error_and_gradient, squared_error
+from nlmeans.learning.matrices import BlockMatrices, by_free, changed
+from nlmeans.learning.model import BlockShape, Example, error_and_gradient, squared_error
 
 
 def best_start(
-    starts: list[tuple[Matrices, Geometry]], training: list[Example]
-) -> tuple[Matrices, Geometry]:
+    starts: list[tuple[BlockMatrices, BlockShape]], training: list[Example]
+) -> tuple[BlockMatrices, BlockShape]:
     """The one of least error, on some of the crops."""
     seen = training[:: max(len(training) // 40, 1)]
     return min(starts, key=lambda each: _error(each[0], each[1], seen))
 
 
 def descend(
-    start: Matrices,
-    geometry: Geometry,
+    start: BlockMatrices,
+    geometry: BlockShape,
     training: list[Example],
     held: list[Example],
     steps: int,
     patience: int,
     told: Callable[[int, float, float], None],
-) -> Matrices:
+) -> BlockMatrices:
     """The matrices that are best on the held-out crops on the way of L-BFGS."""
     from scipy.optimize import OptimizeResult, minimize
 
@@ -66,7 +66,7 @@ def descend(
     return changed(start, best[2])
 
 
-def _error(matrices: Matrices, geometry: Geometry, examples: list[Example]) -> float:
+def _error(matrices: BlockMatrices, geometry: BlockShape, examples: list[Example]) -> float:
     """Mean square, in the unit of the examples."""
     single = matrices.astype(np.float32)
     count = sum(each.size for each in examples)

@@ -20,7 +20,7 @@ from nlmeans.learning.crops import Supervision, level, sample
 from nlmeans.learning.descent import best_start, descend
 from nlmeans.learning.masking import renoised
 from nlmeans.learning.matrices import as_block, classical
-from nlmeans.learning.model import Geometry
+from nlmeans.learning.model import BlockShape
 from nlmeans.learning.pairs import check_sides, pairs_of, sigma_of, split
 from nlmeans.operation.block import Block
 
@@ -185,7 +185,7 @@ def fit_weights(
     unit = level(way, sigma)
     rng = np.random.default_rng(seed)
     channels = pairs[0].noisy.shape[2]
-    margin = Geometry(patch, search, 0.0).margin
+    margin = BlockShape(patch, search, 0.0).margin
     if way != "clean":
         check_sides(pairs, 2 * margin + 1)
     training, held = (
@@ -194,7 +194,7 @@ def fit_weights(
     )
 
     starts = [
-        (classical(2 * patch + 1, channels, h), Geometry(patch, search, 2 / h**2))
+        (classical(2 * patch + 1, channels, h), BlockShape(patch, search, 2 / h**2))
         for h in H_OVER_SIGMA
     ]
     blas_threads = 1 if threads is None else threads

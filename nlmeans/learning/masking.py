@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.learning.matrices import Matrices
-from nlmeans.learning.model import Example, Geometry, apply
+from nlmeans.learning.matrices import BlockMatrices
+from nlmeans.learning.model import BlockShape, Example, apply
 
 Floats = NDArray[Any]
 STRIDE = 2  # of the hidden pixels, along both axes; with 4, learning took four times the crops
@@ -37,7 +37,7 @@ def hidden(x: Floats, margin: int, rng: np.random.Generator) -> tuple[Floats, ND
 
 
 def renoised(
-    examples: list[Example], m: Matrices, geometry: Geometry, rng: np.random.Generator
+    examples: list[Example], m: BlockMatrices, geometry: BlockShape, rng: np.random.Generator
 ) -> list[Example]:
     """Examples, in units of the noise, with p_i + e_i in the hidden pixels."""
     single = m.astype(np.float32)

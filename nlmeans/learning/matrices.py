@@ -15,7 +15,7 @@ Floats = NDArray[Any]
 OUT_STEP = 0.1  # the loss bends most along W: shorter steps there, fewer in all
 
 
-class Matrices(NamedTuple):
+class BlockMatrices(NamedTuple):
     """Of a block on patches of P numbers, or the loss's derivatives by them."""
 
     theta: Floats  # (d, P)
@@ -24,20 +24,20 @@ class Matrices(NamedTuple):
     g: Floats  # (v, P)
     out: Floats  # (outputs, v, side, side)
 
-    def astype(self, dtype: Any) -> "Matrices":
-        return Matrices(*(each.astype(dtype) for each in self))
+    def astype(self, dtype: Any) -> "BlockMatrices":
+        return BlockMatrices(*(each.astype(dtype) for each in self))
 
     def flat(self) -> NDArray[np.float64]:
         return np.concatenate([np.ravel(each).astype(np.float64) for each in self])
 
-    def of_flat(self, vector: NDArray[np.float64]) -> "Matrices":
+    def of_flat(self, vector: NDArray[np.float64]) -> "BlockMatrices":
         """The numbers of a vector in matrices of these shapes."""
         parts = np.split(vector, np.cumsum([each.size for each in self])[:-1])
         shaped = (part.reshape(each.shape) for part, each in zip(parts, self, strict=True))
-        return Matrices(*shaped)
+        return BlockMatrices(*shaped)
 
 
-def classical(side: int, channels: int, h: float) -> Matrices:
+def classical(side: int, channels: int, h: float) -> BlockMatrices:
     """Patchwise means: theta = phi = sqrt(G)/h, g = the patch, W = its mean over the overlaps."""
     pixels, size = side**2, channels * side**2
     metric = np.eye(size) / (h * np.sqrt(size))
@@ -46,10 +46,10 @@ def classical(side: int, channels: int, h: float) -> Matrices:
         # what the patch at (y, x) says of this pixel stands at the point opposite in the patch
         out[c, c, side - 1 - y, side - 1 - x, y, x] = 1 / pixels
     w = out.reshape(channels, size, side, side)
-    return Matrices(metric, metric.copy(), np.zeros(size), np.eye(size), w)
+    return BlockMatrices(metric, metric.copy(), np.zeros(size), np.eye(size), w)
 
 
-def changed(start: Matrices, free: NDArray[np.float64]) -> Matrices:
+def changed(start: BlockMatrices, free: NDArray[np.float64]) -> BlockMatrices:
     """The start moved by free numbers in such ways that adding a constant to x adds it to z.
 
     theta and phi change alike by the first matrix, and by the second, without its rows' means, in
@@ -57,7 +57,7 @@ def changed(start: Matrices, free: NDArray[np.float64]) -> Matrices:
     """
     by = start.of_flat(free)
     apart = _centred(by.phi, -1)
-    return Matrices(
+    return BlockMatrices(
         start.theta + by.theta + apart,
         start.phi + by.theta - apart,
         start.bias + _centred(by.bias, -1),
@@ -66,9 +66,9 @@ def changed(start: Matrices, free: NDArray[np.float64]) -> Matrices:
     )
 
 
-def by_free(d: Matrices) -> NDArray[np.float64]:
+def by_free(d: BlockMatrices) -> NDArray[np.float64]:
     """Derivatives by the free numbers from those by the matrices: `changed` transposed."""
-    return Matrices(
+    return BlockMatrices(
         d.theta + d.phi,
         _centred(d.theta - d.phi, -1),
         _centred(d.bias, -1),
@@ -82,7 +82,7 @@ def _centred(a: Floats, axis: int | tuple[int, ...]) -> Floats:
     return result
 
 
-def as_block(m: Matrices, unit: float, noise: float, search: int) -> Block:
+def as_block(m: BlockMatrices, unit: float, noise: float, search: int) -> Block:
     """For x in its own units, of which the matrices count `unit` as 1."""
     side = m.out.shape[-1]
     patches = Patches(side, "none")

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.learning.matrices import Matrices
+from nlmeans.learning.matrices import BlockMatrices
 
 Floats = NDArray[Any]
 TILE = 8  # side of the squares of queries
 MASKED = -1e30
 
 
-class Geometry(NamedTuple):
+class BlockShape(NamedTuple):
     """Radii in pixels, and the squared distance that counts as none."""
 
     patch: int
@@ -62,12 +62,14 @@ class _Forward(NamedTuple):
     shares: list[tuple[Floats, NDArray[np.bool_]]]  # of every tile p, and where distances count
 
 
-def apply(m: Matrices, geometry: Geometry, x: Floats) -> Floats:
+def apply(m: BlockMatrices, geometry: BlockShape, x: Floats) -> Floats:
     """z of the pixels that are further than the margin from x's border, (H, W, outputs)."""
     return _forward(m, geometry, x, keep=False).z
 
 
-def error_and_gradient(m: Matrices, geometry: Geometry, of: Example) -> tuple[float, Matrices]:
+def error_and_gradient(
+    m: BlockMatrices, geometry: BlockShape, of: Example
+) -> tuple[float, BlockMatrices]:
     """The sum of squared errors, and its derivatives."""
     forward = _forward(m, geometry, of.x, keep=True)
     error = (forward.z - of.target) * of.counting
@@ -75,12 +77,12 @@ def error_and_gradient(m: Matrices, geometry: Geometry, of: Example) -> tuple[fl
     return float((error.astype(np.float64) ** 2).sum()), gradient
 
 
-def squared_error(m: Matrices, geometry: Geometry, of: Example) -> float:
+def squared_error(m: BlockMatrices, geometry: BlockShape, of: Example) -> float:
     error = (apply(m, geometry, of.x) - of.target) * of.counting
     return float((error.astype(np.float64) ** 2).sum())
 
 
-def _forward(m: Matrices, geometry: Geometry, x: Floats, keep: bool) -> _Forward:
+def _forward(m: BlockMatrices, geometry: BlockShape, x: Floats, keep: bool) -> _Forward:
     r, side = geometry.search, 2 * geometry.patch + 1
     windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(0, 1))
     patches = windows.reshape(*windows.shape[:2], -1)
@@ -112,7 +114,7 @@ def _forward(m: Matrices, geometry: Geometry, x: Floats, keep: bool) -> _Forward
     return _Forward(patches, queries, keys, values, y, z, shares)
 
 
-def _backward(m: Matrices, geometry: Geometry, of: _Forward, dz: Floats) -> Matrices:
+def _backward(m: BlockMatrices, geometry: BlockShape, of: _Forward, dz: Floats) -> BlockMatrices:
     r = geometry.search
     dout, dy = np.empty_like(m.out), np.zeros_like(of.y)
     for at, part in _offsets(m, dz.shape):
@@ -134,7 +136,7 @@ def _backward(m: Matrices, geometry: Geometry, of: _Forward, dz: Floats) -> Matr
         dk[around] += 2 * (u.T @ q - k * u.sum(axis=0)[:, None]).reshape(dk[around].shape)
     patches = _rows(of.patches)
     inside = _rows(of.patches[r : len(of.keys) - r, r : of.keys.shape[1] - r])
-    return Matrices(
+    return BlockMatrices(
         _rows(dq).T @ inside,
         _rows(dk).T @ patches,
         dbias.reshape(-1) @ patches,
@@ -169,7 +171,7 @@ def _outside(h: int, w: int, r: int, dtype: np.dtype[Any]) -> Floats:
     return np.where(inside, 0, MASKED).astype(dtype).reshape(h * w, -1)
 
 
-def _offsets(m: Matrices, shape: tuple[int, ...]) -> Iterator[tuple[Any, Slices]]:
+def _offsets(m: BlockMatrices, shape: tuple[int, ...]) -> Iterator[tuple[Any, Slices]]:
     """The places around a position: W's matrix there, and y there for all positions."""
     for y, x in np.ndindex(*m.out.shape[2:]):
         yield (..., y, x), (slice(y, y + shape[0]), slice(x, x + shape[1]))

@@ -8,23 +8,25 @@ from nlmeans.operation.operation import Operation
 from nlmeans.operation.pairwise import Pairwise, concatenation, dot_product, embedded_gaussian
 from nlmeans.operation.pool import Pool
 from nlmeans.operation.support import Everywhere, Regions, Support
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors
-from nlmeans.weights.folding import Parts
+from nlmeans.weights.folding import BlockNumbers
 from nlmeans.weights.options import Choice, Options, scale_number
-from nlmeans.weights.roles import Found
+from nlmeans.weights.roles import FoundBlock
 from nlmeans.weights.settings import Setting, pooled, settings_of
 
 
-def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, tuple[Choice, ...]]:
+def assemble(
+    tensors: Tensors, found: FoundBlock, options: Options
+) -> tuple[Block, tuple[Choice, ...]]:
     """The block, and every setting with where it came from.
 
     Raises
     ------
-    Refused
+    Refusal
         For tensors that do not fit each other or the settings, each named by its key.
     """
-    parts = Parts(tensors, found)
+    parts = BlockNumbers(tensors, found)
     with np.errstate(all="ignore"):  # what is not finite then is refused by name
         embeds, channels = _embeddings(parts)
     values = len(embeds["g"].weight)
@@ -41,7 +43,7 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
             f"{key} has shape {tensors.arrays[key].shape}: the block gives {gives} channels and "
             f"takes {channels}, so they cannot be added"
         )
-        raise Refused(message)
+        raise Refusal(message)
     block = Block(
         Operation(f, embeds["g"], _over(found, settings)),
         None if out is None else Linear(*out),
@@ -49,7 +51,7 @@ def assemble(tensors: Tensors, found: Found, options: Options) -> tuple[Block, t
     return block, tuple(each.shown(name, d, channels) for name, each in settings.items())
 
 
-def _embeddings(parts: Parts) -> tuple[dict[str, Linear], int]:
+def _embeddings(parts: BlockNumbers) -> tuple[dict[str, Linear], int]:
     """theta, phi and g as far as they are there, and the channels that they take."""
     embeds: dict[str, Linear] = {}
     channels: int | None = None
@@ -65,12 +67,16 @@ def _embeddings(parts: Parts) -> tuple[dict[str, Linear], int]:
         message = (
             f"{theta} has shape {shapes[0]} and {phi} {shapes[1]}; theta and phi have to be alike"
         )
-        raise Refused(message)
+        raise Refusal(message)
     return embeds, channels
 
 
 def _pairwise(
-    parts: Parts, embeds: dict[str, Linear], settings: dict[str, Setting], d: int, channels: int
+    parts: BlockNumbers,
+    embeds: dict[str, Linear],
+    settings: dict[str, Setting],
+    d: int,
+    channels: int,
 ) -> Pairwise:
     theta, phi = embeds.get("theta", Identity()), embeds.get("phi", Identity())
     name = settings["pairwise"].value
@@ -78,7 +84,7 @@ def _pairwise(
         w = parts.matrix("concat", 2 * d)
         if len(w) != 1:
             message = f"{parts.weight_key('concat')} has {len(w)} outputs; w of f has one"
-            raise Refused(message)
+            raise Refusal(message)
         return concatenation(w[0], theta, phi, bias=float(parts.bias("concat", 1)[0]))
     scale = scale_number(settings["scale"].value, d, channels) if "scale" in settings else 1.0
     if name == "dot_product":
@@ -86,14 +92,14 @@ def _pairwise(
     return embedded_gaussian(theta, phi, scale=scale, softmax=settings["softmax"].value)
 
 
-def _over(found: Found, settings: dict[str, Setting]) -> Support:
+def _over(found: FoundBlock, settings: dict[str, Setting]) -> Support:
     pool = _pool(found, settings)
     if "group_frames" not in settings or settings["group_frames"].value == 0:
         return Everywhere(pool)
     return Regions((settings["group_frames"].value, 0, 0), keys=pool)
 
 
-def _pool(found: Found, settings: dict[str, Setting]) -> Pool | None:
+def _pool(found: FoundBlock, settings: dict[str, Setting]) -> Pool | None:
     if not pooled(settings):
         return None
     size, kind, order = (settings[name].value for name in ("pool", "pool_kind", "pool_order"))

@@ -13,5 +13,5 @@ class WeightsWarning(UserWarning):
     """Weights that can be used but do nothing."""
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """Why a file is refused, without its path, which the public functions put before it."""

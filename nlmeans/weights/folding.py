@@ -5,17 +5,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors
-from nlmeans.weights.roles import Found
+from nlmeans.weights.roles import FoundBlock
 
 Matrix = NDArray[np.float64]
 
 
-class Parts:
+class BlockNumbers:
     """The numbers of one block, role by role, in float64; every refusal names the key."""
 
-    def __init__(self, tensors: Tensors, found: Found) -> None:
+    def __init__(self, tensors: Tensors, found: FoundBlock) -> None:
         self.tensors, self.found = tensors, found
         self.axes = 0  # of the convolutions, besides the channels; 0 where there are none
 
@@ -41,7 +41,7 @@ class Parts:
                 f"{key} has shape {self.tensors.arrays[key].shape}: it takes {weight.shape[1]} "
                 f"channels where there are {inputs}"
             )
-            raise Refused(message)
+            raise Refusal(message)
         (normalised,) = {SPECTRAL[tensor] for tensor in SPECTRAL if self.key(role, tensor) == key}
         return normalised(self, role, weight)
 
@@ -52,11 +52,11 @@ class Parts:
         window = shape[:-2] if reverse else shape[2:]
         if len(shape) < 2 or len(shape) > 5 or 0 in shape:
             message = f"{key} has shape {shape}; a 1x1 convolution or a matrix is needed"
-            raise Refused(message)
+            raise Refusal(message)
         if any(n != 1 for n in window):
             size = "x".join(map(str, window))
             message = f"{key} has a window of {size}; the operation has 1x1 convolutions alone"
-            raise Refused(message)
+            raise Refusal(message)
         self.axes = max(self.axes, len(window))
         if reverse:
             return weight.reshape(weight.shape[-2:]).T
@@ -70,7 +70,7 @@ class Parts:
         vector = self._numbers(key)
         if vector.size != count or max(vector.shape, default=1) != count:
             message = f"{key} has shape {vector.shape}; the weight it belongs to asks for {count}"
-            raise Refused(message)
+            raise Refusal(message)
         return vector.reshape(count)
 
     def out(self, channels: int, values: int, eps: float) -> tuple[Matrix, Matrix] | None:
@@ -90,7 +90,7 @@ class Parts:
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             key = self.weight_key("out") if self.has("out") else self.found.name
             message = f"{key} with its norm and gain goes beyond all numbers; the file is damaged"
-            raise Refused(message)
+            raise Refusal(message)
         return weight, bias
 
     def _norm(self, count: int, eps: float) -> tuple[Matrix, Matrix]:
@@ -102,7 +102,7 @@ class Parts:
         }
         if ("mean" in given) != ("var" in given):
             message = f"{self.found.name}: {self.found.paths['norm']} has only one of mean and var"
-            raise Refused(message)
+            raise Refusal(message)
         factor = given.get("weight", np.ones(count))
         if "var" not in given and not self.found.layout.affine:
             key = self.key("norm", "weight") or self.key("norm", "bias")
@@ -110,7 +110,7 @@ class Parts:
                 f"{key} is of a norm without running statistics, which normalises by what it sees; "
                 "only batch norm can be folded into W_z"
             )
-            raise Refused(message)
+            raise Refusal(message)
         if "var" not in given:
             return factor, given.get("bias", np.zeros(count))
         if (given["var"] + eps <= 0).any():
@@ -119,26 +119,26 @@ class Parts:
                 f"{self.key('norm', 'var')} holds {least:g}, which plus eps {eps:g} is not above "
                 "0; give a larger eps, or fetch the file again"
             )
-            raise Refused(message)
+            raise Refusal(message)
         factor = factor / np.sqrt(given["var"] + eps)
         return factor, given.get("bias", np.zeros(count)) - factor * given["mean"]
 
 
-def _as_it_is(parts: Parts, role: str, weight: Matrix) -> Matrix:
+def _as_it_is(parts: BlockNumbers, role: str, weight: Matrix) -> Matrix:
     return weight
 
 
-def _by_stored_vectors(parts: Parts, role: str, weight: Matrix) -> Matrix:
+def _by_stored_vectors(parts: BlockNumbers, role: str, weight: Matrix) -> Matrix:
     """PyTorch's spectral_norm at inference: sigma = u . W v with the vectors as stored."""
     left, right = parts.key(role, "u"), parts.key(role, "v")
     if left is None or right is None:
         message = f"{parts.found.name}: the spectral norm of {role} lacks weight_u or weight_v"
-        raise Refused(message)
+        raise Refusal(message)
     u, v = parts.vector(left, len(weight)), parts.vector(right, weight.shape[1])
     return _divided(parts, role, weight, float(u @ weight @ v))
 
 
-def _by_iteration(parts: Parts, role: str, weight: Matrix) -> Matrix:
+def _by_iteration(parts: BlockNumbers, role: str, weight: Matrix) -> Matrix:
     """One step of the power method from u, as these codes do even at inference."""
     key = parts.key(role, "u0") or parts.key(role, "u")
     if key is None:
@@ -148,18 +148,18 @@ def _by_iteration(parts: Parts, role: str, weight: Matrix) -> Matrix:
     return _divided(parts, role, weight, float(np.linalg.norm(weight @ v)))
 
 
-def _divided(parts: Parts, role: str, weight: Matrix, sigma: float) -> Matrix:
+def _divided(parts: BlockNumbers, role: str, weight: Matrix, sigma: float) -> Matrix:
     if sigma == 0:
         message = f"{parts.found.name}: the spectral norm of {role} is 0; it cannot be divided out"
-        raise Refused(message)
+        raise Refusal(message)
     if not np.isfinite(weight / sigma).all():
         message = f"{parts.found.name}: the spectral norm of {role} is {sigma:g}: it is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     return weight / sigma
 
 
 # What the weight is called -> how it is normalised.
-SPECTRAL: dict[str, Callable[[Parts, str, Matrix], Matrix]] = {
+SPECTRAL: dict[str, Callable[[BlockNumbers, str, Matrix], Matrix]] = {
     "weight": _by_iteration,
     "kernel": _as_it_is,
     "spectral": _by_stored_vectors,

@@ -3,10 +3,10 @@
 import re
 from typing import NamedTuple
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.layouts import KERAS
-from nlmeans.weights.roles import Found
+from nlmeans.weights.roles import FoundBlock
 
 LAYER = re.compile(r"(?:^|[./])(conv[123]d(?:_(\d+))?)[./]")
 EMBEDDED = ("theta", "phi", "g", "out")
@@ -23,7 +23,7 @@ class _Kernel(NamedTuple):
 
 def keras_blocks(
     tensors: Tensors, pairwise: str | None, pool: int | tuple[int, ...] | None
-) -> list[Found]:
+) -> list[FoundBlock]:
     """Runs of 1x1 convolutions without biases whose shapes are those of a block.
 
     Keras 2 numbers layers as they are made: theta, phi, g, out. Keras 3 numbers those of one class
@@ -35,7 +35,7 @@ def keras_blocks(
 
     Raises
     ------
-    Refused
+    Refusal
         If there is none.
     """
     kernels = _kernels(tensors)
@@ -51,14 +51,14 @@ def keras_blocks(
         named = zip(order if len(run) == 4 else GAUSSIAN, run, strict=True)
         keys = {(role, "kernel"): kernel.key for role, kernel in named}
         paths = {role: role for role, _ in keys}
-        found.append(Found(run[0].layer, KERAS, keys, paths))
+        found.append(FoundBlock(run[0].layer, KERAS, keys, paths))
         place += len(run)
     if not found:
         message = (
             f"holds no {len(roles)} 1x1 convolutions without bias in a row that fit as "
             f"{', '.join(roles)}; it has {len(kernels)} such layers"
         )
-        raise Refused(message)
+        raise Refusal(message)
     return found
 
 

@@ -14,7 +14,7 @@ SPACE = {1: (2,), 2: (2, 2), 3: (1, 2, 2)}  # pools that halve space and leave t
 
 
 @dataclass(frozen=True)
-class Layout:
+class BlockLayout:
     """How one implementation names its tensors, and what it does that no tensor tells.
 
     Attributes
@@ -71,7 +71,7 @@ class Layout:
 EVERY_F = ("embedded_gaussian", "dot_product", "concatenation", "gaussian")
 EMBEDDED_OR_DOT = ("embedded_gaussian", "dot_product")
 
-ALEXHEX7 = Layout(
+ALEXHEX7 = BlockLayout(
     "alexhex7",
     "github.com/AlexHex7/Non-local_pytorch",
     {
@@ -96,7 +96,7 @@ TSM = replace(
     at=r"(^|\.)base_model\..*\.nl$",
 )
 
-RNAN = Layout(
+RNAN = BlockLayout(
     "rnan",
     "github.com/yulunzhang/RNAN",
     {"theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("W",)},
@@ -105,7 +105,7 @@ RNAN = Layout(
     remark="one block of a network: RNAN feeds it features, not pixels",
 )
 
-MMCV = Layout(
+MMCV = BlockLayout(
     "mmcv",
     "github.com/open-mmlab/mmcv (and mmaction2, mmsegmentation, mmdetection)",
     {
@@ -124,7 +124,7 @@ MMCV = Layout(
     unless=r"^conv_mask\.",
 )
 
-TEA1528 = Layout(
+TEA1528 = BlockLayout(
     "tea1528",
     "github.com/tea1528/Non-Local-NN-Pytorch",
     {
@@ -138,7 +138,7 @@ TEA1528 = Layout(
     pairwise=EVERY_F,
 )
 
-VIDEO_NONLOCAL = Layout(
+VIDEO_NONLOCAL = BlockLayout(
     "video-nonlocal",
     "github.com/facebookresearch/video-nonlocal-net",
     {"theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("out",), "norm": ("bn",)},
@@ -153,7 +153,7 @@ VIDEO_NONLOCAL = Layout(
     at=r"nonlocal",
 )
 
-SLOWFAST = Layout(
+SLOWFAST = BlockLayout(
     "slowfast",
     "github.com/facebookresearch/SlowFast and pytorchvideo",
     {
@@ -170,7 +170,7 @@ SLOWFAST = Layout(
     free=("pool", "group_frames"),
 )
 
-TIMM = Layout(
+TIMM = BlockLayout(
     "timm",
     "github.com/huggingface/pytorch-image-models, NonLocalAttn",
     {"theta": ("t",), "phi": ("p",), "g": ("g",), "out": ("z",), "norm": ("norm",)},
@@ -179,7 +179,7 @@ TIMM = Layout(
     unless=r"^gn\.",
 )
 
-NLRN = Layout(
+NLRN = BlockLayout(
     "nlrn",
     "github.com/Ding-Liu/NLRN",
     {"theta": ("non_local_theta",), "phi": ("non_local_phi",), "g": ("non_local_g",)},
@@ -188,7 +188,7 @@ NLRN = Layout(
     "version also adds the logits of the step before",
 )
 
-SAGAN = Layout(
+SAGAN = BlockLayout(
     "sagan",
     "github.com/heykeetae/Self-Attention-GAN",
     {
@@ -199,14 +199,14 @@ SAGAN = Layout(
     },
 )
 
-BIGGAN = Layout(
+BIGGAN = BlockLayout(
     "biggan",
     "github.com/ajbrock/BigGAN-PyTorch",
     {"theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("o",), "gain": ("gamma",)},
     pool="space",
 )
 
-KERAS = Layout(
+KERAS = BlockLayout(
     "keras",
     "github.com/titu1994/keras-non-local-nets",
     {"theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("out",)},
@@ -216,7 +216,7 @@ KERAS = Layout(
     remark="layers are told apart by the order of their numbers alone",
 )
 
-PLAIN = Layout(
+BARE = BlockLayout(
     "plain",
     "arrays of your own, named theta, phi, g and out",
     {
@@ -235,7 +235,7 @@ PLAIN = Layout(
 )
 
 # Name -> layout, in the order in which they are tried; the first that fits is taken.
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, BlockLayout] = {
     "alexhex7": ALEXHEX7,
     "tsm": TSM,
     "rnan": RNAN,
@@ -248,7 +248,7 @@ LAYOUTS: dict[str, Layout] = {
     "nlrn": NLRN,
     "sagan": SAGAN,
     "biggan": BIGGAN,
-    "plain": PLAIN,
+    "plain": BARE,
     "video-nonlocal": VIDEO_NONLOCAL,
     "keras": KERAS,
 }

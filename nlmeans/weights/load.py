@@ -2,24 +2,25 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from nlmeans.base.checks import ParameterError, check_number
+from nlmeans.base.checks import ParameterError
 from nlmeans.base.texts import one_line, shown
 from nlmeans.operation.block import Chain
 from nlmeans.operation.embed import Linear
 from nlmeans.weights.assemble import assemble
-from nlmeans.weights.errors import Refused, WeightsError, WeightsWarning
+from nlmeans.weights.errors import Refusal, WeightsError, WeightsWarning
 from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.files.tensors import read_tensors
 from nlmeans.weights.keras_order import keras_blocks
-from nlmeans.weights.layouts import KERAS, Layout
+from nlmeans.weights.layouts import KERAS, BlockLayout
 from nlmeans.weights.loaded import LoadedWeights, Reading
 from nlmeans.weights.native import is_native, read_native
-from nlmeans.weights.options import Choice, Options
-from nlmeans.weights.roles import Found, find_blocks, layout_named, unwrapped_name
+from nlmeans.weights.options import Choice, Options, Source
+from nlmeans.weights.roles import FoundBlock, find_blocks, layout_named, unwrapped_name
 
 StrPath = str | os.PathLike[str]
 
@@ -108,28 +109,20 @@ def load_weights(
     >>> print(weights.choices[0])
     pairwise    dot_product             given
     """
-    options = Options(pairwise, scale, pool, pool_kind, pool_order, softmax, eps, group_frames)
-    if input_range is not None:
-        input_range = check_number("input_range", input_range, low=0, above=True)
+    options = Options(
+        pairwise, scale, pool, pool_kind, pool_order, softmax, eps, group_frames, input_range
+    )
     with _refusals_with(path):
-        tensors = read_tensors(path)
-        if _is_native(tensors, layout):
-            loaded = read_native(os.fspath(path), tensors, options, block, input_range)
-        else:
-            blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
-            found = _chosen(blocks, wrong, block)
-            loaded = _imported(path, tensors, found, wrong, options, input_range)
+        (loaded,) = _read(path, layout, options, partial(_named, name=block), block)
         if strict and loaded.assumed:
             guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
             message = f"would be assumed and strict is set: {guessed}; give them as options"
-            raise Refused(message)
+            raise Refusal(message)
     _warn_of_nothing(loaded)
     return loaded
 
 
-def load_blocks(
-    path: StrPath, layout: str | None = None, *, input_range: float | None = None, **settings: Any
-) -> list[LoadedWeights]:
+def load_blocks(path: StrPath, layout: str | None = None, **settings: Any) -> list[LoadedWeights]:
     """Every block of a file, which is read once; parameters and errors as `load_weights` has them.
 
     Returns
@@ -138,20 +131,27 @@ def load_blocks(
         In the order of `block_names`; of a native file one.
     """
     options = Options(**settings)
-    if input_range is not None:
-        input_range = check_number("input_range", input_range, low=0, above=True)
     with _refusals_with(path):
-        tensors = read_tensors(path)
-        if _is_native(tensors, layout):
-            every = [read_native(os.fspath(path), tensors, options, None, input_range)]
-        else:
-            blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
-            every = [
-                _imported(path, tensors, found, wrong, options, input_range) for found in blocks
-            ]
+        every = _read(path, layout, options, lambda blocks, wrong: blocks)
     for loaded in every:
         _warn_of_nothing(loaded)
     return every
+
+
+def _read(
+    path: StrPath,
+    layout: str | None,
+    options: Options,
+    choose: Callable[[list[FoundBlock], dict[str, str]], list[FoundBlock]],
+    block: str | None = None,
+) -> list[LoadedWeights]:
+    """The chosen ones of the blocks found, or the one of a native file."""
+    tensors = read_tensors(path)
+    if _is_native(tensors, layout):
+        return [read_native(os.fspath(path), tensors, options, block)]
+    blocks, wrong = _found(tensors, layout, options.pairwise, options.pool)
+    chosen = choose(blocks, wrong)
+    return [_imported(os.fspath(path), tensors, found, wrong, options) for found in chosen]
 
 
 def block_names(path: StrPath, layout: str | None = None, pairwise: str | None = None) -> list[str]:
@@ -174,7 +174,7 @@ def _refusals_with(path: StrPath) -> Iterator[None]:
     """Whatever goes wrong with a file is one line that starts with its path."""
     try:
         yield
-    except Refused as error:
+    except Refusal as error:
         message = f"{shown(path)}: {one_line(str(error))}"
         raise WeightsError(message) from error
     except (ParameterError, MemoryError, Warning):  # no fault of the file
@@ -192,10 +192,10 @@ def _is_native(tensors: Tensors, layout: str | None) -> bool:
     native = is_native(tensors)
     if native and layout not in (None, "native"):
         message = f"is a native file, which says everything itself; leave out layout {layout!r}"
-        raise Refused(message)
+        raise Refusal(message)
     if layout == "native" and not native:
         message = "is no native file, which has a text named format; leave out the layout"
-        raise Refused(message)
+        raise Refusal(message)
     return native
 
 
@@ -217,22 +217,17 @@ def _found(
     layout: str | None,
     pairwise: str | None,
     pool: int | tuple[int, ...] | None,
-) -> tuple[list[Found], dict[str, str]]:
-    known: Layout | None = None if layout is None else layout_named(layout)
+) -> tuple[list[FoundBlock], dict[str, str]]:
+    known: BlockLayout | None = None if layout is None else layout_named(layout)
     if known is KERAS:
         return keras_blocks(tensors, pairwise, pool), {}
     return find_blocks(tensors, known)
 
 
 def _imported(
-    path: StrPath,
-    tensors: Tensors,
-    found: Found,
-    wrong: dict[str, str],
-    options: Options,
-    input_range: float | None,
+    path: str, tensors: Tensors, found: FoundBlock, wrong: dict[str, str], options: Options
 ) -> LoadedWeights:
-    made, choices = assemble(tensors, found, options)
+    block, choices = assemble(tensors, found, options)
     notes = [*tensors.notes]
     if found.also:
         names = ", ".join(other.name for other in found.also)
@@ -241,27 +236,21 @@ def _imported(
         notes.append(found.layout.remark)
     notes += [f"left out: {text}" for text in wrong.values()]
     readings = tuple(
-        Reading(
-            f"{role} {tensor}" if tensor not in ("weight", "kernel") else role,
-            key,
-            tensors.arrays[key].shape,
-            tensors.arrays[key].dtype,
-        )
+        Reading.of(f"{role} {tensor}" if tensor not in ("weight", "kernel") else role, key, tensors)
         for (role, tensor), key in sorted(found.keys.items(), key=_order)
     )
-    given: Choice = Choice(
-        "input_range", f"{input_range or 1.0:g}", "option" if input_range else "assumed"
-    )
+    input_range = options.input_range or 1.0
+    source: Source = "option" if options.input_range else "assumed"
     return LoadedWeights(
-        os.fspath(path),
-        tensors.format,
-        found.layout.name,
-        found.name,
-        made,
-        readings,
-        (*choices, given),
-        tuple(notes),
-        input_range or 1.0,
+        path=path,
+        format=tensors.format,
+        layout=found.layout.name,
+        name=found.name,
+        block=block,
+        readings=readings,
+        choices=(*choices, Choice("input_range", f"{input_range:g}", source)),
+        notes=tuple(notes),
+        input_range=input_range,
     )
 
 
@@ -272,18 +261,19 @@ def _order(item: tuple[tuple[str, str], str]) -> int:
     return ROLES.index(item[0][0])
 
 
-def _chosen(blocks: list[Found], wrong: dict[str, str], name: str | None) -> Found:
+def _named(blocks: list[FoundBlock], wrong: dict[str, str], name: str | None) -> list[FoundBlock]:
+    """The one of this name, or the only one."""
     names = ", ".join(each.name or "''" for each in blocks)
     if name is not None:
         for spelt in (name, unwrapped_name(name)):
             for each in blocks:
                 if each.name == spelt:
-                    return each
+                    return [each]
             if spelt in wrong:
-                raise Refused(wrong[spelt])
+                raise Refusal(wrong[spelt])
         message = f"has no block {name!r}; it has {names}"
-        raise Refused(message)
+        raise Refusal(message)
     if len(blocks) > 1:
         message = f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)"
-        raise Refused(message)
-    return blocks[0]
+        raise Refusal(message)
+    return blocks

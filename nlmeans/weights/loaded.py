@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from nlmeans.base.cost import Cost
 from nlmeans.base.texts import shown
 from nlmeans.operation.block import Block, Chain
+from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.options import Choice
 
 
@@ -22,6 +23,11 @@ class Reading:
     key: str
     shape: tuple[int, ...]
     dtype: str
+
+    @classmethod
+    def of(cls, role: str, key: str, tensors: Tensors) -> "Reading":
+        stored = tensors.arrays[key]
+        return cls(role, key, stored.shape, stored.dtype)
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.shape)) or "one number"

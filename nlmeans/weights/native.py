@@ -38,7 +38,7 @@ Of several blocks in a chain every array and text but the first three and the la
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,10 +52,10 @@ from nlmeans.operation.operation import Operation
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.pool import Pool
 from nlmeans.operation.support import Everywhere, Regions, Support, Window
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.loaded import LoadedWeights, Reading
-from nlmeans.weights.options import Choice, Options
+from nlmeans.weights.options import Choice, Options, Source
 
 FORMAT, VERSION = "nlmeans", "1"
 ROLES = ("theta", "phi", "key_bias", "g", "out")
@@ -78,76 +78,59 @@ def is_native(tensors: Tensors) -> bool:
     return tensors.metadata.get("format") == FORMAT
 
 
-def read_native(
-    path: str, tensors: Tensors, options: Options, block: str | None, input_range: float | None
-) -> LoadedWeights:
+def read_native(path: str, tensors: Tensors, options: Options, block: str | None) -> LoadedWeights:
     """The block or chain of a native file, of which no option but input_range changes anything.
 
     Raises
     ------
-    Refused
+    Refusal
         For an array or text that is missing, unknown or not allowed, by its name.
     """
     if options.given or block is not None:
         names = ", ".join([*options.given, *(["block"] if block is not None else [])])
         message = f"is a native file, which says everything itself; leave out {names}"
-        raise Refused(message)
-    tensors = replace(tensors, metadata=_in_full(tensors))
-    texts = _Texts(tensors.metadata)
+        raise Refusal(message)
+    file = _NativeFile(replace(tensors, metadata=_in_full(tensors)))
+    texts, metadata = file.texts, file.tensors.metadata
     texts.allowed("format", {FORMAT: FORMAT})
     texts.allowed("version", {VERSION: VERSION})
-    used: set[str] = set()
-    if "blocks" in tensors.metadata:
+    if "blocks" in metadata:
         count = texts.parsed("blocks", int)
         if not 1 <= count <= MOST_BLOCKS:
             message = f"blocks is {count}; allowed are 1 to {MOST_BLOCKS}"
-            raise Refused(message)
-        made: Block | Chain = Chain(
-            tuple(_block(tensors, texts, f"{k}.", used) for k in range(count))
-        )
+            raise Refusal(message)
+        made: Block | Chain = Chain(tuple(file.block(f"{k}.") for k in range(count)))
     else:
-        made = _block(tensors, texts, "", used)
-    by_file = texts.parsed("input_range", float) if "input_range" in tensors.metadata else None
-    sigma = None
-    if "sigma" in tensors.metadata:
-        sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
-    notes = tensors.notes
-    if "origin" in tensors.metadata:
-        notes += (f"made from {one_line(texts.text('origin', ''))}",)
+        made = file.block("")
+    by_file = texts.parsed("input_range", float) if "input_range" in metadata else None
     if by_file is not None and not 0 < by_file < np.inf:
         message = f"input_range is {by_file}; allowed are numbers above 0"
-        raise Refused(message)
-    unknown = [key for key in tensors.arrays if key not in used]
-    unknown += [name for name in tensors.metadata if name not in texts.used]
-    if unknown:
-        message = (
-            f"has {unknown[0][:60]!r}, which is no part of the native format, version {VERSION}"
-        )
-        raise Refused(message)
-    readings = tuple(
-        Reading(key.rpartition(".")[0], key, stored.shape, stored.dtype)
-        for key, stored in sorted(tensors.arrays.items(), key=_place)
-    )
-    choices = [
-        Choice(name, one_line(value, 200), "file")
-        for name, value in sorted(tensors.metadata.items())
-        if name not in ("format", "version", "input_range", "origin")
-    ]
-    choices += [Choice(name, value, "assumed") for name, value in texts.assumed.items()]
-    used_range = input_range or by_file or 1.0
-    source: Any = "option" if input_range else "file" if by_file else "assumed"
-    choices.append(Choice("input_range", f"{used_range:g}", source))
+        raise Refusal(message)
+    sigma = None
+    if "sigma" in metadata:
+        sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
+    notes = tensors.notes
+    if "origin" in metadata:
+        notes += (f"made from {one_line(texts.text('origin', ''))}",)
+    file.check_all_used()
+    given = options.input_range
+    input_range = given or by_file or 1.0
+    source: Source = "option" if given else "file" if by_file else "assumed"
+    choices = (*texts.choices(), Choice("input_range", f"{input_range:g}", source))
     return LoadedWeights(
-        path,
-        tensors.format,
-        "native",
-        "",
-        made,
-        readings,
-        tuple(choices),
-        notes,
-        used_range,
-        sigma,
+        path=path,
+        format=tensors.format,
+        layout="native",
+        name="",
+        block=made,
+        readings=tuple(
+            Reading.of(key.rpartition(".")[0], key, tensors)
+            for key in sorted(tensors.arrays, key=_place)
+        ),
+        choices=choices,
+        notes=notes,
+        input_range=input_range,
+        sigma=sigma,
     )
 
 
@@ -160,9 +143,8 @@ def _in_full(tensors: Tensors) -> dict[str, str]:
             continue
         prefix = f"{prefix}." if prefix else ""
         value = full.pop(name)
-        if last in SHORT and value not in SHORT[last]:
-            message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, SHORT[last]))}"
-            raise Refused(message)
+        if last in SHORT:
+            _allowed(name, value, SHORT[last])
         if last == "pairwise":
             meant = dict(zip(TRAITS, SHORT[last][value], strict=True))
             meant["name"] = value.replace("_", " ")
@@ -177,21 +159,29 @@ def _in_full(tensors: Tensors) -> dict[str, str]:
                     f"{name} is {value[:60]!r}, and there is no matrix of theta, phi or g that "
                     f"acts on patches; give {prefix}theta.patch and so on, with their weighting"
                 )
-                raise Refused(message)
+                raise Refusal(message)
             meant = {f"{role}.patch": f"{value} none" for role in roles}
         else:
             meant = {{"normalise": "normaliser", "self": "centre"}[last]: SHORT[last][value]}
         for each, text in meant.items():
             if full.setdefault(f"{prefix}{each}", text) != text:
                 message = f"{name} is {value!r} and {prefix}{each} {full[prefix + each][:60]!r}"
-                raise Refused(message)
+                raise Refusal(message)
     return full
 
 
-def _place(item: tuple[str, Any]) -> tuple[int, int, str]:
+def _place(key: str) -> tuple[int, int, str]:
     """By block, role and the rest."""
-    block, role, rest = re.match(r"(?:(\d+)\.)?([^.]*)(.*)", item[0]).groups()  # type: ignore[union-attr]
+    block, role, rest = re.match(r"(?:(\d+)\.)?([^.]*)(.*)", key).groups()  # type: ignore[union-attr]
     return int(block or 0), ROLES.index(role), rest
+
+
+def _allowed(name: str, value: str, allowed: Mapping[str, Any]) -> Any:
+    """What a text stands for."""
+    if value not in allowed:
+        message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}"
+        raise Refusal(message)
+    return allowed[value]
 
 
 class _Texts:
@@ -209,11 +199,7 @@ class _Texts:
         return self.metadata.get(name, default)
 
     def allowed(self, name: str, allowed: Mapping[str, Any], default: str = "") -> Any:
-        value = self.text(name, default)
-        if value not in allowed:
-            message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}"
-            raise Refused(message)
-        return allowed[value]
+        return _allowed(name, self.text(name, default), allowed)
 
     def parsed(self, name: str, parse: Callable[[str], Any], default: str = "") -> Any:
         value = self.text(name, default)
@@ -221,71 +207,103 @@ class _Texts:
             return parse(value)
         except ParameterError as error:
             message = f"{name}: {error}"
-            raise Refused(message) from error
+            raise Refusal(message) from error
         except (ValueError, IndexError) as error:
             message = f"{name} is {value[:60]!r}, which cannot be read; see the native format"
-            raise Refused(message) from error
+            raise Refusal(message) from error
+
+    def choices(self) -> Iterator[Choice]:
+        for name, value in sorted(self.metadata.items()):
+            if name not in ("format", "version", "input_range", "origin"):
+                yield Choice(name, one_line(value, 200), "file")
+        for name, value in self.assumed.items():
+            yield Choice(name, value, "assumed")
 
 
-def _block(tensors: Tensors, texts: _Texts, prefix: str, used: set[str]) -> Block:
-    def embedding(role: str) -> Embedding | None:
-        return _embedding(tensors, texts, f"{prefix}{role}", used)
+class _NativeFile:
+    """Arrays and texts, of which it is kept what was used."""
 
-    theta = embedding("theta") or Identity()
-    shared = f"{prefix}phi" in texts.metadata and texts.allowed(f"{prefix}phi", {"theta": True})
-    phi = theta if shared else embedding("phi") or Identity()
-    g, out = embedding("g") or Identity(), embedding("out")
-    arithmetic = f"{prefix}arithmetic"  # left out where it is exact
-    if texts.metadata.get(f"{prefix}score") == "sum":
-        _check_summed(prefix, {"theta": theta, "phi": phi})
-    try:
-        f = Pairwise(
-            one_line(texts.text(f"{prefix}name", "embedded gaussian"), 200),
-            texts.text(f"{prefix}score", "dot"),  # type: ignore[arg-type]
-            texts.text(f"{prefix}weight", "exp"),  # type: ignore[arg-type]
-            texts.text(f"{prefix}normaliser", "sum"),  # type: ignore[arg-type]
-            theta,
-            phi,
-            texts.parsed(f"{prefix}scale", float, "1.0"),
-            texts.parsed(f"{prefix}noise", float, "0.0"),
-            texts.text(f"{prefix}centre", "as computed"),  # type: ignore[arg-type]
-            embedding("key_bias"),
-            texts.parsed(f"{prefix}cut", float, "0.0"),
-            texts.text(arithmetic, "exact") if arithmetic in texts.metadata else "exact",  # type: ignore[arg-type]
-        )
-        over = texts.parsed(f"{prefix}over", _support, "everywhere")
-        pool = texts.parsed(f"{prefix}pool", _parsed_pool, "none")
-        if pool is not None:
-            if isinstance(over, Window):
-                message = f"{prefix}pool is given for a window; only everywhere and regions have it"
-                raise Refused(message)
-            over = Regions(over.tile, keys=pool) if isinstance(over, Regions) else Everywhere(pool)
-        residual = texts.allowed(f"{prefix}residual", {"true": True, "false": False}, "true")
-        return Block(Operation(f, g, over), out, residual)
-    except (ValueError, TypeError) as error:
-        message = f"{prefix}{error}"
-        raise Refused(message) from error
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors, self.texts = tensors, _Texts(tensors.metadata)
+        self.used: set[str] = set()
 
+    def check_all_used(self) -> None:
+        unknown = [key for key in self.tensors.arrays if key not in self.used]
+        unknown += [name for name in self.texts.metadata if name not in self.texts.used]
+        if unknown:
+            message = (
+                f"has {unknown[0][:60]!r}, which is no part of the native format, version {VERSION}"
+            )
+            raise Refusal(message)
 
-def _embedding(tensors: Tensors, texts: _Texts, role: str, used: set[str]) -> Embedding | None:
-    made: Embedding | None = None
-    if f"{role}.patch" in texts.metadata:
-        made = texts.parsed(f"{role}.patch", _patches)
-    elif role in texts.metadata:
-        made = texts.allowed(role, {"identity": Identity()})
-    number = 0
-    while (key := f"{role}.{number}.weight" if number else f"{role}.weight") in tensors.arrays:
-        bias = f"{key.removesuffix('weight')}bias"
-        used |= {key, bias}
-        given = tensors.arrays.get(bias)
-        weight = tensors.arrays[key].numbers(key)
+    def block(self, prefix: str) -> Block:
+        texts = self.texts
+        theta = self.embedding(f"{prefix}theta") or Identity()
+        shared = f"{prefix}phi" in texts.metadata and texts.allowed(f"{prefix}phi", {"theta": True})
+        phi = theta if shared else self.embedding(f"{prefix}phi") or Identity()
+        g, out = self.embedding(f"{prefix}g") or Identity(), self.embedding(f"{prefix}out")
+        if texts.metadata.get(f"{prefix}score") == "sum":
+            _check_summed(prefix, {"theta": theta, "phi": phi})
         try:
-            made = Linear(weight, None if given is None else given.numbers(bias), made)
-        except ValueError as error:
-            message = f"{key}: {error}"
-            raise Refused(message) from error
-        number += 1
-    return made
+            f = self.pairwise(prefix, theta, phi)
+            over = self.over(prefix)
+            residual = texts.allowed(f"{prefix}residual", {"true": True, "false": False}, "true")
+            return Block(Operation(f, g, over), out, residual)
+        except (ValueError, TypeError) as error:
+            message = f"{prefix}{error}"
+            raise Refusal(message) from error
+
+    def pairwise(self, prefix: str, theta: Embedding, phi: Embedding) -> Pairwise:
+        texts = self.texts
+        name = one_line(texts.text(f"{prefix}name", "embedded gaussian"), 200)
+        traits: dict[str, Any] = {
+            trait: texts.text(f"{prefix}{trait}", usual)
+            for trait, usual in zip(TRAITS, ("dot", "exp", "sum"), strict=True)
+        }
+        if f"{prefix}arithmetic" in texts.metadata:  # left out where it is exact
+            traits["arithmetic"] = texts.text(f"{prefix}arithmetic", "exact")
+        return Pairwise(
+            name,
+            query=theta,
+            key=phi,
+            key_bias=self.embedding(f"{prefix}key_bias"),
+            scale=texts.parsed(f"{prefix}scale", float, "1.0"),
+            noise=texts.parsed(f"{prefix}noise", float, "0.0"),
+            centre=texts.text(f"{prefix}centre", "as computed"),  # type: ignore[arg-type]
+            cut=texts.parsed(f"{prefix}cut", float, "0.0"),
+            **traits,
+        )
+
+    def over(self, prefix: str) -> Support:
+        over: Support = self.texts.parsed(f"{prefix}over", _support, "everywhere")
+        pool = self.texts.parsed(f"{prefix}pool", _parsed_pool, "none")
+        if pool is None:
+            return over
+        if isinstance(over, Window):
+            message = f"{prefix}pool is given for a window; only everywhere and regions have it"
+            raise Refusal(message)
+        return Regions(over.tile, keys=pool) if isinstance(over, Regions) else Everywhere(pool)
+
+    def embedding(self, role: str) -> Embedding | None:
+        texts, arrays = self.texts, self.tensors.arrays
+        made: Embedding | None = None
+        if f"{role}.patch" in texts.metadata:
+            made = texts.parsed(f"{role}.patch", _patches)
+        elif role in texts.metadata:
+            made = texts.allowed(role, {"identity": Identity()})
+        number = 0
+        while (key := f"{role}.{number}.weight" if number else f"{role}.weight") in arrays:
+            bias = f"{key.removesuffix('weight')}bias"
+            self.used |= {key, bias}
+            given = arrays.get(bias)
+            weight = arrays[key].numbers(key)
+            try:
+                made = Linear(weight, None if given is None else given.numbers(bias), made)
+            except ValueError as error:
+                message = f"{key}: {error}"
+                raise Refusal(message) from error
+            number += 1
+        return made
 
 
 def _check_summed(prefix: str, embeds: Mapping[str, Embedding]) -> None:
@@ -298,7 +316,7 @@ def _check_summed(prefix: str, embeds: Mapping[str, Embedding]) -> None:
             f"{prefix}{role}.{number}weight gives {len(embed.weight)} numbers a position; the "
             "score 'sum' adds one of each: the last matrix, as a concatenation's w, has to give one"
         )
-        raise Refused(message)
+        raise Refusal(message)
 
 
 def _matrices(embed: Embedding) -> int:

@@ -50,6 +50,7 @@ class Options:
     softmax: str | None = None
     eps: float | None = None
     group_frames: int | None = None
+    input_range: float | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -77,10 +78,14 @@ class Options:
             check_wholes("pool", self.pool)
         if self.group_frames is not None:
             check_whole("group_frames", self.group_frames, low=0)
+        if self.input_range is not None:
+            check_number("input_range", self.input_range, low=0, above=True)
 
     @property
-    def given(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if value is not None}
+    def given(self) -> tuple[str, ...]:
+        """The names of those that say what the block does."""
+        names = (name for name, value in vars(self).items() if value is not None)
+        return tuple(name for name in names if name != "input_range")
 
 
 def scale_number(scale: float | str, d: int, channels: int) -> float:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors
-from nlmeans.weights.layouts import LAYOUTS, OTHERS, REFUSED, Layout
+from nlmeans.weights.layouts import LAYOUTS, OTHERS, REFUSED, BlockLayout
 
 # What a tensor of a module is, by its name. "kernel" has its axes the other way round.
 TENSORS = {
@@ -29,26 +29,26 @@ EVERYWHERE = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundBlock:
     """One block as one layout sees it.
 
     Attributes
     ----------
     name : str
         What its keys begin with.
-    layout : Layout
+    layout : BlockLayout
     keys : dict of (role, tensor) to key
         Keys as the file has them.
     paths : dict of role to module path
-    also : tuple of Layout
+    also : tuple of BlockLayout
         Other layouts that the keys fit as well.
     """
 
     name: str
-    layout: Layout
+    layout: BlockLayout
     keys: Mapping[tuple[str, str], str]
     paths: Mapping[str, str]
-    also: tuple[Layout, ...] = ()
+    also: tuple[BlockLayout, ...] = ()
 
 
 @dataclass
@@ -58,37 +58,39 @@ class _Partial:
     complaint: str | None = None
 
 
-def layout_named(name: object) -> Layout:
+def layout_named(name: object) -> BlockLayout:
     """The layout of this name; others are refused with the reason."""
     if not isinstance(name, str):
         message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
-        raise Refused(message)
+        raise Refusal(message)
     other = REFUSED.get(re.sub(r"[\W_]", "", name.lower()))
     if other is not None:
         message = f"layout {name!r} is not this operation: {other.reason}"
-        raise Refused(message)
+        raise Refusal(message)
     if name not in LAYOUTS:
         message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
-        raise Refused(message)
+        raise Refusal(message)
     return LAYOUTS[name]
 
 
-def find_blocks(tensors: Tensors, layout: Layout | None) -> tuple[list[Found], dict[str, str]]:
+def find_blocks(
+    tensors: Tensors, layout: BlockLayout | None
+) -> tuple[list[FoundBlock], dict[str, str]]:
     """The blocks of a file in the order of its keys, and by name what is wrong with others.
 
     Raises
     ------
-    Refused
+    Refusal
         If there is none: for what is missing, or which other operation the keys belong to.
     """
     layouts = [layout] if layout else {each.name: each for each in LAYOUTS.values()}.values()
-    candidates: dict[str, list[Found]] = {}
+    candidates: dict[str, list[FoundBlock]] = {}
     complaints: dict[str, tuple[int, str]] = {}
     for each in layouts:
         for name, partial in _partials(list(tensors.arrays), each).items():
             if partial.complaint is None:
                 candidates.setdefault(name, []).append(
-                    Found(name, each, partial.keys, partial.paths)
+                    FoundBlock(name, each, partial.keys, partial.paths)
                 )
             elif len(partial.keys) > complaints.get(name, (0, ""))[0]:
                 complaints[name] = (len(partial.keys), partial.complaint)
@@ -97,17 +99,17 @@ def find_blocks(tensors: Tensors, layout: Layout | None) -> tuple[list[Found], d
         return [_preferred(fits) for fits in candidates.values()], wrong
     _refuse_others(tensors.arrays)
     if complaints:
-        raise Refused(max(complaints.values())[1])
+        raise Refusal(max(complaints.values())[1])
     shown = ", ".join(list(tensors.arrays)[:4]) + (", ..." if len(tensors.arrays) > 4 else "")
     wanted = f"of layout {layout.name}" if layout else "of a known layout"
     message = (
         f"holds no non-local block {wanted}; its {len(tensors.arrays)} arrays are {shown}; "
         "name the layout, or rename them to theta.weight, phi.weight, g.weight and out.weight"
     )
-    raise Refused(message)
+    raise Refusal(message)
 
 
-def _preferred(fits: list[Found]) -> Found:
+def _preferred(fits: list[FoundBlock]) -> FoundBlock:
     """The layout whose block names these are, else the first, with the others it might be."""
     for fit in fits:
         if fit.layout.at and re.search(fit.layout.at, fit.name):
@@ -120,7 +122,7 @@ def _refuse_others(keys: Iterable[str]) -> None:
         for key in keys:
             if re.search(other.keys, key):
                 message = f"holds {other.name} weights ({key}), not this operation: {other.reason}"
-                raise Refused(message)
+                raise Refusal(message)
 
 
 def canonical(key: str, rewrites: Iterable[tuple[str, str]]) -> str:
@@ -146,7 +148,7 @@ def unwrapped_name(name: str) -> str:
     return name
 
 
-def _partials(keys: list[str], layout: Layout) -> dict[str, _Partial]:
+def _partials(keys: list[str], layout: BlockLayout) -> dict[str, _Partial]:
     """Block name -> what of it is there, and what is wrong with it."""
     blocks: dict[str, _Partial] = {}
     others: dict[str, str] = {}  # key -> its name
@@ -184,7 +186,7 @@ def _parents(name: str) -> Iterator[str]:
         yield name[: dot.start()]
 
 
-def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
+def _matched(name: str, layout: BlockLayout) -> tuple[str, str, str, str] | None:
     """Block, role, path and tensor of a canonical key."""
     for role, paths in layout.roles.items():
         for path in paths:
@@ -200,7 +202,7 @@ def _matched(name: str, layout: Layout) -> tuple[str, str, str, str] | None:
 
 
 def _complaint(
-    block: str, partial: _Partial, layout: Layout, others: Mapping[str, str]
+    block: str, partial: _Partial, layout: BlockLayout, others: Mapping[str, str]
 ) -> str | None:
     """Why these keys, with the others in the block, are no block of this layout, or None."""
     shown = block or "the block"

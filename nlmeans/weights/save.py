@@ -14,7 +14,7 @@ from nlmeans.operation.block import Block, Chain
 from nlmeans.operation.embed import Linear, Patches
 from nlmeans.operation.pool import Pool
 from nlmeans.operation.support import Everywhere, Regions, Support, Window
-from nlmeans.weights.errors import Refused, WeightsWriteError
+from nlmeans.weights.errors import Refusal, WeightsWriteError
 from nlmeans.weights.loaded import LoadedWeights
 from nlmeans.weights.native import FORMAT, VERSION
 
@@ -94,7 +94,7 @@ def save_weights(
         if origin is not None:
             texts["origin"] = origin
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
-    except Refused as error:
+    except Refusal as error:
         message = f"{shown(target)}: {error}"
         raise WeightsWriteError(message) from error
     except OSError as error:
@@ -156,7 +156,7 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
     f, over = block.operation.f, block.operation.over
     if f.maps is not None:
         message = "the operation has maps of sigma or h, which are of one array; leave them out"
-        raise Refused(message)
+        raise Refusal(message)
     embeddings = {
         "theta": f.query,
         "phi": f.key,
@@ -217,7 +217,7 @@ def _over(over: Support) -> str:
     if isinstance(over, Regions) and over.tile is not None:
         return f"regions {_sides(over.tile)}"
     message = f"sums over {over}; only everywhere, windows and tiles can be kept in a file"
-    raise Refused(message)
+    raise Refusal(message)
 
 
 def _pool(over: Support) -> str:

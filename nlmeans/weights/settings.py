@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlmeans.weights.errors import Refused
-from nlmeans.weights.layouts import SPACE, Layout
+from nlmeans.weights.errors import Refusal
+from nlmeans.weights.layouts import SPACE, BlockLayout
 from nlmeans.weights.options import Choice, Options, Source, scale_number
-from nlmeans.weights.roles import Found
+from nlmeans.weights.roles import FoundBlock
 
 CONCAT = "concatenation"
 # Why an option that is given is of no use here.
@@ -40,25 +40,25 @@ class Setting(NamedTuple):
         return Choice(name, text, self.source)
 
 
-def settings_of(found: Found, axes: int, options: Options) -> dict[str, Setting]:
+def settings_of(found: FoundBlock, axes: int, options: Options) -> dict[str, Setting]:
     """The settings of a block whose convolutions have so many axes besides channels.
 
     Where the keys fit several layouts, what these do differently is only assumed.
 
     Raises
     ------
-    Refused
+    Refusal
         If an option contradicts the tensors, or is of no use for this pairwise function.
     """
     settings = _settings(found, found.layout, axes, options)
     for name in options.given:
         if name not in settings:
             message = f"{name} is given, but {USE[name]}; leave it out"
-            raise Refused(message)
+            raise Refusal(message)
     sides = settings["pool"].value
     if axes and isinstance(sides, tuple) and len(sides) != axes:
         message = f"pool {sides} has {len(sides)} sides; the weights are for {axes} axes"
-        raise Refused(message)
+        raise Refusal(message)
     for other in found.also:
         for name, setting in _settings(found, other, axes, options).items():
             mine = settings.get(name)
@@ -67,7 +67,9 @@ def settings_of(found: Found, axes: int, options: Options) -> dict[str, Setting]
     return settings
 
 
-def _settings(found: Found, layout: Layout, axes: int, options: Options) -> dict[str, Setting]:
+def _settings(
+    found: FoundBlock, layout: BlockLayout, axes: int, options: Options
+) -> dict[str, Setting]:
     """What the pairwise function and the tensors make use of."""
     pairwise = _pairwise(found, layout, options)
     settings = {"pairwise": pairwise}
@@ -104,7 +106,9 @@ def pooled(settings: dict[str, Setting]) -> bool:
     return bool(np.any(np.asarray(sides) != 1))
 
 
-def _pool(found: Found, layout: Layout, axes: int, pairwise: str) -> int | tuple[int, ...]:
+def _pool(
+    found: FoundBlock, layout: BlockLayout, axes: int, pairwise: str
+) -> int | tuple[int, ...]:
     """The sides that the layout's code has; 1 for no pool."""
     in_sequence = any("0" in path.split(".") for path in (found.paths["g"],))
     if layout.pool == "none" or (layout.pool_told and not in_sequence):
@@ -114,14 +118,14 @@ def _pool(found: Found, layout: Layout, axes: int, pairwise: str) -> int | tuple
     return SPACE.get(axes, 2)
 
 
-def _pairwise(found: Found, layout: Layout, options: Options) -> Setting:
+def _pairwise(found: FoundBlock, layout: BlockLayout, options: Options) -> Setting:
     has_theta, has_concat = "theta" in found.paths, "concat" in found.paths
     given = options.pairwise
     if given is not None:
         if (given == "concatenation") != has_concat or (given == "gaussian") == has_theta:
             there = ", ".join(found.paths)
             message = f"pairwise is {given!r}, but {found.name or 'the block'} has {there}"
-            raise Refused(message)
+            raise Refusal(message)
         return Setting(given, "option")
     if has_concat:
         return Setting("concatenation", "file")

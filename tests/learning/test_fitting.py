@@ -11,7 +11,7 @@ from nlmeans.learning import descent
 from nlmeans.learning.crops import sample
 from nlmeans.learning.masking import STRIDE, hidden, renoised
 from nlmeans.learning.matrices import as_block, by_free, changed, classical
-from nlmeans.learning.model import Example, Geometry, apply, error_and_gradient, squared_error
+from nlmeans.learning.model import BlockShape, Example, apply, error_and_gradient, squared_error
 from nlmeans.learning.pairs import Pair, split
 from nlmeans.operation.embed import widen
 
@@ -33,7 +33,7 @@ def picture(rng, shape=(64, 64)):
 @pytest.mark.parametrize("share", [1.0, 0.1])
 def test_the_gradient_is_that_of_finite_differences(share, noise, channels, rng):
     start, free = some_matrices(rng, channels)
-    geometry = Geometry(1, 2, noise)
+    geometry = BlockShape(1, 2, noise)
     side = 2 * geometry.margin
     of = Example(
         rng.normal(size=(9 + side, 10 + side, channels)),
@@ -60,7 +60,7 @@ def test_the_gradient_is_that_of_finite_differences(share, noise, channels, rng)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_model_is_the_block(channels, rng):
     start, free = some_matrices(rng, channels)
-    geometry, unit = Geometry(1, 2, 1.5), 20.0
+    geometry, unit = BlockShape(1, 2, 1.5), 20.0
     matrices = changed(start, free)
     block = as_block(matrices, unit, geometry.noise, search=5)
     x = rng.normal(100, 30, (8, 7, channels))
@@ -148,7 +148,7 @@ def test_what_is_learned_from_without_clean_images_has_independent_errors(rng):
 
 def test_masked_pixels_keep_nothing_of_their_own_noise_and_are_as_noisy_as_others(rng):
     """Else the block would learn to keep noise, its own or that of images with nothing hidden."""
-    m, geometry = classical(3, 1, 0.6), Geometry(1, 2, 2 / 0.6**2)
+    m, geometry = classical(3, 1, 0.6), BlockShape(1, 2, 2 / 0.6**2)
     x = rng.laplace(0, 3 / np.sqrt(2), (300, 300, 1))
     examples = sample([Pair(x, None)], "masking", 20, 80, 4, 3.0, np.random.default_rng(1))
     made = renoised(examples, m, geometry, np.random.default_rng(2))
@@ -217,7 +217,7 @@ def test_of_one_image_both_parts_are_taken():
 
 def descended(monkeypatch, by_held, patience, steps=10):
     """A descent whose held-out errors are these: the matrices it gives, and those of each step."""
-    start, geometry = classical(3, 1, 0.8), Geometry(1, 2, 1.5)
+    start, geometry = classical(3, 1, 0.8), BlockShape(1, 2, 1.5)
     rng = np.random.default_rng(0)
     side = 2 * geometry.margin
     training, held = (

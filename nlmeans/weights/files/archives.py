@@ -4,7 +4,7 @@ import io
 import zipfile
 import zlib
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 
 # Float weights hardly shrink when compressed; what grows more than this is no weights file.
 LARGEST_GROWTH, SPARE = 20, 2**20
@@ -29,7 +29,7 @@ class Budget:
                 f"{claim} {count} bytes from a file of {self.file_size}; all its content may have "
                 f"{LARGEST_GROWTH} times its size: it is no weights file but a bomb"
             )
-            raise Refused(message)
+            raise Refusal(message)
 
 
 class Archive:
@@ -41,15 +41,15 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except UNREADABLE as error:
             message = f"is a damaged or truncated zip file ({error}); fetch it again"
-            raise Refused(message) from error
+            raise Refusal(message) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             if info.filename in self._members:
                 message = f"holds two members named {info.filename!r}; it has been tampered with"
-                raise Refused(message)
+                raise Refusal(message)
             if info.compress_type not in PLAIN or info.flag_bits & 1:
                 message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
-                raise Refused(message)
+                raise Refusal(message)
             self._members[info.filename] = info
         self.budget.take(sum(info.file_size for info in self._members.values()), "would unpack to")
 
@@ -66,8 +66,8 @@ class Archive:
                 whole = len(content) == size and not member.read(1)
         except UNREADABLE as error:
             message = f"member {name!r} is damaged ({error}); fetch the file again"
-            raise Refused(message) from error
+            raise Refusal(message) from error
         if not whole:
             message = f"member {name!r} is not as long as its entry says; fetch the file again"
-            raise Refused(message)
+            raise Refusal(message)
         return content

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Archive, Budget
 from nlmeans.weights.files.stored import Stored, Tensors, from_numpy
 
@@ -29,7 +29,7 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
 
     Raises
     ------
-    Refused
+    Refusal
         For links to elsewhere, data kept in other files, cycles, datasets that claim more than
         the file can hold, chunks that unpack to more than they claim, and other filters than gzip
         and shuffle.
@@ -38,7 +38,7 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
         import h5py
     except ImportError as error:
         message = "is an HDF5 file, for which h5py is needed: pip install 'nlmeans[keras]'"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     arrays: dict[str, Stored] = {}
     seen: set[Any] = set()
 
@@ -48,19 +48,19 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 message = f"{key} is a link to elsewhere ({type(link).__name__}); save it anew"
-                raise Refused(message)
+                raise Refusal(message)
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
             if address in seen:
                 message = f"{key} is linked to twice; save the weights anew"
-                raise Refused(message)
+                raise Refusal(message)
             seen.add(address)
             if isinstance(item, h5py.Group):
                 walk(item, key)
             elif isinstance(item, h5py.Dataset):
                 if item.external or item.is_virtual:
                     message = f"{key} keeps its data in another file; save the weights anew"
-                    raise Refused(message)
+                    raise Refusal(message)
                 if item.dtype.kind not in "biuf" or item.shape is None:
                     continue  # the optimizer's names and the like
                 # Chunks are unpacked whole, however little of them the dataset has.
@@ -81,10 +81,10 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
     ) as error:
         cause = " ".join(str(error).split())[:100]
         message = f"is a damaged or truncated HDF5 file ({cause}); fetch it again"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     if not arrays:
         message = "holds no numbers; save the weights with model.save_weights"
-        raise Refused(message)
+        raise Refusal(message)
     return Tensors(kind, arrays)
 
 
@@ -109,13 +109,13 @@ def _values(key: str, item: Any) -> NDArray[Any]:
     if codes not in UNPACKED or not as_stored or not shuffled:
         names = ", ".join(name.decode("ascii", "replace") for *_, name in filters)
         message = f"{key} is packed in a way that is not read ({names}); save it with gzip or none"
-        raise Refused(message)
+        raise Refusal(message)
     values = np.full(item.shape, item.fillvalue, item.dtype)
     chunks: list[Any] = []
     item.id.chunk_iter(chunks.append)
     if len(chunks) > prod(_grid(item)):
         message = f"{key} has more chunks than its shape; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     for chunk in chunks:
         place = tuple(
             slice(start, start + side)
@@ -142,7 +142,7 @@ def _chunk(key: str, item: Any, chunk: Any, codes: tuple[int, ...]) -> NDArray[A
                 data = np.frombuffer(data, np.uint8).reshape(item.dtype.itemsize, -1).T.tobytes()
     if len(data) != size:
         message = f"{key} has a chunk that is not of its {size} bytes; it is damaged or a bomb"
-        raise Refused(message)
+        raise Refusal(message)
     return np.frombuffer(data, item.dtype).reshape(item.chunks)
 
 
@@ -151,4 +151,4 @@ def _inflated(key: str, data: bytes, size: int) -> bytes:
         return zlib.decompressobj().decompress(data, size + 1)
     except zlib.error as error:
         message = f"{key} has a damaged chunk ({error}); fetch the file again"
-        raise Refused(message) from error
+        raise Refusal(message) from error

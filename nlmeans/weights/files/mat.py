@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.base.texts import one_line
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Budget
 from nlmeans.weights.files.stored import MOST_SIDES, Stored, Tensors, from_numpy
 
@@ -40,14 +40,14 @@ def read_mat(data: bytes) -> Tensors:
 
     Raises
     ------
-    Refused
+    Refusal
         For a damaged file, and one whose content takes more memory than its size allows.
     """
     order: Order | None = {b"IM": "<", b"MI": ">"}.get(data[126:128])  # type: ignore[assignment]
     if order is None:
         message = "has no MATLAB header; fetch it again"
-        raise Refused(message)
-    file = _File(order, Budget(len(data)))
+        raise Refusal(message)
+    file = _MatFile(order, Budget(len(data)))
     for kind, content in _elements(memoryview(data)[HEADER:], order):
         if kind == COMPRESSED:
             for inner, unpacked in _elements(file.unpacked(content), order):
@@ -57,11 +57,11 @@ def read_mat(data: bytes) -> Tensors:
             file.collect("", content, 0)
     if not file.arrays:
         message = "holds no numeric variables; save theta_weight, phi_weight and so on"
-        raise Refused(message)
+        raise Refusal(message)
     return Tensors("MATLAB", file.arrays, notes=tuple(file.notes))
 
 
-class _File:
+class _MatFile:
     """What is found of one file."""
 
     def __init__(self, order: Order, budget: Budget) -> None:
@@ -75,7 +75,7 @@ class _File:
             unpacked = zlib.decompressobj().decompress(content, most + 1)
         except zlib.error as error:
             message = f"is a damaged MATLAB file ({error}); fetch it again"
-            raise Refused(message) from error
+            raise Refusal(message) from error
         self.budget.take(len(unpacked), "unpacks to more than")
         return memoryview(unpacked)
 
@@ -171,4 +171,4 @@ def _text(codes: NDArray[np.generic]) -> str:
 
 def _damaged(what: str) -> NoReturn:
     message = f"is a damaged MATLAB file: it has {what}; fetch it again"
-    raise Refused(message)
+    raise Refusal(message)

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Archive
 from nlmeans.weights.files.stored import Tensors, from_numpy, shaped
 
@@ -41,8 +41,8 @@ def _array(key: str, data: bytes) -> NDArray[Any]:
     except UNREADABLE as error:
         cause = " ".join(str(error).split())[:100]
         message = f"{key} is no .npy array that can be read ({cause}); fetch the file again"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     if dtype.kind not in "biufcU" or dtype.itemsize == 0:
         message = f"{key} holds {dtype} and not numbers; Python objects are never unpickled"
-        raise Refused(message)
+        raise Refusal(message)
     return shaped(key, memoryview(data)[file.tell() :], dtype, shape, fortran=fortran)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Budget
 from nlmeans.weights.files.stored import shaped
 
@@ -25,7 +25,7 @@ PLAIN_KEYS = (str, int, float, bytes)
 
 
 @dataclass(frozen=True)
-class Call:
+class StandIn:
     """A global that may be called: what stands for it here."""
 
     function: Callable[..., Any]
@@ -42,7 +42,7 @@ class ArrayBeing:
                 data = raw.encode("latin-1") if isinstance(raw, str) else raw
             case _:
                 message = "holds an array in a form that cannot be read; save it with numpy.savez"
-                raise Refused(message)
+                raise Refusal(message)
         self.array = shaped("an array", data, kind.dtype, shape, fortran=bool(fortran))
 
 
@@ -57,7 +57,7 @@ class DtypeBeing:
             self.dtype = self.dtype.newbyteorder(state[1])
         else:
             message = "holds a dtype in a form that cannot be read; save it with numpy.savez"
-            raise Refused(message)
+            raise Refusal(message)
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _dtype(code: Any, *_: Any) -> DtypeBeing:
     if not isinstance(code, str) or not re.fullmatch(r"[biufc][1248]|c16", code):
         kind = f"dtype {code[:20]!r}" if isinstance(code, str) else "no dtype"
         message = f"holds an array of {kind}; only numbers are read"
-        raise Refused(message)
+        raise Refusal(message)
     return DtypeBeing(np.dtype(code))
 
 
@@ -82,17 +82,17 @@ def _scalar(kind: Any, raw: Any) -> float:
     data = raw.encode("latin-1") if isinstance(raw, str) else raw
     if not (isinstance(kind, DtypeBeing) and isinstance(data, bytes)):
         message = "holds a NumPy number in a form that cannot be read"
-        raise Refused(message)
+        raise Refusal(message)
     if len(data) != kind.dtype.itemsize or kind.dtype.kind == "c":
         message = f"has {len(data)} bytes for a number of {kind.dtype}; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     return float(np.frombuffer(data, kind.dtype)[0])
 
 
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         message = f"encodes a {type(text).__name__} otherwise than texts in latin1; only so is read"
-        raise Refused(message)
+        raise Refusal(message)
     return text.encode("latin-1")
 
 
@@ -108,27 +108,27 @@ def _ordered(pairs: Any = ()) -> Ordered:
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             message = "holds an OrderedDict of something else than pairs; the file is damaged"
-            raise Refused(message)
+            raise Refusal(message)
         put(made.items, *pair)
     return made
 
 
 NUMPY: dict[str, Any] = {
-    "collections.OrderedDict": Call(_ordered),
+    "collections.OrderedDict": StandIn(_ordered),
     "numpy.ndarray": "ndarray",
-    "numpy.dtype": Call(_dtype),
-    "_codecs.encode": Call(_encode),
+    "numpy.dtype": StandIn(_dtype),
+    "_codecs.encode": StandIn(_encode),
 }
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    NUMPY[f"{_module}._reconstruct"] = Call(lambda *_: ArrayBeing())
-    NUMPY[f"{_module}.scalar"] = Call(_scalar)
-    NUMPY[f"{_module.replace('multiarray', 'numeric')}._frombuffer"] = Call(_from_buffer)
+    NUMPY[f"{_module}._reconstruct"] = StandIn(lambda *_: ArrayBeing())
+    NUMPY[f"{_module}.scalar"] = StandIn(_scalar)
+    NUMPY[f"{_module.replace('multiarray', 'numeric')}._frombuffer"] = StandIn(_from_buffer)
 
 
 def put(target: dict[Any, Any], key: Any, value: Any) -> None:
     if not isinstance(key, PLAIN_KEYS):
         message = f"has a dict key of type {type(key).__name__}; only texts and numbers are read"
-        raise Refused(message)
+        raise Refusal(message)
     target[key] = value
 
 
@@ -151,7 +151,7 @@ def read_pickle(
 
     Raises
     ------
-    Refused
+    Refusal
         For a damaged pickle, and for any opcode or global that weights do not need.
     """
     machine = _Machine(budget, names, persistent)
@@ -159,16 +159,27 @@ def read_pickle(
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if count > MOST_OPCODES:
                 message = f"has more than {MOST_OPCODES} pickle instructions; that is no weights"
-                raise Refused(message)
+                raise Refusal(message)
             machine.step(opcode.name, argument)
         return machine.result()
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeError) as error:
         cause = " ".join(str(error).split())[:100]
         message = f"is a damaged or truncated pickle ({cause}); fetch it again"
-        raise Refused(message) from error
+        raise Refusal(message) from error
 
 
 _MARK = object()
+# Instructions that push their argument, and those that push the same each time.
+ARGUMENTS = re.compile("BININT[12]?|LONG1|BINFLOAT|(SHORT_)?BIN(STRING|UNICODE|BYTES)|BINBYTES8")
+CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "MARK": lambda: _MARK,
+}
 
 
 class _Machine:
@@ -189,40 +200,16 @@ class _Machine:
         match name:
             case "PROTO" | "FRAME" | "STOP":
                 pass
-            case "NONE":
-                self.stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                self.stack.append(name == "NEWTRUE")
-            case (
-                "BININT"
-                | "BININT1"
-                | "BININT2"
-                | "LONG1"
-                | "BINFLOAT"
-                | "SHORT_BINSTRING"
-                | "BINSTRING"
-                | "SHORT_BINUNICODE"
-                | "BINUNICODE"
-                | "SHORT_BINBYTES"
-                | "BINBYTES"
-                | "BINBYTES8"
-            ):
+            case _ if ARGUMENTS.fullmatch(name):
                 self.stack.append(argument)
+            case _ if name in CONSTANTS:
+                self.stack.append(CONSTANTS[name]())
             case "BYTEARRAY8":
                 self.stack.append(bytes(argument))
-            case "EMPTY_DICT":
-                self.stack.append({})
-            case "EMPTY_LIST":
-                self.stack.append([])
-            case "EMPTY_TUPLE":
-                self.stack.append(())
-            case "MARK":
-                self.stack.append(_MARK)
             case "TUPLE":
                 self.stack.append(tuple(self._since_mark()))
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                count = int(name[-1])
-                made = tuple(self._last(count))
+                made = tuple(self._last(int(name[-1])))
                 self.stack.append(made)
             case "APPEND":
                 (value,) = self._last(1)
@@ -258,7 +245,7 @@ class _Machine:
                     f"uses the pickle instruction {name}, which weights do not need; "
                     "nothing of it was executed"
                 )
-                raise Refused(message)
+                raise Refusal(message)
 
     def _last_kept(self) -> Any:
         if self.stack[-1] is _MARK:
@@ -305,11 +292,11 @@ class _Machine:
                 f"asks for the global {full[:80]!r}, which weights do not need; nothing of it was "
                 "executed: save the state_dict alone, or better as safetensors"
             )
-            raise Refused(message)
+            raise Refusal(message)
         return self.names[full]
 
     def _reduce(self, function: Any, arguments: Any) -> None:
-        if not isinstance(function, Call) or not isinstance(arguments, tuple):
+        if not isinstance(function, StandIn) or not isinstance(arguments, tuple):
             message = "calls what is no function"
             raise ValueError(message)
         self._count_copies(arguments)

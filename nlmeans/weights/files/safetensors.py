@@ -4,7 +4,7 @@ import json
 
 from safetensors import SafetensorError, deserialize
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.stored import Tensors, from_bytes
 
 DTYPES = {
@@ -25,7 +25,7 @@ def read_safetensors(data: bytes) -> Tensors:
         entries = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         message = f"is a damaged or truncated safetensors file ({error}); fetch it again"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     arrays = {
         key: from_bytes(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 
 MOST_SIDES = 32
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -35,13 +35,13 @@ class Stored:
         """In float64; anything but finite floats is refused by name."""
         if self.values is None or self.dtype.split()[0] not in FLOATS:
             message = f"{key} has dtype {self.dtype}; weights are {', '.join(FLOATS)}"
-            raise Refused(message)
+            raise Refusal(message)
         values = widened(self.values) if self.dtype.startswith("bfloat16") else self.values
         numbers = values.astype(np.float64)
         if not np.isfinite(numbers).all():
             bad = int((~np.isfinite(numbers)).sum())
             message = f"{key} holds {bad} NaN or infinite values; such weights cannot be used"
-            raise Refused(message)
+            raise Refusal(message)
         return numbers
 
 
@@ -91,11 +91,11 @@ def shaped(
     """The bytes as an array, if they are as many as the shape asks for."""
     if not whole(*shape) or len(shape) > MOST_SIDES:
         message = f"{key} has a shape that is not of up to {MOST_SIDES} whole numbers from 0"
-        raise Refused(message)
+        raise Refusal(message)
     sides = prod(n for n in shape if n)  # of an empty array, the others
     if prod(shape) * dtype.itemsize != len(data) or sides * dtype.itemsize >= 2**63:
         message = f"{key} has {len(data)} bytes for shape {shape} of {dtype}; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlmeans.base.texts import one_line
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files import hdf5, mat, npy, torch
 from nlmeans.weights.files.archives import Archive, Budget
 from nlmeans.weights.files.pickles import ArrayBeing, read_pickle
@@ -47,7 +47,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
 
     Raises
     ------
-    Refused
+    Refusal
         Why it cannot be read, without the path.
     """
     tensors = _read(Path(path))
@@ -57,7 +57,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
                 f"has an array named {one_line(key, 60)}; names are of printable characters, up to "
                 f"{LONGEST_NAME}"
             )
-            raise Refused(message)
+            raise Refusal(message)
     return replace(tensors, notes=tuple(one_line(note) for note in tensors.notes))
 
 
@@ -70,19 +70,19 @@ def _read(path: Path) -> Tensors:
     if kind is None:
         known = "safetensors, npz, PyTorch, pickle, HDF5 and MATLAB files are"
         message = ELSEWHERE.get(suffix, f"is in no known format; {known} read")
-        raise Refused(message)
+        raise Refusal(message)
     if kind not in NAMED.get(suffix, (kind,)):
         message = (
             f"is named {suffix} but holds {kind}: it is not what it says; "
             "ask where it comes from before you rename it"
         )
-        raise Refused(message)
+        raise Refusal(message)
     match kind:
         case "safetensors":
             return read_safetensors(data)
         case "npy":
             message = "is one array alone; save theta, phi, g and out by name with numpy.savez"
-            raise Refused(message)
+            raise Refusal(message)
         case "npz":
             return npy.read_npz(Archive(data))
         case "PyTorch zip":
@@ -97,32 +97,32 @@ def _read(path: Path) -> Tensors:
             return mat.read_mat(data)
         case "MATLAB 7.3":
             message = "is a MATLAB 7.3 file; save it with -v7"
-            raise Refused(message)
+            raise Refusal(message)
         case "pickle":
             return _read_pickle_of_arrays(data)
     message = f"is {kind}, which holds no weights"
-    raise Refused(message)
+    raise Refusal(message)
 
 
 def _content(path: Path) -> bytes:
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             message = "is a folder; name a file (of a SavedModel, save the variables with np.savez)"
-            raise Refused(message)
+            raise Refusal(message)
         if not stat.S_ISREG(path.stat().st_mode):
             message = "is a pipe or device; save its content to a file first"
-            raise Refused(message)
+            raise Refusal(message)
         data = path.read_bytes()
     except FileNotFoundError as error:
         message = "no such file; check the name and the folder"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         message = f"cannot be opened ({cause}); check name and permissions"
-        raise Refused(message) from error
+        raise Refusal(message) from error
     if not data:
         message = "is empty (0 bytes); fetch it again"
-        raise Refused(message)
+        raise Refusal(message)
     return data
 
 

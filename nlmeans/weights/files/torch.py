@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Archive, Budget
-from nlmeans.weights.files.pickles import NUMPY, Call, read_pickle
+from nlmeans.weights.files.pickles import NUMPY, StandIn, read_pickle
 from nlmeans.weights.files.stored import MOST_SIDES, Stored, Tensors, whole
 from nlmeans.weights.files.trees import flattened
 
@@ -54,7 +54,7 @@ class Tensor:
                 f"{name}: its storage has {len(content)} bytes for {self.storage.count} numbers "
                 f"of {self.storage.dtype}; the file is damaged"
             )
-            raise Refused(message)
+            raise Refusal(message)
         last = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         count = prod(self.shape)
         if count and max(self.offset + last, count - 1) >= self.storage.count:
@@ -62,7 +62,7 @@ class Tensor:
                 f"{name}: shape {self.shape} with strides {self.strides} from {self.offset} "
                 f"reaches beyond its {self.storage.count} numbers; the file is damaged"
             )
-            raise Refused(message)
+            raise Refusal(message)
         if count == 0:  # other sides may be beyond all bounds
             return Stored(self.storage.dtype, self.shape, np.empty(0, item))
         view = np.lib.stride_tricks.as_strided(
@@ -89,14 +89,14 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
     )
     if not fits:
         message = "holds a tensor in a form that cannot be read; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     return Tensor(storage, offset, shape, strides)
 
 
 def _size(sides: Any = ()) -> tuple[Any, ...]:
     if not isinstance(sides, list | tuple):
         message = "holds a torch.Size of something else than numbers; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     return tuple(sides)
 
 
@@ -108,12 +108,12 @@ NAMES: dict[str, Any] = {
     **NUMPY,
     **{f"torch.{name}Storage": dtype for name, dtype in STORAGES.items()},
     **{f"torch.cuda.{name}Storage": dtype for name, dtype in STORAGES.items()},
-    "torch._utils._rebuild_tensor": Call(_tensor),
-    "torch._utils._rebuild_tensor_v2": Call(_tensor),
-    "torch._utils._rebuild_parameter": Call(_parameter),
-    "torch.nn.parameter.Parameter": Call(_parameter),
-    "torch.Size": Call(_size),
-    "torch.device": Call(lambda *name: name),
+    "torch._utils._rebuild_tensor": StandIn(_tensor),
+    "torch._utils._rebuild_tensor_v2": StandIn(_tensor),
+    "torch._utils._rebuild_parameter": StandIn(_parameter),
+    "torch.nn.parameter.Parameter": StandIn(_parameter),
+    "torch.Size": StandIn(_size),
+    "torch.device": StandIn(lambda *name: name),
 }
 
 
@@ -125,7 +125,7 @@ def _storage(identity: Any) -> Storage:
         case ("storage", str(dtype), str(key), str(), count, None) if whole(count):
             return Storage(key, dtype, count)
     message = "refers to a storage in a form that cannot be read; the file is damaged"
-    raise Refused(message)
+    raise Refusal(message)
 
 
 def read_torch_zip(archive: Archive) -> Tensors:
@@ -133,7 +133,7 @@ def read_torch_zip(archive: Archive) -> Tensors:
     pickles = [name for name in archive.names if name.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
         message = f"holds {len(pickles)} members NAME/data.pkl; a checkpoint has one"
-        raise Refused(message)
+        raise Refusal(message)
     root = pickles[0].removesuffix("data.pkl")
     order: Literal["<", ">"] = "<"
     if f"{root}byteorder" in archive.names:
@@ -147,7 +147,7 @@ def read_torch_zip(archive: Archive) -> Tensors:
             name = f"{root}data/{key}"
             if name not in archive.names:
                 message = f"lacks the storage {name!r}; the file is damaged"
-                raise Refused(message)
+                raise Refusal(message)
             contents[key] = archive.read(name)
         return contents[key]
 
@@ -161,10 +161,10 @@ def read_torch_legacy(data: bytes) -> Tensors:
     _, protocol, system = (read_pickle(file, budget) for _ in range(3))
     if protocol != PROTOCOL:
         message = f"has another PyTorch protocol than {PROTOCOL}; save it again with PyTorch 2"
-        raise Refused(message)
+        raise Refusal(message)
     if isinstance(system, dict) and system.get("little_endian") is False:
         message = "was written on a big-endian machine; save it again with PyTorch 2"
-        raise Refused(message)
+        raise Refusal(message)
     known: dict[str, Storage] = {}
 
     def remembered(identity: Any) -> Storage:
@@ -175,19 +175,19 @@ def read_torch_legacy(data: bytes) -> Tensors:
     keys = read_pickle(file, budget)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         message = "lacks the list of its storages; the file is damaged"
-        raise Refused(message)
+        raise Refusal(message)
     contents = {}
     for key in keys:
         if key not in known:
             message = f"has a storage {key[:40]!r} that no tensor uses; the file is damaged"
-            raise Refused(message)
+            raise Refusal(message)
         count = int.from_bytes(file.read(8), "little")
         contents[key] = file.read(min(count * known[key].item.itemsize, len(data)))
 
     def content(key: str) -> bytes:
         if key not in contents:
             message = f"lacks the storage {key!r}; the file is damaged"
-            raise Refused(message)
+            raise Refusal(message)
         return contents[key]
 
     return _tensors("PyTorch (legacy)", tree, budget, content, "<")

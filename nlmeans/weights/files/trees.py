@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from nlmeans.base.texts import one_line
-from nlmeans.weights.errors import Refused
+from nlmeans.weights.errors import Refusal
 from nlmeans.weights.files.archives import Budget
 from nlmeans.weights.files.pickles import Ordered
 
@@ -22,7 +22,7 @@ def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], t
 
     Raises
     ------
-    Refused
+    Refusal
         If there is none, or the dicts are nested without end.
     """
     tree = _dict(tree)
@@ -40,13 +40,13 @@ def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], t
     for count, (key, leaf) in enumerate(_walk(tree, "", 0)):
         if count > MOST:
             message = f"holds more than {MOST} values; it is no weights file"
-            raise Refused(message)
+            raise Refusal(message)
         if isinstance(leaf, kind):
             budget.take(len(key), "has in names")
             leaves[key] = leaf
     if not leaves:
         message = "holds no tensors in its dicts; save a state_dict"
-        raise Refused(message)
+        raise Refusal(message)
     return leaves, tuple(notes)
 
 
@@ -61,6 +61,6 @@ def _walk(tree: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
     if isinstance(tree, dict):
         if depth > DEEPEST:
             message = f"nests dicts deeper than {DEEPEST}; it is no weights file"
-            raise Refused(message)
+            raise Refusal(message)
         for name, value in tree.items():
             yield from _walk(value, f"{key}.{name}" if key else str(name), depth + 1)
