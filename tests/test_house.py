@@ -25,7 +25,7 @@ MAY_IMPORT["cli"] = {PUBLIC, *MAY_IMPORT} - {"kernels", "operation"}
 MAY_IMPORT[PUBLIC] = set(MAY_IMPORT)
 # Exceptions that are to go.
 KNOWN = {"nlmeans.denoising.blocks", "nlmeans.cli.affinity"}
-IN_CIRCLES = ("nlmeans.operation.", "nlmeans.weights.", "nlmeans.denoising.blocks")
+IN_CIRCLES = ("nlmeans.weights.", "nlmeans.denoising.blocks")
 
 
 def files() -> dict[str, Path]:

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from nlmeans.operation.embed import Identity, mirror
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.scores import cut_by_rows, rough_exp, score
+from nlmeans.operation.scores import Float64s, cut_by_rows, scores, weights
 from nlmeans.operation.support import Neighbours, Part, Position, Support, Window, pool_of
 
-Float64s = NDArray[np.float64]
 Indices = NDArray[np.intp]
 MOST_PAIRS = 2**22  # whose scores are in memory at once
 
@@ -84,69 +83,58 @@ def _keys(over: Support, of: Features, own: Position) -> Indices:
 def _shares(f: Pairwise, over: Support, of: Features, own: Position, keys: Indices) -> Float64s:
     """f(x_i, x_j)/C(x) for the keys in S(i)."""
     key = of.keys.reshape(-1, of.keys.shape[-1])[keys]
-    scores = _own_scores(f, of, own, keys, key)
+    terms = None
+    if of.terms is not None:
+        terms = of.terms[0][own][None], of.terms[1].reshape(-1, 2)[keys]
+    s = scores(f, of.queries[own][None], key, terms)[0] + of.bias.reshape(-1)[keys]
     if f.normaliser == "query sum":
-        return _shares_of_queries(f, over, of, keys, key, scores)
+        return _shares_of_queries(f, over, of, keys, s)
     if f.arithmetic != "exact":
-        scores[cut_by_rows(f, of.queries[own], key, len(own))] = -np.inf
+        s[cut_by_rows(f, of.queries[own], key, len(own))] = -np.inf
     elif f.cut:
-        scores[np.exp(scores) < f.cut] = -np.inf
+        s[np.exp(s) < f.cut] = -np.inf
     if f.centre != "as computed" and pool_of(over) is None:
-        _apply_centre(f, of, own, keys, scores)
+        _apply_centre(f, of, own, keys, s)
     # Dividing f and C by the largest f changes nothing and keeps exp in range.
-    top = scores.max() if (f.weight, f.normaliser) == ("exp", "sum") else 0.0
-    weights = _weights(f, scores - top)
-    c = weights.sum() if f.normaliser == "sum" else len(weights)
-    return np.divide(weights, c, out=np.zeros_like(weights), where=weights != 0)
+    top = s.max() if (f.weight, f.normaliser) == ("exp", "sum") else 0.0
+    w = weights(f, s - top)
+    return _divided(w, w.sum() if f.normaliser == "sum" else np.float64(len(w)))
 
 
-def _own_scores(f: Pairwise, of: Features, own: Position, keys: Indices, key: Float64s) -> Float64s:
-    """Of one query and the keys, scaled, with the keys' biases."""
-    if of.terms is None:
-        scores = _scores(f, of.queries[own][None], key)[0]
-    else:
-        terms = of.terms[1].reshape(-1, 2)[keys]
-        scores = np.array(
-            [
-                score(f, of.queries[own], one, (of.terms[0][own], term))
-                for one, term in zip(key, terms, strict=True)
-            ]
-        )
-    biased: Float64s = scores + of.bias.reshape(-1)[keys]
-    return biased
+def _divided(w: Float64s, c: Float64s | np.float64) -> Float64s:
+    """Weights over their sums; where a weight is 0, the sum may be, too."""
+    return np.divide(w, c, out=np.zeros_like(w), where=w != 0)
 
 
-def _apply_centre(
-    f: Pairwise, of: Features, own: Position, keys: Indices, scores: Float64s
-) -> None:
+def _apply_centre(f: Pairwise, of: Features, own: Position, keys: Indices, s: Float64s) -> None:
     """The rule for the weight a position gives to itself, in place."""
     shifted = tuple(k + m for k, m in zip(own, of.margin, strict=True)) if any(of.margin) else own
     itself = keys == np.ravel_multi_index(shifted, of.bias.shape)
-    highest = scores[~itself].max(initial=-np.inf)
+    highest = s[~itself].max(initial=-np.inf)
     if f.centre == "one" or highest == -np.inf:  # nobody else: the position keeps its value
-        scores[itself] = 0.0
+        s[itself] = 0.0
     else:
-        scores[itself] = highest if f.centre == "max" else -np.inf
+        s[itself] = highest if f.centre == "max" else -np.inf
 
 
 def _shares_of_queries(
-    f: Pairwise, over: Support, of: Features, keys: Indices, key: Float64s, scores: Float64s
+    f: Pairwise, over: Support, of: Features, keys: Indices, own: Float64s
 ) -> Float64s:
     """f(x_i, x_j) over its sum for the key j over all the queries that have it."""
+    key = of.keys.reshape(-1, of.keys.shape[-1])[keys]
     bias = of.bias.reshape(-1)[keys]
     count = of.queries[..., 0].size
     some = max(MOST_PAIRS // len(keys), 1)
-    chunks = [np.arange(k, min(k + some, count)) for k in range(0, count, some)]
-    tops = scores if f.weight == "exp" else np.zeros(len(keys))  # largest scores met so far
+    tops = own if f.weight == "exp" else np.zeros(len(keys))  # largest scores met so far
     totals = np.zeros(len(keys))
-    for queries in chunks:
-        every = _scores(f, of.queries.reshape(count, -1)[queries], key) + bias
+    for first in range(0, count, some):
+        queries = np.arange(first, min(first + some, count))
+        every = scores(f, of.queries.reshape(count, -1)[queries], key) + bias
         every[~_has(over, of, queries, keys)] = -np.inf
         top = np.maximum(tops, every.max(axis=0)) if f.weight == "exp" else tops
-        totals = totals * np.exp(tops - top) + _weights(f, every - top).sum(axis=0)
+        totals = totals * np.exp(tops - top) + weights(f, every - top).sum(axis=0)
         tops = top
-    weights = _weights(f, scores - tops)
-    return np.divide(weights, totals, out=np.zeros_like(weights), where=weights != 0)
+    return _divided(weights(f, own - tops), totals)
 
 
 def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArray[np.bool_]:
@@ -165,22 +153,3 @@ def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArra
     rank[order] = np.arange(len(order))
     lists = (order[numbers[starts[k] : starts[k + 1]]] for k in rank[queries])
     return np.stack([np.isin(keys, each) for each in lists])
-
-
-def _scores(f: Pairwise, query: Float64s, key: Float64s) -> Float64s:
-    """(queries, keys), scaled, without the keys' biases."""
-    if f.score == "dot":
-        return f.scale * (query @ key.T)
-    if f.score == "sum":
-        return f.scale * (query + key.T)
-    squares = np.stack([((key - one) ** 2).sum(-1) for one in query])
-    distances: Float64s = np.maximum(squares - f.noise, 0)
-    return -f.scale * distances
-
-
-def _weights(f: Pairwise, scores: Float64s) -> Float64s:
-    if f.arithmetic != "exact":
-        return np.where(np.isfinite(scores), rough_exp(scores), 0.0)
-    if f.weight == "exp":
-        return np.exp(scores)
-    return scores if f.weight == "identity" else np.maximum(scores, 0)

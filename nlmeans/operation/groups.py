@@ -28,7 +28,9 @@ from nlmeans.base.checks import (
 from nlmeans.base.cost import Cost
 from nlmeans.base.machine import cores
 from nlmeans.base.progress import Progress, between
+from nlmeans.base.scaling import exponent_of, middle_of
 from nlmeans.kernels.group_sizes import Parts, Sizes, lay_out, tiles_by_turn
+from nlmeans.operation.run.arrays import locked, table
 
 Array = NDArray[Any]
 # Without a pilot: 0 is the estimate without bias, whose weights have no bound in directions in
@@ -41,7 +43,7 @@ COARSEST_FLOAT32, LARGEST_EXPONENT = 2.0**40, 100
 # Noise beyond these parts of the range counts as they do: with less, float64 finds no weights.
 LEAST_NOISE, MOST_NOISE = 2.0**-24, 2.0**100
 
-RATE = 3e10  # operations a second on one thread, see `nlmeans.operation.rates`
+RATE = 3e10  # operations a second on one thread, see `Kernel` in operation/run
 FLOATS_HELD = 10  # at once for each number of a padded image
 
 
@@ -242,11 +244,9 @@ class GroupMeans:
 
     def _units(self, planes: Array) -> "_Units":
         """Those in which the values lie in [-1, 1]: a power of two is undone exactly."""
-        low, high = planes.min(axis=(1, 2)), planes.max(axis=(1, 2))
-        offset = (low / 2 + high / 2)[:, None, None]
-        half = float(np.max(high / 2 - low / 2))
-        exponent = min(max(-math.frexp(half)[1], -1000), 1000) if half else 0
-        scale = math.ldexp(1.0, exponent)
+        offset, half = middle_of(planes)
+        exponent = exponent_of(half, -1000, 1000)
+        scale = 2.0**-exponent
         noise, chroma_noise = (
             min(max(self.sigma * scale * strength, LEAST_NOISE), MOST_NOISE)
             for strength in (1.0, self.chroma_strength)
@@ -276,8 +276,7 @@ def _prepared(planes: Array, units: _Units, sizes: Sizes, threads: int | None) -
     missing = [(0, n - m) for n, m in zip(sizes[:2], planes.shape[1:], strict=True)]
     planes = np.pad(planes, [(0, 0), *missing], mode="reflect")
     flat = np.pad(planes, [(0, 0), (0, 0), (0, sizes.stride - sizes.width)]).reshape(-1)
-    flat.flags.writeable = False  # Numba compiles anew for read-only arrays: all are
-    return flat
+    return locked(flat)
 
 
 def _sums(
@@ -296,9 +295,7 @@ def _sums(
 
     sums = np.zeros((sizes.planes, sizes.height, sizes.stride), units.dtype)
     counts = np.zeros((min(sizes.planes, 2), sizes.height, sizes.stride), units.dtype)
-    integers = np.zeros((2, max(len(sizes), len(parts))), dtype=np.intp)
-    for row, numbers in zip(integers, (sizes, parts), strict=True):
-        row[: len(numbers)] = numbers
+    integers = table(sizes, parts)
     caution = (CAUTION, 1.0) if pilot is None else (1.0, 0.0)
     constants = np.array([*caution, units.noise**2, units.chroma_noise**2], units.dtype)
     guide, match = (noisy[:0], noisy) if pilot is None else (pilot, pilot)

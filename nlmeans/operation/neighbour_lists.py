@@ -1,10 +1,11 @@
 """Who the neighbours of unstructured positions are, as lists in an order of their own."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nlmeans.base.scaling import exponent_of
 
 AT_ONCE = 4096  # points whose neighbours are looked for together
 BYTES_WHILE_FOUND = 48  # for each of their neighbours
@@ -30,7 +31,7 @@ def lists_of(
     from scipy.spatial import cKDTree
 
     # By a power of two, which rounds nothing: squared distances are then finite.
-    scale = 2.0 ** min(HIGHEST - math.frexp(float(np.abs(points).max()))[1], 1000)
+    scale = 2.0 ** (HIGHEST - exponent_of(float(np.abs(points).max()), lowest=-HIGHEST))
     points = points * scale
     if radius is not None:
         radius = min(radius * scale, 2.0 ** (HIGHEST + 9))

@@ -28,7 +28,9 @@ from nlmeans.operation.affinity import affinity
 from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.plan import Plan, make_plan
-from nlmeans.operation.run import run
+from nlmeans.operation.run import KERNELS
+from nlmeans.operation.run.call import Call
+from nlmeans.operation.run.kernel import Problem
 from nlmeans.operation.support import Everywhere, Neighbours, Support, Window, pool_of
 
 MAP_BYTES = 56  # a position: what the kernel is given of maps, and what that is made of
@@ -158,8 +160,11 @@ class Operation:
         planes = as_planes(x, axis, dtype)
         if isinstance(self.over, Neighbours):
             self.over.find(threads)  # which the plan would on all
-        plan = self._plan(planes.shape, None if features is None else len(features), dtype)
-        y = run(self, plan, planes, features, threads, progress)
+        channels = None if features is None else len(features)
+        plan = make_plan(Problem(self.f, self.g, self.over, planes.shape, channels, dtype))
+        y = KERNELS[plan.kernel](
+            Call(self.f, self.g, self.over, planes, features, plan.layout, threads, progress)
+        )
         if axis is None and len(y) > 1:
             axis = x.ndim  # a linear g made channels where there were none: they come last
         return to_dtype(
@@ -192,7 +197,8 @@ class Operation:
         axis = checked_axis("the array", len(shape), channel_axis)
         channels = 1 if axis is None else shape[axis]
         planes = (channels, *grid_shape(shape, axis))
-        return self._plan(planes, guide_channels, working_dtype(np.dtype(dtype)))
+        working = working_dtype(np.dtype(dtype))
+        return make_plan(Problem(self.f, self.g, self.over, planes, guide_channels, working))
 
     def cost(
         self,
@@ -314,11 +320,6 @@ class Operation:
         seen, seen_axis = (x, axis) if guide is None else _checked_guide(guide, axis, grid)
         last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
         return affinity(self.f, self.over, last, _checked_position(position, grid))
-
-    def _plan(
-        self, planes: tuple[int, ...], guide_channels: int | None, dtype: np.dtype[Any]
-    ) -> Plan:
-        return make_plan(self.f, self.g, self.over, planes, guide_channels, dtype)
 
     def _averages(self) -> bool:
         return isinstance(self.g, Identity) and self.f.normaliser == "sum"

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.scores import cut_by_rows, rough_exp, score
+from nlmeans.operation.scores import Float64s, cut_by_rows, rough_exp
 from nlmeans.operation.support import Position, Support, pool_of
 
 ANNOUNCE_SECONDS = 10.0
-Float64s = NDArray[np.float64]
 
 
 class ReferenceWarning(UserWarning):
@@ -79,6 +78,27 @@ def reference(
                 progress(done / math.prod(grid))
         y[part] = of_part
     return y
+
+
+def score(
+    f: Pairwise,
+    query: Float64s,
+    key: Float64s,
+    terms: tuple[Float64s, Float64s] | None = None,
+) -> float:
+    """The scaled score of one query and one key, without the key's bias.
+
+    With maps, `terms` are theirs of the two: sigma_i^2 and 1/h_i, sigma_j^2 and 1/h_j.
+    """
+    if f.score == "distance":
+        noise, scale = f.noise, f.scale
+        if terms is not None:
+            (noise_i, scale_i), (noise_j, scale_j) = terms
+            noise, scale = noise + noise_i + noise_j, scale * scale_i * scale_j
+        return -max(float(((query - key) ** 2).sum()) - noise, 0.0) * scale
+    if f.score == "dot":
+        return f.scale * float(query @ key)
+    return f.scale * float(query.item() + key.item())
 
 
 def scores_of(f: Pairwise, of: Features, i: Position, over: Support) -> dict[Position, float]:

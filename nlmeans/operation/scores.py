@@ -1,4 +1,4 @@
-"""The score of a pair, and another program's arithmetic of it, as the literal loops take them."""
+"""The scores and weights of pairs, many at a time, and another program's arithmetic of them."""
 
 from math import inf, log, prod
 
@@ -8,29 +8,41 @@ from numpy.typing import NDArray
 from nlmeans.operation.embed import Patches
 from nlmeans.operation.pairwise import Pairwise
 
+Float64s = NDArray[np.float64]
 
-def score(
-    f: Pairwise,
-    query: NDArray[np.float64],
-    key: NDArray[np.float64],
-    terms: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
-) -> float:
-    """The scaled score of one query and one key, without the key's bias.
 
-    With maps, `terms` are theirs of the two: sigma_i^2 and 1/h_i, sigma_j^2 and 1/h_j.
+def scores(
+    f: Pairwise, queries: Float64s, keys: Float64s, terms: tuple[Float64s, Float64s] | None = None
+) -> Float64s:
+    """(queries, keys), scaled, without the keys' biases.
+
+    With maps, `terms` are theirs of both: rows of sigma_i^2 and 1/h_i, of sigma_j^2 and 1/h_j.
     """
-    if f.score == "distance":
-        noise, scale = f.noise, f.scale
-        if terms is not None:
-            (noise_i, scale_i), (noise_j, scale_j) = terms
-            noise, scale = noise + noise_i + noise_j, scale * scale_i * scale_j
-        return -max(float(((query - key) ** 2).sum()) - noise, 0.0) * scale
     if f.score == "dot":
-        return f.scale * float(query @ key)
-    return f.scale * float(query.item() + key.item())
+        return f.scale * (queries @ keys.T)
+    if f.score == "sum":
+        return f.scale * (queries + keys.T)
+    noise: float | Float64s = f.noise
+    scale: float | Float64s = f.scale
+    if terms is not None:
+        (noise_i, scale_i), (noise_j, scale_j) = (each.T for each in terms)
+        noise = noise + noise_i[:, None] + noise_j
+        scale = scale * scale_i[:, None] * scale_j
+    squares = np.stack([((keys - one) ** 2).sum(-1) for one in queries])
+    distances: Float64s = np.maximum(squares - noise, 0)
+    return -scale * distances
 
 
-def rough_exp(s: NDArray[np.float64]) -> NDArray[np.float64]:
+def weights(f: Pairwise, scores: Float64s) -> Float64s:
+    """f of scores less any that exp is kept in range by; minus infinity has none."""
+    if f.arithmetic != "exact":
+        return np.where(np.isfinite(scores), rough_exp(scores), 0.0)
+    if f.weight == "exp":
+        return np.exp(scores)
+    return scores if f.weight == "identity" else np.maximum(scores, 0)
+
+
+def rough_exp(s: Float64s) -> Float64s:
     """exp(s) within 4 % for s from -700 to 0; lower ones count as -700.
 
     2^20 s/log(2) + 1023 2^20 - 60801, without its fraction, is the upper half of the bits of a
@@ -46,9 +58,7 @@ def rough_exp(s: NDArray[np.float64]) -> NDArray[np.float64]:
     return (product.astype(np.int64) + 1072632447 << 32).view(np.float64)
 
 
-def cut_by_rows(
-    f: Pairwise, query: NDArray[np.float64], keys: NDArray[np.float64], axes: int
-) -> NDArray[np.bool_]:
+def cut_by_rows(f: Pairwise, query: Float64s, keys: Float64s, axes: int) -> NDArray[np.bool_]:
     """Whether rows of the patches make a weight 0, of query (d,) and keys (..., d).
 
     See `Pairwise.arithmetic`; `axes` are those of the array besides channels.

@@ -8,21 +8,18 @@ maps x_i to y_i is one matrix. A score q_i + k_j is the dot product of (q_i, 1) 
 """
 
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.base.progress import Progress
 from nlmeans.operation.embed import Embedding, Identity, Linear
-from nlmeans.operation.run.parts import Array, Parts, parts_of
-from nlmeans.operation.run.precision import in_float64
-from nlmeans.operation.support import Everywhere, pool_of
-
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
+from nlmeans.operation.run.parts import Parts, parts_of
+from nlmeans.operation.support import Everywhere, Regions, Support, pool_of
 
 Float64s = NDArray[np.float64]
 KEYS = 2048  # summed in the arrays' dtype; sums of so many are added in float64
@@ -40,58 +37,53 @@ class Matrices(NamedTuple):
     g: Float64s
 
 
-def run_linear(
-    op: "Operation", planes: Array, guide: Array | None, progress: Progress | None
-) -> Array:
-    """The operation on planes (C, *grid), float32 or float64; linear algebra is NumPy's.
+def lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
+    if f.score == "distance" or f.weight != "identity":
+        return f"score {f.score!r} with weight {f.weight!r}"
+    return lacks_traits(f, over, Everywhere | Regions)
 
-    Sums that float32 does not hold are taken in float64.
-    """
-    if planes.dtype != np.float32:
-        return _run(op, planes, guide, progress)
+
+def work(of: Problem) -> Work:
+    operations = 4 * of.positions * of.d * of.values
+    return Work(operations, of.embedded, of.grid, 1, of.dtype.itemsize)
+
+
+def run(call: Call) -> Array:
+    """Linear algebra is NumPy's; sums that float32 does not hold are taken in float64."""
+    if call.planes.dtype != np.float32:
+        return _run(call)
     with np.errstate(over="ignore", invalid="ignore"):
-        y = _run(op, planes, guide, progress)
+        y = _run(call)
         finite = np.isfinite(y.sum())  # tells without a mask as large as y
-    return y if finite else in_float64(partial(run_linear, progress=progress), op, planes, guide)
+    return y if finite else run(call.wider()).astype(np.float32)
 
 
-def _run(op: "Operation", planes: Array, guide: Array | None, progress: Progress | None) -> Array:
-    f, g = op.f, op.g
-    direct = pool_of(op.over) is None and all(map(_is_matrix, (f.query, f.key, f.key_bias, g)))
+def _run(call: Call) -> Array:
+    f, g = call.f, call.g
+    direct = pool_of(call.over) is None and all(map(_is_matrix, (f.query, f.key, f.key_bias, g)))
     if direct:
-        # Of one position, for the errors where matrices do not fit.
-        first = (slice(None), *(slice(1) for _ in planes.shape[1:]))
-        parts_of(f, g, Everywhere(), planes[first], None if guide is None else guide[first])
-        seen = len(planes if guide is None else guide)
-        given = Matrices(
-            _matrix(f.query, seen),
-            _matrix(f.key, seen),
-            _matrix(f.key_bias, seen),
-            _matrix(g, len(planes)),
-        )
+        _check(call)
         # Of x itself, which need not be one number a position as a sum's queries and keys do.
-        f = replace(f, score="dot", query=Identity(), key=Identity(), key_bias=None)
-        g = Identity()
-    of = parts_of(f, g, op.over, planes, guide)
-    if direct:
-        of, given = _near_zero(of, given)
+        plain = replace(f, score="dot", query=Identity(), key=Identity(), key_bias=None)
+        of, given = _near_zero(parts_of(replace(call, f=plain, g=Identity())), _matrices(call))
     else:
+        of = parts_of(call)
         d, channels = of.keys.shape[1], of.values.shape[1]
         same, none = _matrix(Identity(), d), _matrix(None, d)
         given = Matrices(same, same, none, _matrix(Identity(), channels))
-    if op.f.score == "sum":
+    if f.score == "sum":
         one = np.zeros_like(given.theta)
         one[0, -1] = 1
         given = given._replace(theta=np.vstack([given.theta, one]), phi=np.vstack([one, given.phi]))
     lying = of.queries.flags.f_contiguous  # plane by plane, as the result then is
     shape = (len(of.queries), len(given.g))
-    y = np.empty(shape, dtype=planes.dtype, order="F" if lying else "C")
+    y = np.empty(shape, dtype=call.planes.dtype, order="F" if lying else "C")
     for (query, key), (end_query, end_key) in pairwise(of.starts):
         keys, bias, values = (a[key:end_key] for a in (of.keys, of.bias[:, None], of.values))
         means = _with_ones(keys, values, given) / len(keys) @ given.g.T
         matrix = f.scale * given.theta.T @ given.phi @ means
         matrix[-1] += (given.bias @ means)[0]
-        if not direct and op.f.key_bias is not None:
+        if not direct and f.key_bias is not None:
             matrix[-1] += (sums_of_products(bias, values) / len(keys))[0]
         part = y[query:end_query]
         q, m = of.queries[query:end_query], matrix[:-1].astype(y.dtype)
@@ -101,9 +93,22 @@ def _run(op: "Operation", planes: Array, guide: Array | None, progress: Progress
             np.matmul(q, m, out=part)
         if matrix[-1].any():
             part += matrix[-1].astype(y.dtype)
-        if progress is not None:
-            progress(float(end_query / len(of.queries)))
+        if call.progress is not None:
+            call.progress(float(end_query / len(of.queries)))
     return of.to_planes(y)
+
+
+def _check(call: Call) -> None:
+    """The errors where matrices do not fit, of one position."""
+    first = (slice(None), *(slice(1) for _ in call.planes.shape[1:]))
+    guide = None if call.guide is None else call.guide[first]
+    parts_of(replace(call, over=Everywhere(), planes=call.planes[first], guide=guide))
+
+
+def _matrices(call: Call) -> Matrices:
+    f, seen = call.f, len(call.seen)
+    theta, phi, bias = (_matrix(embed, seen) for embed in (f.query, f.key, f.key_bias))
+    return Matrices(theta, phi, bias, _matrix(call.g, len(call.planes)))
 
 
 def _near_zero(of: Parts, given: Matrices) -> tuple[Parts, Matrices]:
@@ -167,3 +172,14 @@ def sums_of_products(a: Array, b: Array) -> Float64s:
     total: Float64s = (left.transpose(0, 2, 1) @ right).sum(axis=0, dtype=np.float64)
     total += a[whole:].T @ b[whole:]
     return total
+
+
+LINEAR = Kernel(
+    "linear",
+    5e10,
+    "a product of q, k and g, summed over keys: one matrix serves all queries",
+    lacks,
+    work,
+    run,
+    parallel="BLAS",
+)

@@ -1,38 +1,57 @@
-"""Prepare what the neighbourhood kernel is given: features and how they lie, factors, geometry."""
+"""The neighbourhood kernel, given features and how they lie, factors and geometry."""
 
 import math
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nlmeans.base.progress import Progress, between
-from nlmeans.kernels import driver, neighbourhood
+from nlmeans.base.progress import between
+from nlmeans.base.scaling import exponent_of
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.codes import NORMALISERS, THE_SUM, WEIGHTS
-from nlmeans.kernels.neighbourhood import Numbers
-from nlmeans.kernels.strips import (
-    DIMENSIONS,
-    Sizes,
-    row_step,
-    scratch,
-    tiles_of,
-)
+from nlmeans.kernels.strips import Sizes, row_step, scratch, tile_of
 from nlmeans.kernels.tiles import VECTOR_BYTES
+from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.run.precision import TINY, fits_float32, in_float64
-from nlmeans.operation.support import Window
+from nlmeans.operation.run.arrays import MOST_DIMENSIONS, locked, table, to_zyx
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits, tiles_of
+from nlmeans.operation.run.precision import TINY, fits_float32, largest_number, unit_of
+from nlmeans.operation.support import Support, Window
 
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
-
-Array = NDArray[Any]
 # Of scores and values: far enough from the largest float for sums of them.
 LIMITS = {"float32": 2.0**100, "float64": 2.0**960}
 MASKED = -(2.0**20)  # times the limit
+EXP = 17  # operations
+# Where an array's axes lie: vectors lie along the last.
+AXES = {1: (2,), 2: (1, 2), 3: (0, 1, 2)}
+
+
+def lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
+    return lacks_traits(f, over, Window)
+
+
+def work(of: Problem) -> Work:
+    score = (3 if of.f.score == "distance" else 2) * of.d
+    operations = of.pairs * (score + (EXP if of.f.weight == "exp" else 2) + 2 * of.values)
+    whole = tile_of(of.dtype.itemsize)[-len(of.grid) :]
+    tile = tuple(min(t, n) for t, n in zip(whole, of.grid, strict=True))
+    tiles = tiles_of(of.grid, tile)
+    return Work(operations, _memory(of), tile, tiles, of.dtype.itemsize)
+
+
+def _memory(of: Problem) -> int:
+    """Bytes: keys and values row by row, and what the embeddings give."""
+    keys = tuple(n + 2 * m for n, m in zip(of.grid, of.over.margin(of.grid), strict=True))
+    _, step = row_step(keys[-1], of.held)
+    numbers = math.prod(keys[:-1]) * step * (1 + of.d + of.values)
+    numbers += 0 if isinstance(of.f.query, Identity) else of.positions * of.d
+    for embed, outputs in ((of.f.key, of.d), (of.g, of.values)):
+        if keys != of.grid or not isinstance(embed, Identity):
+            numbers += math.prod(keys) * outputs
+    return numbers * of.held + of.doubled
 
 
 class _Pairs(NamedTuple):
@@ -61,60 +80,46 @@ class _Factors(NamedTuple):
     least: float | None
 
 
-def run_neighbourhood(
-    op: "Operation",
-    planes: Array,
-    guide: Array | None,
-    threads: int | None,
-    progress: Progress | None,
-) -> Array:
-    """The operation on planes (C, *grid), float32 or float64, of any f and g over a window."""
-    assert isinstance(op.over, Window)
-    grid = planes.shape[1:]
-    last = np.moveaxis(planes, 0, -1)
-    guide_last = last if guide is None else np.moveaxis(guide, 0, -1)
-    ((_, of),) = features(op.f, op.g, op.over, last, guide_last)
-    if not fits_float32(op.f, of.queries, of.keys, of.bias):
+def run(call: Call) -> Array:
+    call = call.contiguous()
+    f, over, grid = call.f, call.over, call.planes.shape[1:]
+    assert isinstance(over, Window)
+    x, seen = (np.moveaxis(planes, 0, -1) for planes in (call.planes, call.seen))
+    ((_, of),) = features(f, call.g, over, x, seen)
+    if not fits_float32(f, of.queries, of.keys, of.bias):
         del of
-        run = partial(run_neighbourhood, threads=threads, progress=progress)
-        return in_float64(run, op, planes, guide)
-    reach = op.over.reach(grid)
-    first = _along([m - r for m, r in zip(of.margin, reach, strict=True)], 0)
-    side = _along([2 * r + 1 for r in reach], 1)
-    of, factors = _fitting(op.f, of)
+        return run(call.wider()).astype(np.float32)
+    reach, along = over.reach(grid), AXES[len(grid)]
+    first = to_zyx(along, [m - r for m, r in zip(of.margin, reach, strict=True)], 0)
+    side = to_zyx(along, [2 * r + 1 for r in reach], 1)
+    of, factors = _fitting(f, of)
     queries, keys, biases, values = (
-        each[(None,) * (DIMENSIONS - len(grid))]
+        each[(None,) * (MOST_DIMENSIONS - len(grid))]
         for each in (of.queries, of.keys, of.bias, of.values)
     )
     bias: Array | None = biases
-    if op.f.score == "sum":  # q + k is the product of q and 1, and k a bias
-        bias = biases + keys.dtype.type(op.f.scale) * keys[..., 0]
+    if f.score == "sum":  # q + k is the product of q and 1, and k a bias
+        bias = biases + keys.dtype.type(f.scale) * keys[..., 0]
         keys = np.ones_like(keys)
-    elif op.f.key_bias is None:
+    elif f.key_bias is None:
         bias = None
     pairs = _Pairs(queries, keys, None, bias, values, first, side)
-    half = None
-    if op.f.normaliser == "query sum":
-        half = between(progress, 0.5, 1)
-        sums = _sums_over_queries(op.f, pairs, factors, threads, between(progress, 0, 0.5))
-        if op.f.weight == "exp":  # a key's bias is in both f and the sum of f
+    if f.normaliser == "query sum":
+        half = replace(call, progress=between(call.progress, 0, 0.5))
+        sums = _sums_over_queries(pairs, factors, half)
+        if f.weight == "exp":  # a key's bias is in both f and the sum of f
             pairs, factors = pairs._replace(bias=-sums), factors._replace(bias=1.0)
         else:
             positive = sums[..., None] > 0
             shares = np.zeros(values.shape, values.dtype)
             np.divide(values, sums[..., None], out=shares, where=positive)
             pairs = pairs._replace(values=shares)
-    y = _run(op.f, pairs, NORMALISERS[op.f.normaliser], factors, threads, half or progress)
-    return y.reshape(-1, *grid).astype(planes.dtype, copy=False)
+        call = replace(call, progress=between(call.progress, 0.5, 1))
+    y = _run(pairs, NORMALISERS[f.normaliser], factors, call)
+    return y.reshape(-1, *grid).astype(call.planes.dtype, copy=False)
 
 
-def _sums_over_queries(
-    f: Pairwise,
-    pairs: _Pairs,
-    factors: _Factors,
-    threads: int | None,
-    progress: Progress | None,
-) -> Array:
+def _sums_over_queries(pairs: _Pairs, factors: _Factors, call: Call) -> Array:
     """For every key the sum of f over the queries that see it: keys and queries change places.
 
     For exp its logarithm to base 2, without the key's bias.
@@ -122,7 +127,7 @@ def _sums_over_queries(
     first = tuple(1 - k - n for k, n in zip(pairs.first, pairs.side, strict=True))
     swapped = _Pairs(pairs.keys, pairs.queries, pairs.bias, None, None, first, pairs.side)
     swapped_factors = factors._replace(query=factors.key, key=factors.query)
-    sums: Array = _run(f, swapped, THE_SUM, swapped_factors, threads, progress)[0]
+    sums: Array = _run(swapped, THE_SUM, swapped_factors, call)[0]
     return sums
 
 
@@ -144,14 +149,13 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
 def _factors(f: Pairwise, of: Features) -> tuple[_Factors, float]:
     """Factors, and a bound of all numbers that occur; infinite where a factor would vanish."""
     queries, keys, bias, values = (_norm(each) for each in of[:4])
-    base = math.log2(math.e) if f.weight == "exp" else 1.0
+    base = unit_of(f)
     limit = LIMITS[of.queries.dtype.name]
     least = math.log2(f.cut) if f.cut else None
     if f.score == "distance":
         # A power of two brings features into [-1, 1]: squares neither overflow nor vanish.
-        most = math.frexp(limit)[1]
-        exponent = math.frexp(max(queries, keys))[1]
-        unit = 2.0 ** -min(max(exponent, -most), most)
+        most = exponent_of(limit)
+        unit = 2.0 ** -exponent_of(max(queries, keys), -most, most)
         factor = min(f.scale * base / unit / unit, 2.0**900)
         farthest = factor * 4
         cut = min(1.0, limit / 16 / farthest) if f.weight == "exp" and farthest > 0 else 1.0
@@ -181,18 +185,15 @@ def _norm(array: Array) -> float:
         squares = float(np.dot(memory, memory))
     if TINY < squares < math.inf:
         return math.sqrt(squares)
-    return max(float(array.max()), -float(array.min())) * math.sqrt(array.size)
+    return largest_number(array) * math.sqrt(array.size)
 
 
-def _run(
-    f: Pairwise,
-    pairs: _Pairs,
-    normaliser: int,
-    factors: _Factors,
-    threads: int | None,
-    progress: Progress | None,
-) -> Array:
+def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array:
     """The kernel's result (channels, Z, Y, X)."""
+    from nlmeans.kernels import driver
+    from nlmeans.kernels.neighbourhood import Numbers, neighbourhood_kernel
+
+    f = call.f
     dtype = pairs.queries.dtype
     grid, keys_grid = pairs.queries.shape[:-1], pairs.keys.shape[:-1]
     left, step = row_step(keys_grid[-1], dtype.itemsize)
@@ -232,15 +233,13 @@ def _run(
         )
     ]
     strides = np.array([row for _, row in sources], dtype=np.intp)
-    integers = np.zeros((2, len(sizes)), dtype=np.intp)
-    for row, whole in zip(integers, (sizes, scratch(sizes, dtype.itemsize)), strict=True):
-        row[: len(whole)] = whole
+    integers = table(sizes, scratch(sizes, dtype.itemsize))
     rows = keys_grid[0] * keys_grid[1]
     laid_out = np.empty(rows * (1 + sizes.d + channels) * step, dtype)
     out = _aligned((max(channels, 1), *grid), dtype)
-    for phase, count in ((False, rows), (True, tiles_of(grid, dtype.itemsize))):
+    for phase, count in ((False, rows), (True, tiles_of(grid, tile_of(dtype.itemsize)))):
         driver.run(
-            neighbourhood.neighbourhood_kernel,
+            neighbourhood_kernel,
             (
                 phase,
                 *(memory for memory, _ in sources),
@@ -251,8 +250,8 @@ def _run(
                 np.array(constants, dtype=dtype),
             ),
             np.zeros(count, dtype=np.uint8),
-            threads,
-            progress if phase else None,
+            call.threads,
+            call.progress if phase else None,
         )
     return out
 
@@ -272,11 +271,8 @@ def _flat(array: Array) -> tuple[Array, list[int]]:
     else:
         array = np.ascontiguousarray(array)
         memory = array.reshape(-1)
-    # Numba compiles anew for read-only arrays: so that it need not, all are.
-    locked = memory.view()
-    locked.flags.writeable = False
     z, y, x, c = (stride // array.itemsize for stride in array.strides)
-    return locked, [c, z, y, x, array.shape[-1]]
+    return locked(memory), [c, z, y, x, array.shape[-1]]
 
 
 def _zeros(numbers: int, dtype: np.dtype[Any]) -> tuple[Array, list[int]]:
@@ -289,6 +285,11 @@ def _each(array: Array | None) -> Array | None:
     return None if array is None else array[..., None]
 
 
-def _along(values: Sequence[int], missing: int) -> tuple[int, ...]:
-    """Numbers for an array's axes along the kernel's z, y and x."""
-    return (*(missing,) * (DIMENSIONS - len(values)), *values)
+NEIGHBOURHOOD = Kernel(
+    "neighbourhood",
+    3e10,
+    "a search window with {lacking}: pair by pair, 16 queries a vector",
+    lacks,
+    work,
+    run,
+)

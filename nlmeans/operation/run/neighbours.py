@@ -1,74 +1,80 @@
-"""Prepare what the neighbours kernel is given: padded rows, lists, constants."""
+"""The neighbours kernel, given padded rows, lists and constants."""
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.base.progress import between
-from nlmeans.kernels import driver
-from nlmeans.kernels import neighbours as kernel
+from nlmeans.base.scaling import exponent_of
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
+from nlmeans.operation.embed import Embedding
 from nlmeans.operation.features import features
-from nlmeans.operation.neighbour_lists import Lists
-from nlmeans.operation.run.precision import fits_float32, in_float64
-from nlmeans.operation.support import Neighbours
-
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
-    from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.neighbour_lists import AT_ONCE, BYTES_WHILE_FOUND, Lists
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
+from nlmeans.operation.run.precision import fits_float32
+from nlmeans.operation.support import Neighbours, Support
 
 Rows = NDArray[Any]  # (N, d)
 LARGEST = 1e300  # of factors: far beyond where weights are 0, 1 or infinite
 
 
-def run_neighbours(
-    op: "Operation",
-    planes: NDArray[Any],
-    guide: NDArray[Any] | None,
-    threads: int | None,
-    progress: Callable[[float], None] | None,
-) -> NDArray[Any]:
-    """The neighbours kernel on planes (C, N), float32 or float64; the guide has its own planes."""
-    f, over = op.f, op.over
+def lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
+    return "a smallest weight" if f.cut else lacks_traits(f, over, Neighbours)
+
+
+def work(of: Problem) -> Work:
+    f, over, positions, d, values = of.f, of.over, of.positions, of.d, of.values
     assert isinstance(over, Neighbours)
-    dtype = planes.dtype
+    passes = 2 if f.normaliser == "query sum" else 1
+    rows = (d, values) if f.query == f.key else (d, d, values)
+    padded = VECTOR_BYTES * sum(math.ceil(n * of.held / VECTOR_BYTES) for n in rows)
+    lists = 16 * positions + 4 * of.pairs
+    # While they are found: once more, and the tree. Then rows in order, and in float64.
+    finding = 4 * of.pairs + positions * (40 + 16 * over.points.shape[1])
+    found = of.embedded + positions * (padded + 16 * max(d, values))
+    found += (passes - 1) * (lists + 2 * of.pairs)
+    some = min(AT_ONCE, positions) * of.pairs // positions * BYTES_WHILE_FOUND
+    return Work(
+        of.pairs * passes * (3 * d + 2 * values + 30),
+        lists + max(finding, found) + some,
+        (NEIGHBOUR_ROWS,),
+        math.ceil(positions / NEIGHBOUR_ROWS),
+        of.dtype.itemsize,
+    )
+
+
+def run(call: Call) -> Array:
+    call = call.contiguous()
+    f, over, dtype = call.f, call.over, call.planes.dtype
+    assert isinstance(over, Neighbours)
     lists = over.lists
-    ((_, of),) = features(f, op.g, over, planes.T, planes.T if guide is None else guide.T)
+    ((_, of),) = features(f, call.g, over, call.planes.T, call.seen.T)
     if not fits_float32(f, of.queries, of.keys, of.bias):
         del of
-        run = partial(run_neighbours, threads=threads, progress=progress)
-        return in_float64(run, op, planes, guide)
+        return run(call.wider()).astype(np.float32)
     queries, keys, values = (each[lists.order] for each in (of.queries, of.keys, of.values))
     scored = _scored(f, queries, keys, dtype)
     bias = np.zeros(0) if f.key_bias is None else of.bias[lists.order].astype(np.float64)
-    normaliser = NORMALISERS[f.normaliser]
     if f.normaliser == "query sum":
-        totals = _run(
-            scored.turned(),
-            np.ones((len(values), 1)),
-            _transposed(lists),
-            bias,
-            f,
-            THE_SUM,
-            dtype,
-            threads,
-            between(progress, 0, 0.5),
-        )[:, 0]
+        half = replace(call, progress=between(call.progress, 0, 0.5))
+        ones = np.ones((len(values), 1))
+        totals = _run(scored.turned(), ones, _transposed(lists), bias, THE_SUM, half)[:, 0]
         if f.weight == "exp":
             bias = (bias if len(bias) else 0.0) - totals
         else:
             values = np.divide(
                 values, totals[:, None], where=totals[:, None] > 0, out=np.zeros(values.shape)
             )
-        progress = between(progress, 0.5, 1)
+        call = replace(call, progress=between(call.progress, 0.5, 1))
     y = np.empty((values.shape[1], len(values)), dtype)
-    y[:, lists.order] = _run(scored, values, lists, bias, f, normaliser, dtype, threads, progress).T
+    y[:, lists.order] = _run(scored, values, lists, bias, NORMALISERS[f.normaliser], call).T
     return y
 
 
@@ -85,7 +91,7 @@ class _Scored(NamedTuple):
         return self._replace(queries=self.keys, keys=self.queries)
 
 
-def _scored(f: "Pairwise", queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _Scored:
+def _scored(f: Pairwise, queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _Scored:
     """Rows in [-1, 1], so that squares neither overflow nor vanish; distances about the middle."""
     if f.score == "sum":  # q + k = (q, 1) . (1, k)
         ones = np.ones_like(queries)
@@ -110,26 +116,26 @@ def _run(
     values: Rows,
     lists: Lists,
     bias: NDArray[np.float64],
-    f: "Pairwise",
     normaliser: int,
-    dtype: np.dtype[Any],
-    threads: int | None,
-    progress: Callable[[float], None] | None,
+    call: Call,
 ) -> NDArray[np.float64]:
+    from nlmeans.kernels import driver, neighbours
+
+    f, dtype = call.f, call.planes.dtype
     count = len(values)
     offset = np.zeros(values.shape[1])
     if f.weight == "exp" and normaliser == BY_SUM:
         # An average of values is one of what is left of them; equal ones stay as they are.
         offset = (values.min(axis=0) / 2 + values.max(axis=0) / 2).astype(np.float64)
     averaged, unit = _scaled(values, offset)
-    score = kernel.DISTANCE if f.score == "distance" else kernel.DOT
+    score = neighbours.DISTANCE if f.score == "distance" else neighbours.DOT
     turned = int(normaliser == THE_SUM)
-    kind = kernel.Kind(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
-    numbers = kernel.Numbers(rows.scale, rows.noise, unit)
+    kind = neighbours.Kind(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
+    numbers = neighbours.Numbers(rows.scale, rows.noise, unit)
     out = np.empty((count, values.shape[1]))
     widths = np.array([rows.width, _width(averaged, dtype)])
     driver.run(
-        kernel.neighbours_kernel,
+        neighbours.neighbours_kernel,
         (
             rows.queries,
             rows.keys,
@@ -145,8 +151,8 @@ def _run(
             int(np.diff(lists.starts).max()),
         ),
         np.zeros(math.ceil(count / NEIGHBOUR_ROWS), dtype=np.uint8),
-        threads,
-        progress,
+        call.threads,
+        call.progress,
     )
     return out
 
@@ -154,7 +160,7 @@ def _run(
 def _scaled(rows: Rows, offset: NDArray[Any] | float) -> tuple[Rows, float]:
     """(rows - offset) in [-1, 1], and what they have been divided by, a power of two."""
     moved = rows.astype(np.float64) - offset
-    unit = 2.0 ** max(math.frexp(float(np.abs(moved).max()))[1], -500)
+    unit = 2.0 ** exponent_of(float(np.abs(moved).max()), lowest=-500)
     moved /= unit
     return moved, unit
 
@@ -189,3 +195,13 @@ def _transposed(lists: Lists) -> Lists:
     return Lists(
         lists.order, turned.indptr.astype(np.intp), turned.indices.astype(np.int32, copy=False)
     )
+
+
+NEIGHBOURS = Kernel(
+    "neighbours",
+    2.5e9,
+    "lists of neighbours: one pass over each, for any f and g",
+    lacks,
+    work,
+    run,
+)

@@ -2,17 +2,14 @@
 
 from itertools import pairwise
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.operation.embed import Embedding
 from nlmeans.operation.features import features
-from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.support import Part, Support
-
-Array = NDArray[Any]
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.support import Part
 
 
 class Parts(NamedTuple):
@@ -36,23 +33,19 @@ class Parts(NamedTuple):
         return np.moveaxis(whole, -1, 0)
 
 
-def parts_of(f: Pairwise, g: Embedding, over: Support, planes: Array, guide: Array | None) -> Parts:
-    """Of planes (C, *grid), and of the guide's if there are such.
-
-    A view where there is one part and the embeddings give one.
-    """
-    x, seen = (np.moveaxis(a, 0, -1) for a in (planes, planes if guide is None else guide))
+def parts_of(call: Call) -> Parts:
+    """Views where there is one part and the embeddings give views."""
+    x, seen = (np.moveaxis(a, 0, -1) for a in (call.planes, call.seen))
     places, found, starts = [], [], [(0, 0)]
-    for part, of in features(f, g, over, x, seen):
+    for part, of in features(call.f, call.g, call.over, x, seen):
         places.append(part)
         found.append((_rows(of.queries), _rows(of.keys), of.bias.reshape(-1), _rows(of.values)))
         starts.append((starts[-1][0] + len(found[-1][0]), starts[-1][1] + len(found[-1][1])))
     queries, keys, bias, values = (
         each[0] if len(each) == 1 else np.concatenate(each) for each in zip(*found, strict=True)
     )
-    return Parts(
-        queries, keys, bias, values, np.array(starts, dtype=np.intp), places, planes.shape[1:]
-    )
+    grid = call.planes.shape[1:]
+    return Parts(queries, keys, bias, values, np.array(starts, dtype=np.intp), places, grid)
 
 
 def _rows(array: Array) -> Array:

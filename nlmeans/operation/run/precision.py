@@ -1,21 +1,20 @@
-"""When float32 is not enough: what an exponent may be, and the operation in float64."""
+"""When float32 is not enough: what an exponent may be."""
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.call import Array
 
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
-
-Array = NDArray[Any]
 # A dot product so large is rounded by 1e-4 in float32, and its weight likewise: float64 takes over.
 LARGEST_EXPONENT = 2048.0
 TINY = 1e-20  # squares below it have lost numbers that vanished when squared
+
+
+def unit_of(f: Pairwise) -> float:
+    """What a scaled score is multiplied by for the kernels, whose exp is a power of two."""
+    return math.log2(math.e) if f.weight == "exp" else 1.0
 
 
 def largest_exponent(f: Pairwise, queries: Array, keys: Array, bias: Array) -> float:
@@ -27,7 +26,7 @@ def largest_exponent(f: Pairwise, queries: Array, keys: Array, bias: Array) -> f
     if f.score != "distance":
         q, k = _longest(queries), _longest(keys)
         largest += abs(f.scale) * (q + k if f.score == "sum" else q * k)
-    return largest * (math.log2(math.e) if f.weight == "exp" else 1)
+    return largest * unit_of(f)
 
 
 def fits_float32(f: Pairwise, queries: Array, keys: Array, bias: Array) -> bool:
@@ -42,15 +41,9 @@ def _longest(rows: Array) -> float:
     squares = float(np.einsum("...i,...i->...", rows, rows).max())
     if squares > TINY:
         return math.sqrt(squares)
-    return max(float(rows.max()), -float(rows.min())) * math.sqrt(rows.shape[-1])
+    return largest_number(rows) * math.sqrt(rows.shape[-1])
 
 
-def in_float64(
-    run: Callable[["Operation", Array, Array | None], Array],
-    op: "Operation",
-    planes: Array,
-    guide: Array | None,
-) -> Array:
-    """The same from the beginning, for embeddings in float32 are rounded too; a float32 result."""
-    double = None if guide is None else guide.astype(np.float64)
-    return run(op, planes.astype(np.float64), double).astype(np.float32)
+def largest_number(array: Array) -> float:
+    """The largest magnitude, without an array of magnitudes."""
+    return max(float(array.max()), -float(array.min()))

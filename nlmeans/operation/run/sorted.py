@@ -8,42 +8,50 @@ operations instead of N^2. All in float64, as q_i S_i and T_i can be far larger 
 """
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.base.progress import Progress
+from nlmeans.operation.embed import Embedding
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.parts import parts_of
+from nlmeans.operation.support import Everywhere, Regions, Support
 
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
-
-Array = NDArray[Any]
 Float64s = NDArray[np.float64]
 
 
-def run_sorted(
-    op: "Operation", planes: Array, guide: Array | None, progress: Progress | None
-) -> Array:
-    """The operation on planes (C, *grid), float32 or float64."""
-    of = parts_of(op.f, op.g, op.over, planes, guide)
-    queries = op.f.scale * of.queries[:, 0].astype(np.float64)
-    keys = op.f.scale * of.keys[:, 0].astype(np.float64) + of.bias
-    y = np.empty((of.values.shape[1], len(queries)), dtype=planes.dtype)
+def lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
+    if (f.score, f.weight) != ("sum", "relu"):
+        return f"score {f.score!r} with weight {f.weight!r}"
+    return lacks_traits(f, over, Everywhere | Regions)
+
+
+def work(of: Problem) -> Work:
+    operations = of.positions * (2 * of.positions.bit_length() + 6 * of.values)
+    memory = of.embedded + 8 * 8 * of.positions
+    return Work(operations, memory, of.grid, 1, of.dtype.itemsize)
+
+
+def run(call: Call) -> Array:
+    f, of = call.f, parts_of(call)
+    queries = f.scale * of.queries[:, 0].astype(np.float64)
+    keys = f.scale * of.keys[:, 0].astype(np.float64) + of.bias
+    y = np.empty((of.values.shape[1], len(queries)), dtype=call.planes.dtype)
     for (query, key), (end_query, end_key) in pairwise(of.starts):
         q, k, values = queries[query:end_query], keys[key:end_key], of.values[key:end_key].T
         ramps = Ramps(q, k)
-        if op.f.normaliser == "query sum":
+        if f.normaliser == "query sum":
             values = _divided(values, Ramps(k, q).sum_of(np.ones(len(q))))
         for channel, row in zip(values, y, strict=True):
             row[query:end_query] = ramps.sum_of(channel)
-            if progress is not None:
-                progress(float(end_query / len(queries)))
+            if call.progress is not None:
+                call.progress(float(end_query / len(queries)))
         part = y[:, query:end_query]
-        if op.f.normaliser == "sum":
+        if f.normaliser == "sum":
             part[:] = _divided(part, ramps.sum_of(np.ones(len(k))))
-        elif op.f.normaliser == "count":
+        elif f.normaliser == "count":
             part /= len(k)
     return of.to_planes(y.T)
 
@@ -73,3 +81,14 @@ class Ramps:
 def _divided(a: Array, by: Float64s) -> Array:
     """a / by, and 0 where `by` is 0: there no weight is above 0."""
     return np.divide(a, by, out=np.zeros(a.shape), where=by > 0)
+
+
+SORTED = Kernel(
+    "sorted",
+    1e9,
+    "max(q + k, 0) over all keys: q times a sum over the largest keys, and a sum",
+    lacks,
+    work,
+    run,
+    parallel="no",
+)

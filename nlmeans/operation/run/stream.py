@@ -1,56 +1,62 @@
-"""Prepare what the stream kernel is given: exponents of 2, values in [-1, 1], tasks."""
+"""The stream kernel, given exponents of 2, values in [-1, 1] and tasks."""
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nlmeans.base.progress import Progress, between
-from nlmeans.kernels import blocks, driver, stream
+from nlmeans.base.progress import between
+from nlmeans.base.scaling import exponent_of, most_exponent
+from nlmeans.kernels.blocks import lay_out, task_size, thread_bytes
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
 from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
+from nlmeans.operation.embed import Embedding
+from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.arrays import locked, table
+from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.parts import Parts, parts_of
-from nlmeans.operation.run.precision import LARGEST_EXPONENT, in_float64, largest_exponent
-from nlmeans.operation.support import pool_of
-
-if TYPE_CHECKING:
-    from nlmeans.operation.operation import Operation
-
-Array = NDArray[Any]
+from nlmeans.operation.run.precision import LARGEST_EXPONENT, largest_exponent, unit_of
+from nlmeans.operation.support import Everywhere, Regions, Support, pool_of
 
 
-def run_stream(
-    op: "Operation",
-    planes: Array,
-    guide: Array | None,
-    threads: int | None,
-    progress: Progress | None,
-) -> Array:
-    """The operation on planes (C, *grid), float32 or float64."""
-    of = parts_of(op.f, op.g, op.over, planes, guide)
-    scores = _scores(op, of)
-    if planes.dtype == np.float32 and not scores.exact:
+def lacks(f: Pairwise, g: Embedding, over: Support) -> str | None:
+    if f.weight == "identity" or (f.weight, f.score) == ("relu", "distance"):
+        return f"score {f.score!r} with weight {f.weight!r}"
+    return lacks_traits(f, over, Everywhere | Regions)
+
+
+def work(of: Problem) -> Work:
+    score = (3 if of.f.score == "distance" else 2) * of.d
+    memory = of.embedded + thread_bytes(of.positions, of.d, of.values, of.held)
+    size = task_size(of.positions, of.dtype.itemsize)
+    tiles = sum(math.ceil(n / size) for n in of.over.sizes(of.grid))
+    operations = of.pairs * (score + 2 * of.values + 17)
+    return Work(operations, memory, (size,), tiles, of.dtype.itemsize)
+
+
+def run(call: Call) -> Array:
+    of = parts_of(call)
+    scores = _scores(call, of)
+    if call.planes.dtype == np.float32 and not scores.exact:
         del of, scores
-        run = partial(run_stream, threads=threads, progress=progress)
-        return in_float64(run, op, planes, guide)
-    values, normaliser = of.values, NORMALISERS[op.f.normaliser]
-    if op.f.normaliser == "query sum":
-        half = between(progress, 0, 0.5)
-        scores, values = _over_queries(scores, values, of.starts, threads, half)
-        progress = between(progress, 0.5, 1)
+        return run(call.wider()).astype(np.float32)
+    values, normaliser = of.values, NORMALISERS[call.f.normaliser]
+    if call.f.normaliser == "query sum":
+        first = replace(call, progress=between(call.progress, 0, 0.5))
+        scores, values = _over_queries(scores, values, of.starts, first)
+        call = replace(call, progress=between(call.progress, 0.5, 1))
     # An average is taken of differences from a middle: a constant then stays as it is.
     average = scores.weight == WEIGHT_EXP and normaliser == BY_SUM
     low, high = values.min(axis=0), values.max(axis=0)
     offset = low / 2 + high / 2 if average else np.zeros_like(low)
-    power = _power_of_two(float(np.max(np.maximum(high - offset, offset - low))), low.dtype)
-    shared = np.may_share_memory(values, planes)
+    largest, limit = np.maximum(high - offset, offset - low).max(), most_exponent(low.dtype)
+    power = 2.0 ** -exponent_of(float(largest), -limit, limit)
+    shared = np.may_share_memory(values, call.planes)
     centred = np.subtract(values, offset, out=None if shared else values)
     centred *= power
-    y = _run(scores, np.ascontiguousarray(centred), of.starts, normaliser, threads, progress)
+    y = _run(scores, np.ascontiguousarray(centred), of.starts, normaliser, call)
     y /= power
     y += offset[:, None]
     return of.to_planes(y.T)
@@ -73,11 +79,11 @@ class _Scores:
     exact: bool  # as far as the arrays' dtype goes
 
 
-def _scores(op: "Operation", of: Parts) -> _Scores:
-    f, dtype = op.f, of.queries.dtype
+def _scores(call: Call, of: Parts) -> _Scores:
+    f, dtype = call.f, of.queries.dtype
     limit = 2.0**60 if dtype == np.float32 else 2.0**500
-    unit = math.log2(math.e) if f.weight == "exp" else 1.0
-    pooled = pool_of(op.over) is not None  # no key is a query's own then
+    unit = unit_of(f)
+    pooled = pool_of(call.over) is not None  # no key is a query's own then
     queries, keys = (np.ascontiguousarray(a) for a in (of.queries, of.keys))
     row = np.zeros(len(queries), dtype=dtype)
     bias = (unit * of.bias).astype(dtype)
@@ -113,17 +119,13 @@ def _scores(op: "Operation", of: Parts) -> _Scores:
 
 
 def _over_queries(
-    scores: _Scores,
-    values: Array,
-    starts: NDArray[np.intp],
-    threads: int | None,
-    progress: Progress | None,
+    scores: _Scores, values: Array, starts: Array, call: Call
 ) -> tuple[_Scores, Array]:
     """Scores and values that need no further division: each key's are divided by its own sum."""
     swapped = replace(
         scores, queries=scores.keys, keys=scores.queries, row=scores.bias, bias=scores.row
     )
-    totals = _run(swapped, values[:, :0], starts[:, ::-1], THE_SUM, threads, progress)[0]
+    totals = _run(swapped, values[:, :0], starts[:, ::-1], THE_SUM, call)[0]
     if scores.weight == WEIGHT_EXP:  # the kernel adds no `row` to a distance
         return replace(scores, bias=-totals if scores.distance else scores.bias - totals), values
     divisible = totals[:, None] > 0
@@ -131,27 +133,19 @@ def _over_queries(
     return scores, np.divide(values, totals[:, None], out=zero, where=divisible)
 
 
-def _run(
-    scores: _Scores,
-    values: Array,
-    starts: NDArray[np.intp],
-    normaliser: int,
-    threads: int | None,
-    progress: Progress | None,
-) -> Array:
+def _run(scores: _Scores, values: Array, starts: Array, normaliser: int, call: Call) -> Array:
     """The kernel: results (channels, N), or with THE_SUM the sums (1, N)."""
+    from nlmeans.kernels import driver, stream
+
     dtype = scores.queries.dtype
     (count, d), channels = scores.queries.shape, values.shape[1]
-    at_once = blocks.task_size(count, dtype.itemsize)
+    at_once = task_size(count, dtype.itemsize)
     tasks = [
         (first, min(first + at_once, end), first_key, end_key)
         for (start, first_key), (end, end_key) in pairwise(starts)
         for first in range(start, end, at_once)
     ]
     traits = (d, channels, scores.distance, scores.weight, normaliser, scores.centre)
-    integers = np.zeros((2, stream.BUFFERS), dtype=np.intp)
-    integers[0, : stream.TRAITS] = stream.Traits._make(traits)
-    integers[1] = blocks.lay_out(d, channels, dtype.itemsize)
     lowest = -(2.0**100) if dtype == np.float32 else -(2.0**1000)
     cut = math.log2(scores.cut) if scores.cut else lowest
     scales = stream.Scales(scores.scale, scores.noise, lowest, cut)
@@ -160,27 +154,24 @@ def _run(
     driver.run(
         stream.stream_kernel,
         (
-            *map(_flat, arrays),
+            *(locked(array.reshape(-1)) for array in arrays),
             np.array(scales, dtype=dtype),
             np.array(tasks, dtype=np.intp),
-            integers,
+            table(traits, lay_out(d, channels, dtype.itemsize)),
             out,
         ),
         np.zeros(len(tasks), dtype=np.uint8),
-        threads,
-        progress,
+        call.threads,
+        call.progress,
     )
     return out
 
 
-def _flat(array: Array) -> Array:
-    """In one row, and locked: Numba compiles anew for read-only arrays, so all are."""
-    flat = array.reshape(-1)
-    flat.flags.writeable = False
-    return flat
-
-
-def _power_of_two(largest: float, dtype: np.dtype[Any]) -> float:
-    """What brings numbers up to the largest into [-1, 1]."""
-    limit = 120 if dtype == np.float32 else 1000
-    return 2.0 ** min(max(-math.frexp(largest)[1], -limit), limit)
+STREAM = Kernel(
+    "stream",
+    8e10,
+    "every query against all keys, in blocks: sums follow the largest score so far",
+    lacks,
+    work,
+    run,
+)
