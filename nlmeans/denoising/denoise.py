@@ -1,5 +1,7 @@
 """denoise(image): noise level -> parameters -> operation -> image of the same dtype and shape."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """Filter frames as they come: a block of them in memory, the result that of the whole clip."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any

@@ -1,5 +1,7 @@
 """The method "ridge": classical non-local means, refined by groups of like patches."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod

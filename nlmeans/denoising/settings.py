@@ -1,5 +1,7 @@
 """What `denoise` uses for an image: noise level and kind, method, sizes, h."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -90,7 +92,7 @@ class Settings:
         )
         return Ridge(operation, first, second)
 
-    def times(self, strength: float) -> "Settings":
+    def times(self, strength: float) -> Settings:
         """The same at so many times the strength."""
         maps = None if self.maps is None else Maps(self.maps.sigma, strength * self.maps.h)
         return replace(self, h=strength * self.h, strength=strength * self.strength, maps=maps)

@@ -1,5 +1,7 @@
 """fit_weights: learn theta, phi, key bias, g and W of patches, from the classical filter on."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

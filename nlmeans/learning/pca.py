@@ -1,5 +1,7 @@
 """Weights from one image: patches compared in their principal components, without learning."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

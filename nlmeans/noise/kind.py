@@ -1,5 +1,7 @@
 """What noise an image holds: Gaussian or Poisson-Gaussian, white, correlated or compressed."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -205,7 +207,7 @@ def level_groups(planes: list[Array], scale: float = 1.0) -> Array:
     return _level_rows(_spectra(planes, scale))
 
 
-def _level_rows(spectra: "_Spectra") -> Array:
+def _level_rows(spectra: _Spectra) -> Array:
     rows = []
     for which in spectra.groups():
         squares = spectra.squares[which].astype(np.float64)

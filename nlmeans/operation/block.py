@@ -1,5 +1,7 @@
 """The non-local block z = W_z y + x around an operation, and chains of blocks."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -173,7 +175,7 @@ class Block:
 
 
 def _called(
-    block: "Block | Chain",
+    block: Block | Chain,
     x: ArrayLike,
     channel_axis: int | None,
     batch_axis: int | None,

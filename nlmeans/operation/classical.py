@@ -1,5 +1,7 @@
 """The classical filter: the non-learned special case of the generic operation."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from numpy.typing import ArrayLike

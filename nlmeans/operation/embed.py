@@ -1,5 +1,7 @@
 """Embeddings: what f or g sees of a position. Each maps (*grid, C) to (*grid, d)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from math import exp, prod
 from typing import Any, Literal
@@ -74,10 +76,10 @@ class Linear:
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
-    of: "Embedding"
+    of: Embedding
 
     def __init__(
-        self, weight: ArrayLike, bias: ArrayLike | None = None, of: "Embedding | None" = None
+        self, weight: ArrayLike, bias: ArrayLike | None = None, of: Embedding | None = None
     ) -> None:
         matrix = np.array(real_array("weight", weight), dtype=np.float64)
         if matrix.ndim != 2 or matrix.size == 0:

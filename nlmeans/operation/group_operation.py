@@ -1,5 +1,7 @@
 """What `GroupMeans` does to one group of like patches, as an Operation."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """Averages within groups of like patches, with the weights of least expected error."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -242,7 +244,7 @@ class GroupMeans:
         faint = not known or self.sigma < FINEST_FLOAT32 * whole_range(dtype)
         return 8 if faint else working_dtype(dtype).itemsize
 
-    def _units(self, planes: Array) -> "_Units":
+    def _units(self, planes: Array) -> _Units:
         """Those in which the values lie in [-1, 1]: a power of two is undone exactly."""
         offset, half = middle_of(planes)
         exponent = exponent_of(half, -1000, 1000)

@@ -1,5 +1,7 @@
 """The operation as a value: y_i = 1/C(x) * sum over j in S(i) of f(x_i, x_j) g(x_j)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -6,6 +6,8 @@ Fast paths follow from the traits, never from a name. A new function with known 
 definition here and one line in PAIRWISE.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -364,13 +366,28 @@ def concatenation(
     )
 
 
-# Name -> definition, for code that chooses by name and for the tests, which run them all.
-PAIRWISE: dict[str, Callable[..., Pairwise]] = {
-    "gaussian": gaussian,
-    "embedded_gaussian": embedded_gaussian,
-    "dot_product": dot_product,
-    "concatenation": concatenation,
-}
+class PairwiseFunctions(dict[str, Callable[..., Pairwise]]):
+    """The pairwise functions f by name: each value makes a `Pairwise` of its parameters.
+
+    Examples
+    --------
+    >>> import nlmeans
+    >>> list(nlmeans.PAIRWISE)
+    ['gaussian', 'embedded_gaussian', 'dot_product', 'concatenation']
+    >>> nlmeans.PAIRWISE["gaussian"](h=10) == nlmeans.gaussian(h=10)
+    True
+    """
+
+
+# For code that chooses by name and for the tests, which run them all.
+PAIRWISE = PairwiseFunctions(
+    {
+        "gaussian": gaussian,
+        "embedded_gaussian": embedded_gaussian,
+        "dot_product": dot_product,
+        "concatenation": concatenation,
+    }
+)
 
 
 def _embed(value: ArrayLike | Embedding | None) -> Embedding:

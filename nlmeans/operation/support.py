@@ -1,5 +1,7 @@
 """Supports: S(i), the positions j that y_i is an average over."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

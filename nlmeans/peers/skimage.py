@@ -1,5 +1,7 @@
 """scikit-image's denoise_nl_means: as an operation, and as a call that takes its place."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal
 

@@ -11,6 +11,8 @@ Similarity", PCV 2010. T. Guillemot, A. Almansa, T. Boubekeur, "Non Local Point 
 3DIMPVT 2012.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -196,7 +198,7 @@ class _Cloud(NamedTuple):
     unit: float  # a power of two
 
     @classmethod
-    def of(cls, points: ArrayLike) -> "_Cloud":
+    def of(cls, points: ArrayLike) -> _Cloud:
         given = checked_array("points", points)
         if given.dtype.kind != "f":
             message = f"points has dtype {given.dtype}; positions are floats: use astype(float)"

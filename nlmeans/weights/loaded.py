@@ -1,5 +1,7 @@
 """What `load_weights` gives: a block, and everything that was read or assumed to make it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -25,7 +27,7 @@ class Reading:
     dtype: str
 
     @classmethod
-    def of(cls, role: str, key: str, tensors: Tensors) -> "Reading":
+    def of(cls, role: str, key: str, tensors: Tensors) -> Reading:
         stored = tensors.arrays[key]
         return cls(role, key, stored.shape, stored.dtype)
 
