@@ -1,6 +1,8 @@
-"""What each part of the method "ridge" brings: PSNR on training images.
+"""What does each part of the method "ridge" bring?
 
     python benchmarks/ablation.py TRAIN400_DIR [--every 40]
+
+Data: Train400. Time: some minutes.
 
 Noise of three levels with a seed, given to the methods; every 40th image from the eighth on. Beside
 the parts stands patchwise non-local means, the same weights as in "classic", averaged over all
@@ -9,13 +11,12 @@ patches that hold a pixel:
     y_i = sum over shifts t of x_(i + t) box(w(., t)/C(.))(i)
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-from measure import psnr_of_bytes
+from measure import options_of, pngs, psnr_of_bytes
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
@@ -68,11 +69,11 @@ def estimates(x: Image, sigma: float) -> dict[str, Image]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("train400", type=Path)
     parser.add_argument("--every", type=int, default=40)
     options = parser.parse_args()
-    paths = sorted(options.train400.glob("*.png"))[7 :: options.every]
+    paths = pngs(options.train400)[7 :: options.every]
     table: dict[str, list[float]] = {}
     for sigma in SIGMAS:
         values: dict[str, list[float]] = {}

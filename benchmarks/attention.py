@@ -1,19 +1,19 @@
-"""The operation over everywhere: time and memory, beside PyTorch on the CPU where it is installed.
+"""How fast is the operation over everywhere, and how much memory does it take, beside PyTorch?
 
     pip install -e '.[benchmark]' torch
     python benchmarks/attention.py [--rows softmax_32,linear] [--threads 2] [--runs 9]
                                    [--markdown FILE] [--json FILE]
-
-Our times are of whole calls: checks, theta, phi and g (matrices), the kernel, and the axes put
-back. PyTorch is timed twice: given q, k and v, and computing them from x as we do. Runs are
-interleaved, medians compared, and the outputs too. Memory is of a process of its own.
-
     python benchmarks/attention.py --memory D --threads 2
 
-prints the MiB that an embedded Gaussian with d = d_v = D takes above input and output.
+Data: random. Time: about 3 minutes.
+
+Our times are of whole calls: checks, theta, phi and g (matrices), the kernel, and the axes put
+back. PyTorch, on the CPU, where it is installed, is timed twice: given q, k and v, and computing
+them from x as we do. Runs are interleaved, medians compared, and the outputs too. Memory is of a
+process of its own: `--memory` prints the MiB that an embedded Gaussian with d = d_v = D takes
+above input and output.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Array, Method, Run, Table, compare, timed
+from measure import Array, Contender, Run, Table, compare, options_of, report, timed
 
 from nlmeans import Linear, Operation, concatenation, dot_product, embedded_gaussian
 
@@ -48,11 +48,11 @@ def linear(threads: int, runs: int) -> Table:
     theta, phi, g = matrices
     op = Operation(dot_product(theta, phi), Linear(g))
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield _ours(op, x, threads)
         planes = np.ascontiguousarray(x.T)
         run = timed(lambda: op(planes, channel_axis=0, threads=threads))
-        yield Method(f"nlmeans, channels first, {threads} threads", _transposed(run))
+        yield Contender(f"nlmeans, channels first, {threads} threads", _transposed(run))
         yield from _torch(
             x, matrices, threads, lambda q, k, v: q @ (k.T @ v) / LONG, "theta @ (phi.T @ g) / N"
         )
@@ -76,7 +76,7 @@ def _softmax(d: int, threads: int, runs: int) -> Table:
     x, matrices = _noise(ATTENTION, d), _matrices(d)
     op = _attention(d)
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield _ours(op, x, threads)
         yield from _torch(x, matrices, threads, _attend, "scaled_dot_product_attention")
 
@@ -105,7 +105,7 @@ def _attend(q: Any, k: Any, v: Any) -> Any:
     return attend(q[None, None], k[None, None], v[None, None])[0, 0]
 
 
-def _torch(x: Array, matrices: Array, threads: int, call: Any, name: str) -> Iterator[Method]:
+def _torch(x: Array, matrices: Array, threads: int, call: Any, name: str) -> Iterator[Contender]:
     """The call given q, k and v, and with what makes them of x; nothing without PyTorch."""
     try:
         import torch
@@ -114,13 +114,13 @@ def _torch(x: Array, matrices: Array, threads: int, call: Any, name: str) -> Ite
     torch.set_num_threads(threads)
     tensor, weights = torch.from_numpy(x), torch.from_numpy(matrices.astype(x.dtype))
     ready = [tensor @ w.T for w in weights]
-    yield Method(f"PyTorch, {name}, given q, k, v", timed(lambda: call(*ready).numpy()))
+    yield Contender(f"PyTorch, {name}, given q, k, v", timed(lambda: call(*ready).numpy()))
     whole = timed(lambda: call(*(tensor @ w.T for w in weights)).numpy())
-    yield Method(f"PyTorch, {name}, from x", whole)
+    yield Contender(f"PyTorch, {name}, from x", whole)
 
 
-def _ours(op: Operation, x: Array, threads: int) -> Method:
-    return Method(
+def _ours(op: Operation, x: Array, threads: int) -> Contender:
+    return Contender(
         f"nlmeans, {threads} threads", timed(lambda: op(x, channel_axis=1, threads=threads))
     )
 
@@ -165,9 +165,7 @@ def _peak_mib() -> float:
 
 
 def main() -> None:
-    from speed import report
-
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=9)

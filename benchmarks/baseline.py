@@ -1,8 +1,10 @@
-"""BASELINE.md: what classical filters reach on the sets of the papers' tables.
+"""What do classical filters reach on the sets of the papers' tables (BASELINE.md)?
 
     pip install -e '.[compare]' bm3d     # bm3d: a licence of its own, its row may be missing
     python benchmarks/baseline.py --set12 DIR --kodak DIR --fmd DIR --polyu DIR
                                   [--work DIR] [-o BASELINE.md]
+
+Data: Set12, Kodak24, FMD, PolyU. Time: hours, most of them for the peers.
 
 Each set is one `nlmeans compare`, whose full report stays in the work folder; a run that was
 stopped goes on where it was. Kodak24 is compared in colour and as grey pictures of its luma (ITU-R
@@ -22,11 +24,12 @@ from statistics import mean
 from typing import Any
 
 import imageio.v3 as iio
+from measure import options_of, pngs
 from PIL import Image
 
-from nlmeans.compare.report import Comparison, Report, finish, prepare
+from nlmeans.compare.report import Comparison, Summary, finish, prepare
 from nlmeans.compare.scores import PSNR
-from nlmeans.compare.tables import Row
+from nlmeans.compare.tables import MethodRow
 from nlmeans.compare.work import LEAST_RUNS, MOST_RUNS
 
 SIGMAS = (15.0, 25.0, 50.0)
@@ -37,7 +40,7 @@ REAL = ("auto", "classic", "skimage", "opencv")
 
 
 @dataclass(frozen=True)
-class Table:
+class PictureSet:
     """One set of pictures.
 
     Attributes
@@ -114,7 +117,7 @@ def even_numbered(folder: Path, title: str) -> dict[tuple[str, str], float]:
 
 
 def table(
-    report: Report, levels: Sequence[float | None], even: dict[tuple[str, str], float]
+    report: Summary, levels: Sequence[float | None], even: dict[tuple[str, str], float]
 ) -> Iterator[str]:
     """Methods down; PSNR, SSIM and time across."""
     names = ["real" if level is None else f"{level:g}" for level in levels]
@@ -137,7 +140,7 @@ def table(
         yield "| " + " | ".join([label, *cells]) + " |"
 
 
-def number(row: Row | None, attribute: str, form: str) -> str:
+def number(row: MethodRow | None, attribute: str, form: str) -> str:
     value = (
         None
         if row is None or (row.method == "noisy" and attribute == "threads")
@@ -149,7 +152,7 @@ def number(row: Row | None, attribute: str, form: str) -> str:
 def grey_copies(folder: Path, target: Path) -> Path:
     """Luma of colour pictures, in a folder of their own."""
     target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.glob("*.png")):
+    for path in pngs(folder):
         with Image.open(path) as picture:
             iio.imwrite(target / path.name, picture.convert("L"))
     return target
@@ -167,20 +170,20 @@ def pairs(folder: Path, target: Path) -> tuple[Path, Path]:
     return clean, noisy
 
 
-def tables(options: argparse.Namespace) -> Iterator[Table]:
+def tables(options: argparse.Namespace) -> Iterator[PictureSet]:
     work = options.work
     if options.set12:
-        yield Table("Set12", options.set12, ADDED, published="Set12")
+        yield PictureSet("Set12", options.set12, ADDED, published="Set12")
     if options.fmd:
         raw, clean = options.fmd / "raw", options.fmd / "gt"
-        yield Table("FMD, real noise", clean, REAL, noisy=raw, published="FMD")
+        yield PictureSet("FMD, real noise", clean, REAL, noisy=raw, published="FMD")
     if options.polyu:
         clean, noisy = pairs(options.polyu, work / "polyu-pairs")
-        yield Table("PolyU, real noise", clean, REAL, noisy=noisy)
+        yield PictureSet("PolyU, real noise", clean, REAL, noisy=noisy)
     if options.kodak:
         grey = grey_copies(options.kodak, work / "kodak-luma")
-        yield Table("Kodak24, grey", grey, KODAK)
-        yield Table("Kodak24, colour", options.kodak, KODAK, published="Kodak24")
+        yield PictureSet("Kodak24, grey", grey, KODAK)
+        yield PictureSet("Kodak24, colour", options.kodak, KODAK, published="Kodak24")
 
 
 def introduction(about: dict[str, Any]) -> list[str]:
@@ -208,7 +211,7 @@ def introduction(about: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     for name in ("set12", "kodak", "fmd", "polyu"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--work", type=Path, default=Path("baseline"), help="of the reports")

@@ -1,7 +1,9 @@
-"""What `nlmeans.fit_weights` gains: learned on Train400, shown on Set12, at one noise level.
+"""What does `nlmeans.fit_weights` gain at one noise level?
 
     python benchmarks/fit.py TRAIN400_DIR SET12_DIR [--save FILE]
                            [--supervision recorruption|masking]
+
+Data: learned on Train400, shown on Set12. Time: about 3 minutes.
 
 The protocol of benchmarks/quality.py on Set12: numpy.random.seed(0) for each image, noise not
 clipped, results in 8 bits. Nothing is tuned on Set12, but for the opponent: pixelwise `denoise`,
@@ -10,12 +12,12 @@ patchwise non-local means with the h that is best on the crops learned from. Wit
 clean images of Train400 are not looked at.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+from measure import options_of, pngs
 from quality import Image, psnrs
 
 import nlmeans
@@ -25,7 +27,7 @@ FACTORS = (0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
 
 def training_pairs(folder: Path, sigma: float) -> tuple[list[Image], list[Image]]:
     """Clean and noisy, on [0, 255]."""
-    clean = [iio.imread(path).astype(np.float64) for path in sorted(folder.glob("*.png"))]
+    clean = [iio.imread(path).astype(np.float64) for path in pngs(folder)]
     noisy = [
         image + np.random.default_rng(number).normal(0, sigma, image.shape)
         for number, image in enumerate(clean)
@@ -45,7 +47,7 @@ def show(step: nlmeans.Step) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("train400", type=Path)
     parser.add_argument("set12", type=Path)
     parser.add_argument("--sigma", type=float, default=25.0)
@@ -71,7 +73,7 @@ def main() -> None:
     if options.save:
         nlmeans.save_weights(options.save, fit.block, input_range=255, sigma=sigma, overwrite=True)
 
-    images = [iio.imread(path) for path in sorted(options.set12.glob("*.png"))]
+    images = [iio.imread(path) for path in pngs(options.set12)]
     rows = {
         f"pixelwise, h {factor:g} sigma": psnrs(
             images, sigma, lambda x, h=factor: nlmeans.denoise(x, sigma / 255, h=h * sigma / 255)

@@ -1,6 +1,8 @@
-"""What denoise makes of noisy pictures that went through JPEG, nothing given.
+"""What does `denoise` make of noisy pictures that went through JPEG, nothing given?
 
     python benchmarks/jpeg.py KODAK24_DIR
+
+Data: Kodak24. Time: about 5 minutes.
 
 The even-numbered Kodak24 images, on which nothing was chosen, with Gaussian noise of seed 0,
 clipped and rounded to 8 bits, as JPEG with colours at half the resolution (4:2:0): the mean of what
@@ -9,12 +11,11 @@ with noise="gaussian", where its level is measured as if nothing had been compre
 sigma from before.
 """
 
-import argparse
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from real_noise import Image, psnr
+from measure import Array, options_of, pngs, psnr
 
 import nlmeans
 from nlmeans.noise.kind import estimate_noise
@@ -22,12 +23,12 @@ from nlmeans.noise.kind import estimate_noise
 LEVELS, QUALITIES = (0, 5, 10, 20), (75, 90)
 
 
-def compressed(image: Image, quality: int) -> Image:
+def compressed(image: Array, quality: int) -> Array:
     file = iio.imwrite("<bytes>", image, extension=".jpg", quality=quality, subsampling="4:2:0")
     return iio.imread(file, extension=".jpg")
 
 
-def scores(clean: Image, picture: Image, sigma: float) -> list[float]:
+def scores(clean: Array, picture: Array, sigma: float) -> list[float]:
     noise, levels = estimate_noise(picture, channel_axis=2)
     before = psnr(clean, picture)
     gains = [
@@ -38,10 +39,10 @@ def scores(clean: Image, picture: Image, sigma: float) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("kodak24", type=Path)
     folder = parser.parse_args().kodak24
-    images = [iio.imread(path) for path in sorted(folder.glob("*.png"))[1::2]]
+    images = [iio.imread(path) for path in pngs(folder)[1::2]]
     print(f"{len(images)} images, means; gains in dB, the worst in brackets\n")
     print("| sigma | quality | compressed | seen as JPEG | estimated | default | as white | told |")
     print("|---|---|---|---|---|---|---|---|")

@@ -1,4 +1,8 @@
-"""What this machine can do, measured: multiply-adds, additions, exponentials, memory.
+"""What can this machine do: multiply-adds, additions, exponentials, memory?
+
+    python benchmarks/limits.py [--threads 2]
+
+Data: none. Time: about 10 seconds.
 
 One core with the filter's own vectors of float32, and all cores together. Eight independent chains
 hide the latency of an operation; 16 of them in turn make loads and stores negligible.
@@ -10,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from measure import options_of
 from numba import njit
 
 from nlmeans.kernels.exp2 import exp2
@@ -97,3 +102,16 @@ def _aligned(floats: int, value: float) -> Any:
     space = np.full(floats + VECTOR_BYTES, value, np.float32)
     start = -space.ctypes.data % VECTOR_BYTES // space.itemsize
     return space[start : start + floats]
+
+
+def main() -> None:
+    parser = options_of(__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    threads = parser.parse_args().threads
+    for name, rates in measure_limits(threads).items():
+        one, together = (f"{rates[key]:.3g} {rates['unit']}" for key in ("one", "all"))
+        print(f"{name}: {one} on one core, {together} on {threads}")
+
+
+if __name__ == "__main__":
+    main()

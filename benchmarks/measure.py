@@ -1,5 +1,8 @@
-"""Interleaved runs, medians, and tables of them."""
+"""What the scripts share: options, PSNR, interleaved runs, medians, and tables of them."""
 
+import argparse
+import json
+import math
 import os
 import platform
 import statistics
@@ -7,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio
 
 from nlmeans.base.machine import processor
 
@@ -27,7 +30,7 @@ READY_SECONDS = 1.0  # shorter runs follow an untimed one: sleeping cores take m
 
 
 @dataclass(frozen=True)
-class Method:
+class Contender:
     """A name, and a run of it: seconds and output."""
 
     name: str
@@ -74,6 +77,20 @@ class Table:
         return asdict(self)
 
 
+Row = Callable[[int, int], Table]  # of threads and runs
+
+
+def options_of(doc: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the script's docstring."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def pngs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.png"))
+
+
 def timed(call: Callable[[], Array], units: int = 1) -> Run:
     """A run of a call that does `units` of what is compared."""
 
@@ -86,7 +103,7 @@ def timed(call: Callable[[], Array], units: int = 1) -> Run:
 
 
 def compare(
-    title: str, methods: Iterable[Method], runs: int, clean: Array | None, peak: float
+    title: str, methods: Iterable[Contender], runs: int, clean: Array | None, peak: float
 ) -> Table:
     """All methods twice, the second time warm, then in turn, `runs` times each.
 
@@ -120,23 +137,22 @@ def compare(
                 method.name,
                 1000 * seconds,
                 seconds / medians[0],
-                None if clean is None else psnr(clean, output, peak),
-                psnr(outputs[0], output, peak) if other else None,
+                None if clean is None else _finite(psnr(clean, output, peak)),
+                _finite(psnr(outputs[0], output, peak)) if other else None,
             )
         )
     return table
 
 
-def psnr(a: Array, b: Array, peak: float) -> float | None:
-    """In decibels; None of equal arrays."""
-    error = float(np.mean((a.astype(np.float64) - b) ** 2))
-    return 10 * float(np.log10(peak**2 / error)) if error else None
+def psnr(clean: Array, image: Array, peak: float = 255) -> float:
+    """In decibels; infinite of equal arrays."""
+    error = float(np.mean((clean.astype(np.float64) - image) ** 2))
+    return 10 * math.log10(peak**2 / error) if error else math.inf
 
 
 def psnr_of_bytes(clean: Array, result: Array) -> float:
-    """In decibels, of grey levels from 0 to 255, the result rounded to such as a file holds."""
-    quantised = np.clip(np.rint(result), 0, 255)
-    return float(peak_signal_noise_ratio(clean.astype(float), quantised, data_range=255))
+    """Of a result rounded to 8 bits, as a file holds it."""
+    return psnr(clean, np.clip(np.rint(result), 0, 255))
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -159,6 +175,27 @@ def environment(threads: int) -> dict[str, Any]:
     }
 
 
+def report(rows: dict[str, Row], options: argparse.Namespace) -> None:
+    """Print the rows' tables one by one, then write them all where the options say."""
+    around = environment(options.threads)
+    versions = ", ".join(f"{name} {version}" for name, version in around["versions"].items())
+    pieces = [
+        f"{around['processor']}, {around['cores']} cores, {around['usable_cores']} of them usable, "
+        f"{around['threads']} threads; {around['system']}, Python {around['python']}; {versions}."
+    ]
+    print(pieces[0], flush=True)
+    tables = []
+    for name, row in rows.items():
+        table = row(options.threads, options.runs)
+        tables.append({"row": name, **table.record()})
+        pieces.append(str(table))
+        print(f"\n{table}", flush=True)
+    if options.markdown:
+        options.markdown.write_text("\n\n".join(pieces) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps({**around, "tables": tables}, indent=1))
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
@@ -168,3 +205,7 @@ def _version(package: str) -> str | None:
 
 def _decibels(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} dB"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,7 +1,9 @@
-"""Softmax attention over a search window, 256x256, window 21x21, d = d_v = 32, against PyTorch.
+"""How fast is softmax attention over a search window, beside PyTorch?
 
     pip install -e '.[test]' torch==2.13.0
     python benchmarks/neighbourhood.py [--threads 2] [--runs 9] [--markdown FILE] [--json FILE]
+
+Data: random, 256x256, window 21x21, d = d_v = 32. Time: about 3 minutes.
 
 PyTorch has no operation of this kind on CPU. It takes part as unfold with softmax, in strips of one
 row of queries, which of 1, 2, 4 and 16 is the fastest, and as compiled flex_attention, in the
@@ -10,15 +12,13 @@ values and the results are compared. Times of processors are printed too: they s
 of a busy machine hide.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from measure import Array, Method, compare, environment, timed
+from measure import Array, Contender, Table, compare, options_of, report, timed
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
@@ -83,7 +83,7 @@ def flex(height: int, width: int) -> Callable[..., torch.Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--json", type=Path)
@@ -96,7 +96,7 @@ def main() -> None:
     op = Operation(embedded_gaussian(scale=D**-0.5), over=Window(WINDOW))
     seconds: dict[str, list[float]] = {}
 
-    def method(name: str, call: Callable[[], Array]) -> Method:
+    def method(name: str, call: Callable[[], Array]) -> Contender:
         def counted() -> Array:
             start = time.process_time()
             output = call()
@@ -104,9 +104,9 @@ def main() -> None:
             return output
 
         call()  # compiles, which is not to count
-        return Method(name, timed(counted))
+        return Contender(name, timed(counted))
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield method(
             "nlmeans", lambda: op(values, guide=features, channel_axis=0, threads=options.threads)
         )
@@ -117,22 +117,15 @@ def main() -> None:
                 f"PyTorch, flex_attention, {name}", lambda call=call: call(q, q, v).numpy()
             )
 
-    title = f"Attention over {WINDOW}x{WINDOW}, {SIDE}x{SIDE}, d = d_v = {D}, float32"
-    with torch.no_grad():
-        table = compare(title, methods(), options.runs, None, float(np.ptp(values)))
-    for name, taken in seconds.items():
-        table.notes.append(f"- {name}: {1000 * np.median(taken[1:]):.4g} ms of processor time")
-    around = environment(options.threads)
-    head = (
-        f"{around['processor']}, {around['usable_cores']} cores, {options.threads} threads; "
-        f"numpy {np.__version__}, torch {torch.__version__}."
-    )
-    text = f"{head}\n\n{table}"
-    print(text)
-    if options.markdown:
-        options.markdown.write_text(text + "\n")
-    if options.json:
-        options.json.write_text(json.dumps({**around, "tables": [table.record()]}, indent=1))
+    def row(_: int, runs: int) -> Table:
+        title = f"Attention over {WINDOW}x{WINDOW}, {SIDE}x{SIDE}, d = d_v = {D}, float32"
+        with torch.no_grad():
+            table = compare(title, methods(), runs, None, float(np.ptp(values)))
+        for name, taken in seconds.items():
+            table.notes.append(f"- {name}: {1000 * np.median(taken[1:]):.4g} ms of processor time")
+        return table
+
+    report({"neighbourhood": row}, options)
 
 
 if __name__ == "__main__":

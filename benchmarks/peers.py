@@ -1,4 +1,4 @@
-"""The peers, each with its parameters converted so that it computes the same filter.
+"""The peers of `rows.py`, each with its parameters converted so that it computes the same filter.
 
 The filter is w = exp(-MSD / h^2), MSD the mean squared difference over patch pixels and channels,
 weight 1 for the centre. Where a peer's own rule differs it says so here; the outputs are compared.
@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from measure import Array, Method, timed
+from measure import Array, Contender, timed
 
 
-def opencv(image: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Method]:
+def opencv(image: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Contender]:
     """uint8, fixed point; several channels jointly."""
     if find_spec("cv2") is None:
         return
@@ -26,12 +26,12 @@ def opencv(image: Array, h: float, patch: int, search: int, threads: int) -> Ite
         cv2.setNumThreads(threads)
         return cv2.fastNlMeansDenoising(image, None, h, patch, search)
 
-    yield Method(f"OpenCV fastNlMeansDenoising, uint8, {_threads(threads)}", timed(call))
+    yield Contender(f"OpenCV fastNlMeansDenoising, uint8, {_threads(threads)}", timed(call))
 
 
 def opencv_clip(
     clip: Array, temporal: int, h: float, patch: int, search: int, threads: int
-) -> Iterator[Method]:
+) -> Iterator[Contender]:
     """Frame by frame; it takes only frames with all their neighbours, so the clip is mirrored."""
     if find_spec("cv2") is None:
         return
@@ -50,12 +50,12 @@ def opencv_clip(
         )
 
     name = f"OpenCV fastNlMeansDenoisingMulti, uint8, {_threads(threads)}"
-    yield Method(name, timed(call, len(clip)))
+    yield Contender(name, timed(call, len(clip)))
 
 
 def scikit_image(
     image: Array, h: float, patch: int, search: int, channel_axis: int | None = None
-) -> Iterator[Method]:
+) -> Iterator[Contender]:
     """Its fast mode sums a box of side patch - 1 and divides by the whole patch's size."""
     if find_spec("skimage") is None:
         return
@@ -76,12 +76,12 @@ def scikit_image(
         )
         return filtered
 
-    yield Method("scikit-image denoise_nl_means, fast mode, 1 thread", timed(call))
+    yield Contender("scikit-image denoise_nl_means, fast mode, 1 thread", timed(call))
 
 
 def scikit_image_call(
     image: Array, patch: int, distance: int, h: float, fast_mode: bool, peak: float
-) -> Iterator[Method]:
+) -> Iterator[Contender]:
     """The call as it stands, on an image whose white is 1; the result is brought to `peak`."""
     if find_spec("skimage") is None:
         return
@@ -92,10 +92,10 @@ def scikit_image_call(
         return filtered
 
     mode = "fast" if fast_mode else "slow"
-    yield Method(f"scikit-image denoise_nl_means, {mode} mode, 1 thread", timed(call))
+    yield Contender(f"scikit-image denoise_nl_means, {mode} mode, 1 thread", timed(call))
 
 
-def dipy(volume: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Method]:
+def dipy(volume: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Contender]:
     """It averages squares; candidates lie within block_radius - patch_radius."""
     if find_spec("dipy") is None:
         return
@@ -116,20 +116,20 @@ def dipy(volume: Array, h: float, patch: int, search: int, threads: int) -> Iter
         )
         return filtered
 
-    yield Method(f"DIPY nlmeans, classic, {_threads(threads)}", timed(call))
+    yield Contender(f"DIPY nlmeans, classic, {_threads(threads)}", timed(call))
 
 
-def bm3d(image: Array, sigma: float) -> Iterator[Method]:
+def bm3d(image: Array, sigma: float) -> Iterator[Contender]:
     """Another filter, for scale. Its licence is for non-commercial use: no extra installs it."""
     if find_spec("bm3d") is None:
         return
     from bm3d import bm3d as denoise
 
     call: Callable[[], Array] = lambda: denoise(image, sigma)  # noqa: E731
-    yield Method("BM3D (another filter), its own threads", timed(call), same_filter=False)
+    yield Contender("BM3D (another filter), its own threads", timed(call), same_filter=False)
 
 
-def ffmpeg(image: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Method]:
+def ffmpeg(image: Array, h: float, patch: int, search: int, threads: int) -> Iterator[Contender]:
     """uint8; one frame is what nine take more than one, without the program's start."""
     program = ffmpeg_program()
     if program is None:
@@ -167,7 +167,7 @@ def ffmpeg(image: Array, h: float, patch: int, search: int, threads: int) -> Ite
         nine, _ = frames(9)
         return (nine - one) / 8, np.frombuffer(output, np.uint8).reshape(image.shape)
 
-    yield Method(f"FFmpeg nlmeans, uint8, {_threads(threads)}, a frame", run)
+    yield Contender(f"FFmpeg nlmeans, uint8, {_threads(threads)}, a frame", run)
 
 
 def ffmpeg_program() -> str | None:

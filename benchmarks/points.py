@@ -1,6 +1,8 @@
-"""How near denoised point clouds come to the true surface, and how sharp edges stay.
+"""How near do denoised point clouds come to the true surface, and how sharp do edges stay?
 
-python benchmarks/points.py
+    python benchmarks/points.py
+
+Data: made up. Time: about a minute.
 
 RMS distances to the surface over sigma. The plain average of the k nearest points takes the k, of
 several, that is best for the surface as a whole; the filter estimates its noise level.
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from measure import options_of
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -21,26 +24,26 @@ AVERAGED = (4, 6, 8, 12, 16, 24, 32, 48, 64)  # neighbours
 SEED = 3
 
 
-class Surface(NamedTuple):
+class Shape(NamedTuple):
     name: str
     clean: Points
     distance: Callable[[Points], NDArray[np.float64]]
     edge: NDArray[np.bool_]  # points near an edge
 
 
-def sphere(count: int, rng: np.random.Generator) -> Surface:
+def sphere(count: int, rng: np.random.Generator) -> Shape:
     points = rng.normal(size=(count, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return Surface(
+    return Shape(
         "sphere", points, lambda p: np.linalg.norm(p, axis=1) - 1, np.zeros(count, np.bool_)
     )
 
 
-def cube(count: int, rng: np.random.Generator) -> Surface:
+def cube(count: int, rng: np.random.Generator) -> Shape:
     points = rng.uniform(-1, 1, (count, 3))
     points[np.arange(count), rng.integers(3, size=count)] = rng.choice([-1, 1], count)
     second = np.sort(np.abs(points), axis=1)[:, 1]
-    return Surface("cube", points, to_cube, second > 0.96)
+    return Shape("cube", points, to_cube, second > 0.96)
 
 
 def to_cube(points: Points) -> NDArray[np.float64]:
@@ -50,7 +53,7 @@ def to_cube(points: Points) -> NDArray[np.float64]:
     return distance
 
 
-def scan(count: int, rng: np.random.Generator) -> Surface:
+def scan(count: int, rng: np.random.Generator) -> Shape:
     """Bumps on a plain, seen obliquely from one place: uneven, with the far sides missing."""
     eye = np.array([-2.5, 0.3, 1.5])
     across, down = np.tan(rng.uniform(-0.4, 0.4, 2 * count)), rng.uniform(-0.95, -0.38, 2 * count)
@@ -81,7 +84,7 @@ def scan(count: int, rng: np.random.Generator) -> Surface:
         apart: NDArray[np.float64] = ((p - truth[at]) * normals[at]).sum(axis=1)
         return apart
 
-    return Surface("scan", points, distance, np.zeros(len(points), np.bool_))
+    return Shape("scan", points, distance, np.zeros(len(points), np.bool_))
 
 
 def height(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
@@ -109,7 +112,7 @@ class Result(NamedTuple):
     seconds: float
 
 
-def measure(surface: Surface, sigma: float, rng: np.random.Generator, **options: Any) -> Result:
+def measure(surface: Shape, sigma: float, rng: np.random.Generator, **options: Any) -> Result:
     noisy = surface.clean + rng.normal(0, sigma, surface.clean.shape)
 
     def both(points: Points) -> tuple[float, float]:
@@ -125,6 +128,7 @@ def measure(surface: Surface, sigma: float, rng: np.random.Generator, **options:
 
 
 def main() -> None:
+    options_of(__doc__).parse_args()
     rng = np.random.default_rng(SEED)
     surfaces = [sphere(20000, rng), cube(30000, rng), scan(20000, rng)]
     denoise_points(surfaces[0].clean[:100], 0.01)  # compiles

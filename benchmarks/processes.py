@@ -1,8 +1,11 @@
-"""What has to be measured in processes of its own: whole programs, first runs, memory.
+"""How long does filtering a large square take, and how much memory above input and output?
 
     python benchmarks/processes.py SIDE THREADS
 
-prints the seconds and the MiB above input and output of filtering a square of that side.
+Data: random. Time: seconds for a side of 1000, a minute for 10 000.
+
+Prints seconds and MiB. The module holds what `speed.py` measures in processes of their own: whole
+programs, first runs, memory.
 """
 
 import json
@@ -14,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from measure import Array
+from measure import Array, options_of
 
 
 def run(command: list[str], target: Path, **environment: str) -> tuple[float, Array]:
@@ -65,7 +68,11 @@ def filter_square(side: int, threads: int) -> tuple[float, float]:
 def main() -> None:
     from nlmeans import nl_means
 
-    side, threads = map(int, sys.argv[1:])
+    parser = options_of(__doc__)
+    parser.add_argument("side", type=int)
+    parser.add_argument("threads", type=int)
+    options = parser.parse_args()
+    side, threads = options.side, options.threads
     op = nl_means(0, 16.0, 7, 21)
     op(np.zeros((32, 32), np.float32), threads=threads)  # compiled or loaded
     image = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)

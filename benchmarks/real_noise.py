@@ -1,7 +1,9 @@
-"""What denoise makes of real and simulated noise that is not white and Gaussian, nothing given.
+"""What does `denoise` make of noise that is not white and Gaussian, nothing given?
 
     python benchmarks/real_noise.py [--fmd DIR] [--polyu DIR] [--mri FILE] [--every N]
                                     [--set12 DIR] [--kodak DIR] [--clean DIR]
+
+Data: FMD, PolyU, a T1 volume, Set12, Kodak24. Time: some minutes for each; PolyU an hour.
 
 --fmd: the mixed test set of the Fluorescence Microscopy Denoising data, single frames (folders raw
 and gt). --polyu: pairs *_real.JPG, *_mean.JPG of camera pictures. --mri: a T1 volume (key ima),
@@ -17,23 +19,14 @@ noise has to have the tails of a Gaussian. Noise beneath JPEG was chosen without
 rule by which it or correlated noise counts, of which PolyU was seen before and after.
 """
 
-import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-from numpy.typing import NDArray
+from measure import options_of, pngs, psnr
 
 import nlmeans
-
-Image = NDArray[Any]
-
-
-def psnr(clean: Image, image: Image, peak: float = 255) -> float:
-    error = np.square(clean.astype(float) - image)
-    return float(10 * np.log10(peak**2 / error.mean())) if error.any() else float("inf")
 
 
 def fmd(folder: Path, every: int) -> None:
@@ -111,7 +104,7 @@ def mri(path: Path) -> None:
 
 
 def loss(folder: Path, every: int) -> None:
-    paths = sorted(folder.glob("*.png"))[::every]
+    paths = pngs(folder)[::every]
     print(f"\n{folder.name}, {len(paths)} pictures, sigma estimated against given, in dB\n")
     print("| sigma | given | auto | loss | worst loss | gain on the noisy, worst: given | auto |")
     print("|---|---|---|---|---|---|---|")
@@ -130,7 +123,7 @@ def loss(folder: Path, every: int) -> None:
 
 
 def nearly_clean(folder: Path, every: int) -> None:
-    paths = sorted(folder.glob("*.png"))[::every]
+    paths = pngs(folder)[::every]
     print(f"\n{folder.name}, {len(paths)} pictures in 8 bits, PSNR over that of the noisy, in dB")
     print("(sigma 0: PSNR of the result)\n")
     print("| sigma | method | given: mean | worst | estimated: mean | worst | picture |")
@@ -153,7 +146,7 @@ def nearly_clean(folder: Path, every: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     for name in ("fmd", "polyu", "mri", "set12", "kodak", "clean"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth picture")

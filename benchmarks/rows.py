@@ -1,7 +1,7 @@
-"""What is compared: each row of the benchmark gives one table."""
+"""What `speed.py` compares: each row gives one table."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import peers
 import processes
-from measure import Array, Line, Method, Table, compare, timed
+from measure import Array, Contender, Line, Row, Table, compare, timed
 from skimage import data
 
 from nlmeans import Operation, nl_means
@@ -17,7 +17,6 @@ from nlmeans import Operation, nl_means
 SIGMA = 20.0
 H = 0.8 * SIGMA
 PEAK = 255.0
-Row = Callable[[int, int], Table]  # of threads and runs
 
 
 def grey(threads: int, runs: int) -> Table:
@@ -27,7 +26,7 @@ def grey(threads: int, runs: int) -> Table:
     floats = noisy.astype(np.float32)
     op = nl_means(0, H, 7, 21, border="mirror")
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield ours("float32", op, floats, threads)
         yield ours("float32", op, floats, 1)
         yield from peers.opencv(noisy, H, 7, 21, threads)
@@ -46,7 +45,7 @@ def colour(threads: int, runs: int) -> Table:
     floats = noisy.astype(np.float32)
     op = nl_means(0, H, 7, 21, border="mirror")
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield ours("float32", op, floats, threads, channel_axis=-1)
         yield from peers.opencv(noisy, H, 7, 21, threads)
         yield from peers.scikit_image(floats, H, 7, 21, channel_axis=-1)
@@ -61,7 +60,7 @@ def volume(threads: int, runs: int) -> Table:
     noisy = add_noise(clean).astype(np.float32)
     op = nl_means(0, H, 3, 11, border="mirror")
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield ours("float32", op, noisy, threads)
         yield from peers.scikit_image(noisy, H, 3, 11)
         yield from peers.dipy(noisy, H, 3, 11, threads)
@@ -77,7 +76,7 @@ def clip(threads: int, runs: int) -> Table:
     floats = noisy.astype(np.float32)
     op = nl_means(0, H, (1, 7, 7), (5, 21, 21), border="mirror")
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield ours("float32", op, floats, threads, units=len(clean))
         yield from peers.opencv_clip(noisy, 5, H, 7, 21, threads)
 
@@ -101,10 +100,10 @@ def _drop_in(row: Row, clean: Array, fast_mode: bool, threads: int, runs: int) -
     floats = add_noise(clean) / PEAK
     call = partial(denoise_nl_means, floats, 7, 10, H / PEAK, fast_mode)
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         for count in (threads, 1):
             name = f"nlmeans.compat, {count} thread{'s' if count > 1 else ''}"
-            yield Method(name, timed(lambda count=count: PEAK * call(threads=count)))
+            yield Contender(name, timed(lambda count=count: PEAK * call(threads=count)))
         yield from peers.scikit_image_call(floats, 7, 10, H / PEAK, fast_mode, PEAK)
 
     return compare(title(row), methods(), runs, clean, PEAK)
@@ -120,14 +119,14 @@ def own(threads: int, runs: int) -> Table:
     uint16 = noisy.astype(np.uint16) * 257
     op16 = nl_means(0, 257 * H, 7, 21)
 
-    def methods() -> Iterator[Method]:
+    def methods() -> Iterator[Contender]:
         yield ours("patch 7, float32", op, floats, threads)
         yield ours("patch 7, float32", op, floats, 1)
         yield ours("patch 15, float32", wide, floats, threads)
         yield ours("patch 7, float64", op, floats.astype(np.float64), threads)
         yield ours("patch 7, uint8", op, noisy, threads)
         in_16_bits = timed(lambda: op16(uint16, threads=threads) / 257)
-        yield Method(f"nlmeans, patch 7, uint16, {threads} threads", in_16_bits)
+        yield Contender(f"nlmeans, patch 7, uint16, {threads} threads", in_16_bits)
 
     return compare(title(own), methods(), runs, clean, PEAK)
 
@@ -168,11 +167,13 @@ def command(threads: int, runs: int) -> Table:
         arguments = processes.denoise_command(source, target, H, 7, 21)
         script = peers.opencv_script(source, target, H, 7, 21)
 
-        def methods() -> Iterator[Method]:
-            yield Method("nlmeans denoise, kernel kept", partial(processes.run, arguments, target))
+        def methods() -> Iterator[Contender]:
+            yield Contender(
+                "nlmeans denoise, kernel kept", partial(processes.run, arguments, target)
+            )
             if script is not None:
                 cv2 = [sys.executable, "-c", script]
-                yield Method("Python with OpenCV", partial(processes.run, cv2, target))
+                yield Contender("Python with OpenCV", partial(processes.run, cv2, target))
 
         table = compare(title(command), methods(), runs, clean, PEAK)
         seconds = processes.first_run(arguments, target)
@@ -205,9 +206,9 @@ def ours(
     *,
     channel_axis: int | None = None,
     units: int = 1,
-) -> Method:
+) -> Contender:
     name = f"nlmeans, {what}, {threads} thread{'s' if threads > 1 else ''}"
-    return Method(name, timed(lambda: op(x, channel_axis=channel_axis, threads=threads), units))
+    return Contender(name, timed(lambda: op(x, channel_axis=channel_axis, threads=threads), units))
 
 
 def add_noise(clean: Array) -> Array:

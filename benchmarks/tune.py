@@ -1,6 +1,8 @@
-"""Where the table in nlmeans/parameters.py comes from: the best sizes and h on training images.
+"""Which sizes and h are best on training images: where does `nlmeans.denoising.table` come from?
 
     python benchmarks/tune.py TRAIN400_DIR KODAK24_DIR [--every 13] [--json FILE]
+
+Data: Train400, Kodak24. Time: about an hour.
 
 Grey rows from Train400 (every 13th image), colour rows from the middle 192x192 pixels of the
 odd-numbered Kodak24 images: benchmarks/quality.py reports the even-numbered ones apart. Each image
@@ -9,7 +11,6 @@ sigma divided by the contrast. Per bin the table shows the best settings of the 
 package's table gives there, and the difference in dB.
 """
 
-import argparse
 import itertools
 import json
 from collections import defaultdict
@@ -18,7 +19,7 @@ from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-from measure import psnr_of_bytes
+from measure import options_of, pngs, psnr_of_bytes
 from numpy.typing import NDArray
 
 import nlmeans
@@ -78,15 +79,15 @@ def report(kind: str, results: dict[int, dict[Config, list[float]]]) -> list[dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("train400", type=Path)
     parser.add_argument("kodak24", type=Path)
     parser.add_argument("--every", type=int, default=13)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    grey = [iio.imread(p) for p in sorted(options.train400.glob("*.png"))[:: options.every]]
+    grey = [iio.imread(p) for p in pngs(options.train400)[:: options.every]]
     colour = []
-    for path in sorted(options.kodak24.glob("*.png"))[::2]:
+    for path in pngs(options.kodak24)[::2]:
         image = iio.imread(path)
         y, x = image.shape[0] // 2 - 96, image.shape[1] // 2 - 96
         colour.append(image[y : y + 192, x : x + 192])

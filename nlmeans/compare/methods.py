@@ -146,7 +146,7 @@ def weights(file: Path) -> Method:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Candidate:
     """A method as asked for.
 
     Attributes
@@ -200,7 +200,7 @@ class Chosen:
         return metadata.version(distributions[0]) if distributions else "?"
 
 
-def chosen(text: str) -> Chosen:
+def candidate(text: str) -> Candidate:
     """A method from its text.
 
     Raises
@@ -208,7 +208,7 @@ def chosen(text: str) -> Chosen:
     ParameterError
         If there is no such method, file or folder.
     """
-    method = Chosen(text)
+    method = Candidate(text)
     if method.path is None:
         if text in METHODS:
             return method

@@ -17,7 +17,7 @@ import numpy as np
 from nlmeans.compare.cases import Bytes, Case
 from nlmeans.compare.run import Outcome, png
 from nlmeans.compare.scores import quantised
-from nlmeans.compare.tables import COLUMNS, Row, cell, flat, incomplete
+from nlmeans.compare.tables import COLUMNS, MethodRow, cell, flat, incomplete
 
 CROP = 256  # pixels: sides of what is shown of a picture
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 540, 280, 50, 40, 15  # of a plot
@@ -26,7 +26,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 540, 280, 50, 40, 15  # of a plot
 def page(
     title: str,
     about: dict[str, Any],
-    found: Sequence[Row],
+    found: Sequence[MethodRow],
     outcomes: Sequence[Outcome],
     problems: Sequence[str],
 ) -> str:
@@ -37,7 +37,7 @@ def page(
     title : str
     about : dict
         How the report was made, shown at the end.
-    found : sequence of Row
+    found : sequence of MethodRow
     outcomes : sequence of Outcome
         Those with a picture are shown.
     problems : sequence of str
@@ -69,7 +69,7 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _table(found: Sequence[Row]) -> str:
+def _table(found: Sequence[MethodRow]) -> str:
     def kind(attribute: str, form: str) -> str:
         return "text note" if attribute == "note" else "text" if form == "" else ""
 
@@ -99,7 +99,7 @@ def _table(found: Sequence[Row]) -> str:
     )
 
 
-def _plots(found: Sequence[Row]) -> list[str]:
+def _plots(found: Sequence[MethodRow]) -> list[str]:
     """A plot for each noise level: mean PSNR over seconds for a megapixel, the latter by powers."""
     plots = []
     for sigma in dict.fromkeys(row.sigma for row in found):

@@ -10,10 +10,10 @@ from nlmeans.base.checks import ParameterError, check_choice, check_number, chec
 from nlmeans.base.machine import processor, usable_threads
 from nlmeans.compare import tables
 from nlmeans.compare.cases import Case, find_cases, shown
-from nlmeans.compare.methods import Chosen, chosen
+from nlmeans.compare.methods import Candidate, candidate
 from nlmeans.compare.page import page
 from nlmeans.compare.run import STORE, plan_tasks, run, versions
-from nlmeans.compare.work import FREE, LEAST_RUNS, MOST_RUNS, Task
+from nlmeans.compare.work import FREE, LEAST_RUNS, MOST_RUNS, CaseTask
 from nlmeans.images import ImageWriteError
 from nlmeans.images.atomic import put_in_place
 
@@ -25,8 +25,8 @@ class Comparison:
     """What is to be done, all of it checked: see `prepare`."""
 
     cases: list[Case]
-    methods: list[Chosen]
-    tasks: list[Task]
+    methods: list[Candidate]
+    tasks: list[CaseTask]
     problems: list[str]
     folder: Path
     about: dict[str, Any]
@@ -40,12 +40,12 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
+class Summary:
     """What came of a comparison.
 
     Attributes
     ----------
-    rows : list of Row
+    rows : list of MethodRow
     problems : list of str
         Files that were not compared, and cases that failed.
     missing : list of str
@@ -55,7 +55,7 @@ class Report:
     page : Path
     """
 
-    rows: list[tables.Row]
+    rows: list[tables.MethodRow]
     problems: list[str]
     missing: list[str]
     busy: bool
@@ -130,7 +130,7 @@ def prepare(
     check_threads(threads)
     if published_set is not None:
         check_choice("published", published_set, tables.published_sets())
-    asked = [chosen(text) for text in dict.fromkeys([BASELINE, *methods])]
+    asked = [candidate(text) for text in dict.fromkeys([BASELINE, *methods])]
     _check_folder(folder, resume=resume)
     cases, problems = find_cases(clean, list(dict.fromkeys(sigmas)), noisy, clip=clip)
     usable = usable_threads()
@@ -188,7 +188,7 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
 
 def finish(
     comparison: Comparison, command: str, progress: Callable[[int], None] = lambda done: None
-) -> Report:
+) -> Summary:
     """Do it, and write the report: index.html, summary.csv, cases.csv, report.json, .md, .tex.
 
     Parameters
@@ -224,4 +224,4 @@ def finish(
         put_in_place(folder / name, text.encode(), overwrite=True)
     missing = [f"{m.label}: {reason}" for m in comparison.methods if (reason := m.missing())]
     busy = any(o.record.get("core_share", 1) < FREE for o in outcomes)
-    return Report(rows, problems, missing, busy, folder / "index.html")
+    return Summary(rows, problems, missing, busy, folder / "index.html")

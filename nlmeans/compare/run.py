@@ -34,13 +34,13 @@ from nlmeans.compare.cases import (
     unmatched,
     usable_shape,
 )
-from nlmeans.compare.methods import Chosen
+from nlmeans.compare.methods import Candidate
 from nlmeans.compare.scores import NAMES
-from nlmeans.compare.work import FREE, TIMES, Task, clock, score
+from nlmeans.compare.work import FREE, TIMES, CaseTask, clock, score
 from nlmeans.images import ImageReadError
 from nlmeans.images.atomic import put_in_place
 
-Work = Callable[[Task], tuple[dict[str, Any], Bytes | None]]
+Work = Callable[[CaseTask], tuple[dict[str, Any], Bytes | None]]
 STORE = "cases"
 # What no score depends on: the command line, wherever it lies, and what only shows results.
 SHOWING = ("cli/", "compare/page.py", "compare/report.py", "compare/tables.py")
@@ -52,20 +52,20 @@ class Outcome:
 
     Attributes
     ----------
-    task : Task
+    task : CaseTask
     record : dict
         What `work` found, or {"error": one line}.
     picture : Path or None
         The scored result as a PNG, where it was to be kept.
     """
 
-    task: Task
+    task: CaseTask
     record: dict[str, Any]
     picture: Path | None = None
 
 
 def run(
-    tasks: Sequence[Task],
+    tasks: Sequence[CaseTask],
     folder: Path,
     jobs: int,
     keep: frozenset[str] = frozenset(),
@@ -75,7 +75,7 @@ def run(
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of CaseTask
     folder : Path
         Of the report; results are kept in it and found again.
     jobs : int
@@ -91,7 +91,7 @@ def run(
     """
     store = folder / STORE
     store.mkdir(parents=True, exist_ok=True)
-    found: dict[Task, Outcome] = {}
+    found: dict[CaseTask, Outcome] = {}
     todo = []
     for task in tasks:
         outcome = _kept(task, store, keep)
@@ -127,8 +127,8 @@ def _end_on_interrupt() -> None:
 
 
 def _done(
-    pool: ProcessPoolExecutor, work: Work, tasks: Sequence[Task]
-) -> Iterator[tuple[Task, Future[Any]]]:
+    pool: ProcessPoolExecutor, work: Work, tasks: Sequence[CaseTask]
+) -> Iterator[tuple[CaseTask, Future[Any]]]:
     futures = {pool.submit(work, task): task for task in tasks}
     try:
         for future in as_completed(futures):
@@ -139,7 +139,7 @@ def _done(
 
 
 def _outcome(
-    task: Task, work: Work, future: Future[Any], store: Path, keep: frozenset[str]
+    task: CaseTask, work: Work, future: Future[Any], store: Path, keep: frozenset[str]
 ) -> Outcome:
     """The result, kept if it is one; a task whose process ended is tried once more, alone."""
     try:
@@ -161,7 +161,7 @@ def _outcome(
     return Outcome(task, record, picture)
 
 
-def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
+def _kept(task: CaseTask, store: Path, keep: frozenset[str]) -> Outcome | None:
     """What an earlier run found with the same inputs, method and versions.
 
     Times that were taken on a busy machine are taken anew, and so is what is damaged.
@@ -186,7 +186,7 @@ def _kept(task: Task, store: Path, keep: frozenset[str]) -> Outcome | None:
     return Outcome(task, record, picture)
 
 
-def _is_whole(record: Any, task: Task) -> bool:
+def _is_whole(record: Any, task: CaseTask) -> bool:
     """Whether a record has what `score` and `clock` give, as numbers."""
     if task.threads is None:
         numbers = [record["scores"][name] for name in NAMES]
@@ -197,11 +197,11 @@ def _is_whole(record: Any, task: Task) -> bool:
     return all(isinstance(n, int | float) for n in numbers)
 
 
-def _key(task: Task) -> str:
+def _key(task: CaseTask) -> str:
     return hashlib.sha256(json.dumps(_inputs(task)).encode()).hexdigest()[:32]
 
 
-def _inputs(task: Task) -> dict[str, Any]:
+def _inputs(task: CaseTask) -> dict[str, Any]:
     """All that the result depends on."""
     case, method = task.case, task.method
     file = task.result or (None if method.results else method.path)
@@ -220,7 +220,7 @@ def _inputs(task: Task) -> dict[str, Any]:
     return inputs
 
 
-def versions(method: Chosen) -> dict[str, str]:
+def versions(method: Candidate) -> dict[str, str]:
     """Of what a method's scores depend on."""
     sources = sources_digest(Path(nlmeans.__file__).parent)
     return {
@@ -253,8 +253,8 @@ def png(picture: Bytes) -> bytes:
 
 
 def plan_tasks(
-    cases: Sequence[Case], methods: Sequence[Chosen], threads: int
-) -> tuple[list[Task], list[str]]:
+    cases: Sequence[Case], methods: Sequence[Candidate], threads: int
+) -> tuple[list[CaseTask], list[str]]:
     """All tasks, and what of the folders of results cannot be compared."""
     clean = {case.clean.stem: case.clean for case in cases}
     levels = list(dict.fromkeys(case.sigma for case in cases))
@@ -266,10 +266,10 @@ def plan_tasks(
         for sigma in levels:
             some = [case for case in cases if case.sigma == sigma]
             if method.results is None:
-                tasks += [Task(case, method) for case in some]
+                tasks += [CaseTask(case, method) for case in some]
                 if method.method().timed:
                     one = next(case for case in some if case.clean == largest)
-                    tasks.append(Task(one, method, threads=threads))
+                    tasks.append(CaseTask(one, method, threads=threads))
                 continue
             try:
                 folder = results_folder(method.results, sigma, len(levels))
@@ -287,7 +287,7 @@ def plan_tasks(
                 except ImageReadError as error:
                     problems.append(str(error))
                 else:
-                    tasks.append(Task(case, method, result))
+                    tasks.append(CaseTask(case, method, result))
     return tasks, [shown(problem) for problem in problems]
 
 

@@ -10,7 +10,7 @@ from importlib import resources
 from statistics import mean
 from typing import Any
 
-from nlmeans.compare.methods import Chosen
+from nlmeans.compare.methods import Candidate
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM
 from nlmeans.compare.work import FREE
@@ -22,7 +22,7 @@ INCOMPLETE = "(1 of 2): the mean over only so many of the pictures, not comparab
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """A method at one noise level: means over the pictures, and its time on one of them.
 
     Numbers that were not measured are None; so is a noise level that is not known. `images` have a
@@ -45,7 +45,7 @@ class Row:
     all_images: int = 0
 
 
-# Heading, attribute of Row, format of a number.
+# Heading, attribute of MethodRow, format of a number.
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("sigma", "sigma", "g"),
     ("method", "method", ""),
@@ -62,16 +62,16 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def rows(
-    methods: Sequence[Chosen], levels: Sequence[float | None], outcomes: Sequence[Outcome]
-) -> list[Row]:
+    methods: Sequence[Candidate], levels: Sequence[float | None], outcomes: Sequence[Outcome]
+) -> list[MethodRow]:
     """A row for each noise level and method, in this order."""
     return [_row(method, sigma, outcomes) for sigma in levels for method in methods]
 
 
-def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Row:
+def _row(method: Candidate, sigma: float | None, outcomes: Sequence[Outcome]) -> MethodRow:
     missing = method.missing()
     if missing:
-        return Row(sigma, method.label, note=missing)
+        return MethodRow(sigma, method.label, note=missing)
     all_images = len({o.task.case for o in outcomes if o.task.case.sigma == sigma})
     own = [o for o in outcomes if o.task.method == method and o.task.case.sigma == sigma]
     failed = [o for o in own if "error" in o.record]
@@ -86,7 +86,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
         notes.append(f"means over {len(scored)} of {all_images} pictures")
     if time and time["core_share"] < FREE:
         notes.append(f"timed on a busy machine, with {time['core_share']:.0%} of its cores")
-    return Row(
+    return MethodRow(
         sigma,
         method.label,
         len(scored),
@@ -102,7 +102,7 @@ def _row(method: Chosen, sigma: float | None, outcomes: Sequence[Outcome]) -> Ro
     )
 
 
-def published(name: str, levels: Sequence[float | None]) -> list[Row]:
+def published(name: str, levels: Sequence[float | None]) -> list[MethodRow]:
     """Rows that others published for a set of pictures, each with its source.
 
     Raises
@@ -119,7 +119,7 @@ def published(name: str, levels: Sequence[float | None]) -> list[Row]:
             if entry[REAL]:
                 numbers[None] = float(entry[REAL])
             found += [
-                Row(
+                MethodRow(
                     sigma,
                     entry["method"],
                     psnr=numbers[sigma],
@@ -144,7 +144,7 @@ def published_entries() -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def cell(row: Row, attribute: str, form: str) -> str:
+def cell(row: MethodRow, attribute: str, form: str) -> str:
     value = getattr(row, attribute)
     if attribute == "method" and row.published:
         return f"{value} (published)"
@@ -155,14 +155,14 @@ def cell(row: Row, attribute: str, form: str) -> str:
     return str(value) if form == "" else format(value, form)
 
 
-def incomplete(row: Row) -> str:
+def incomplete(row: MethodRow) -> str:
     """What is said beside a mean that leaves out pictures; nothing of others."""
     if 0 < row.images < row.all_images:
         return f" ({row.images} of {row.all_images})"
     return ""
 
 
-def text_table(found: Sequence[Row]) -> str:
+def text_table(found: Sequence[MethodRow]) -> str:
     """For the screen: columns aligned, without the notes, which only the files hold."""
     columns = COLUMNS[:-1]
     lines = [[heading for heading, *_ in columns]]
@@ -178,9 +178,9 @@ def text_table(found: Sequence[Row]) -> str:
     )
 
 
-def csv_text(found: Sequence[Row]) -> str:
+def csv_text(found: Sequence[MethodRow]) -> str:
     """Full precision; empty where nothing was measured."""
-    names = [field.name for field in fields(Row)]
+    names = [field.name for field in fields(MethodRow)]
     return _csv(names, [[getattr(row, name) for name in names] for row in found])
 
 
@@ -213,7 +213,9 @@ def _no_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
-def json_text(about: dict[str, Any], found: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
+def json_text(
+    about: dict[str, Any], found: Sequence[MethodRow], outcomes: Sequence[Outcome]
+) -> str:
     """Everything; an infinite PSNR is the text "inf", as JSON has no such number."""
     cases = [
         {
@@ -237,7 +239,7 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def markdown(about: dict[str, Any], found: Sequence[Row]) -> str:
+def markdown(about: dict[str, Any], found: Sequence[MethodRow]) -> str:
     """A table of PSNR by noise level, the rows in full, and how they came about."""
     wide = _wide(found)
     lines = ["| " + " | ".join(map(_md, line)) + " |" for line in wide]
@@ -251,7 +253,7 @@ def markdown(about: dict[str, Any], found: Sequence[Row]) -> str:
     return "\n".join([f"Mean PSNR in dB{note}", "", *lines, "", *more, "", *facts, ""])
 
 
-def latex(found: Sequence[Row]) -> str:
+def latex(found: Sequence[MethodRow]) -> str:
     """Rows for a tabular: method, then mean PSNR by noise level."""
     heading, *lines = _wide(found)
     body = [" & ".join(map(_tex, line)) + r" \\" for line in lines]
@@ -259,7 +261,7 @@ def latex(found: Sequence[Row]) -> str:
     return "\n".join([*note, "% " + " & ".join(map(_tex, heading)), *body, ""])
 
 
-def _wide(found: Sequence[Row]) -> list[list[str]]:
+def _wide(found: Sequence[MethodRow]) -> list[list[str]]:
     """Methods down, noise levels across."""
     levels = list(dict.fromkeys(row.sigma for row in found))
     # A published row may have the name of a method that ran here.
@@ -272,7 +274,7 @@ def _wide(found: Sequence[Row]) -> list[list[str]]:
     return lines
 
 
-def _mean_psnr(row: Row) -> str:
+def _mean_psnr(row: MethodRow) -> str:
     return cell(row, "psnr", ".2f") + incomplete(row)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nlmeans.compare.cases import Bytes, Case, Floats, read_bytes
-from nlmeans.compare.methods import Chosen
+from nlmeans.compare.methods import Candidate
 from nlmeans.compare.scores import quantised, scores
 
 LEAST_SECONDS = 3.0  # of repeating what is timed
@@ -22,13 +22,13 @@ FREE = 0.9  # the least part of its cores with which a time is that of a free ma
 
 
 @dataclass(frozen=True)
-class Task:
+class CaseTask:
     """What is done with a case.
 
     Attributes
     ----------
     case : Case
-    method : Chosen
+    method : Candidate
     result : Path or None
         The finished picture, of a method that runs elsewhere.
     threads : int or None
@@ -36,12 +36,12 @@ class Task:
     """
 
     case: Case
-    method: Chosen
+    method: Candidate
     result: Path | None = None
     threads: int | None = None
 
 
-def score(task: Task) -> tuple[dict[str, Any], Bytes]:
+def score(task: CaseTask) -> tuple[dict[str, Any], Bytes]:
     """Scores, and the result in 8 bits."""
     clean, noisy = task.case.pictures()
     if task.result is not None:
@@ -52,7 +52,7 @@ def score(task: Task) -> tuple[dict[str, Any], Bytes]:
     return {"scores": scores(clean, result)}, result
 
 
-def clock(task: Task) -> tuple[dict[str, Any], None]:
+def clock(task: CaseTask) -> tuple[dict[str, Any], None]:
     """Seconds, the best of the runs, and the peak of memory above what was there before.
 
     `core_share` is what the fastest run got of the cores that it could have used: see `_share`.

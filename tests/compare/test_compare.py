@@ -21,11 +21,11 @@ import nlmeans
 from nlmeans import ParameterError
 from nlmeans.compare import methods, run, tables, work
 from nlmeans.compare.cases import Case, find_cases
-from nlmeans.compare.methods import METHODS, Chosen, Method, chosen
+from nlmeans.compare.methods import METHODS, Candidate, Method, candidate
 from nlmeans.compare.report import finish, prepare
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
-from nlmeans.compare.work import Task, clock, score
+from nlmeans.compare.work import CaseTask, clock, score
 from nlmeans.images import atomic
 
 SIDE = 32
@@ -97,11 +97,11 @@ def test_equal_pictures():
 @pytest.mark.parametrize("name", sorted(METHODS))
 @pytest.mark.parametrize("colour", [True, False])
 def test_every_method_makes_it_cleaner(clean, name, colour):
-    if chosen(name).missing():
-        pytest.skip(chosen(name).missing())
+    if candidate(name).missing():
+        pytest.skip(candidate(name).missing())
     path = clean / ("colour.png" if colour else "0.png")
     case = Case(path.name, path, 20.0)
-    found, result = score(Task(case, chosen(name)))
+    found, result = score(CaseTask(case, candidate(name)))
     assert result.dtype == np.uint8
     assert result.shape == case.pictures()[0].shape
     noisy = scores(case.pictures()[0], quantised(case.pictures()[1]))
@@ -114,7 +114,7 @@ def test_every_method_makes_it_cleaner(clean, name, colour):
 def test_classic_is_denoise(clean):
     case = Case("0.png", clean / "0.png", 20.0)
     expected = quantised(nlmeans.denoise(case.pictures()[1], 20 / 255, method="classic"))
-    np.testing.assert_array_equal(score(Task(case, chosen("classic")))[1], expected)
+    np.testing.assert_array_equal(score(CaseTask(case, candidate("classic")))[1], expected)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_scikit_image_has_the_settings_of_its_example(monkeypatch, name, fast, r
 @pytest.mark.parametrize("sigma", [15, 25, 50])
 def test_opencv_has_an_h_of_its_own_in_colour(sigma):
     """That of grey pictures blurs them."""
-    if chosen("opencv").missing():
-        pytest.skip(chosen("opencv").missing())
+    if candidate("opencv").missing():
+        pytest.skip(candidate("opencv").missing())
     clean = data.astronaut()[:64, 190:254]
     noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
     noisy = ((clean + noise) / 255).astype(np.float32)
@@ -158,7 +158,7 @@ def test_opencv_has_an_h_of_its_own_in_colour(sigma):
 def test_an_unknown_level_is_estimated(clean):
     case = Case("0.png", clean / "0.png", None, noisy=clean / "0.png")
     expected = quantised(nlmeans.denoise(case.pictures()[1], method="classic"))
-    np.testing.assert_array_equal(score(Task(case, chosen("classic")))[1], expected)
+    np.testing.assert_array_equal(score(CaseTask(case, candidate("classic")))[1], expected)
 
 
 def test_time_and_memory(clean, monkeypatch):
@@ -168,7 +168,9 @@ def test_time_and_memory(clean, monkeypatch):
 
     monkeypatch.setitem(METHODS, "hungry", Method(hungry, "nlmeans", "takes 64 MiB"))
     monkeypatch.setattr("os.sched_setaffinity", lambda *_: None, raising=False)
-    record, nothing = clock(Task(Case("0", clean / "0.png", 10.0), chosen("hungry"), threads=1))
+    record, nothing = clock(
+        CaseTask(Case("0", clean / "0.png", 10.0), candidate("hungry"), threads=1)
+    )
     assert nothing is None
     assert record["megapixels"] == SIDE**2 / 1e6
     assert 0 < record["seconds"] < 5
@@ -185,7 +187,7 @@ def test_slow_methods_run_twice_and_the_better_time_counts(clean, monkeypatch):
         METHODS, "slow", Method(lambda x, *_: time.sleep(takes.pop(0)) or x, "nlmeans", "")
     )
     monkeypatch.setattr("os.sched_setaffinity", lambda *_: None, raising=False)
-    record, _ = clock(Task(Case("0", clean / "0.png", 10.0), chosen("slow"), threads=1))
+    record, _ = clock(CaseTask(Case("0", clean / "0.png", 10.0), candidate("slow"), threads=1))
     assert record["runs"] == 2
     assert 0.1 <= record["seconds"] < 0.3
 
@@ -213,7 +215,9 @@ def test_a_machine_that_is_busy_only_during_a_run_is_noticed(clean, monkeypatch)
 
     monkeypatch.setitem(METHODS, "disturbed", Method(disturbed, "nlmeans", ""))
     try:
-        record, _ = clock(Task(Case("0", clean / "0.png", 9.0), chosen("disturbed"), threads=1))
+        record, _ = clock(
+            CaseTask(Case("0", clean / "0.png", 9.0), candidate("disturbed"), threads=1)
+        )
     finally:
         os.sched_setaffinity(0, cores)
     assert record["core_share"] < 0.8
@@ -267,13 +271,13 @@ def test_results_have_a_folder_for_each_level(clean, tmp_path):
         write(tmp_path / "out" / str(sigma) / "0.png", crop(0))
     write(tmp_path / "out" / "15" / "1.png", crop(0))
     cases, _ = find_cases(clean, [15, 25], None)
-    tasks, problems = run.plan_tasks(cases, [chosen(f"results:{tmp_path / 'out'}")], 1)
+    tasks, problems = run.plan_tasks(cases, [candidate(f"results:{tmp_path / 'out'}")], 1)
     assert [(t.case.sigma, t.case.name) for t in tasks] == [(15, "0.png"), (25, "0.png")]
     assert all(str(t.result).endswith(f"{t.case.sigma}/0.png") for t in tasks)
     assert len(problems) == 1 + 1 + 2  # a size, colour at 15; colour and 1 at 25
     single, _ = find_cases(clean, [15], None)
     write(tmp_path / "flat" / "0.png", crop(0))
-    tasks, _ = run.plan_tasks(single, [chosen(f"results:{tmp_path / 'flat'}")], 1)
+    tasks, _ = run.plan_tasks(single, [candidate(f"results:{tmp_path / 'flat'}")], 1)
     assert [t.result for t in tasks] == [tmp_path / "flat" / "0.png"]
 
 
@@ -288,7 +292,7 @@ def test_results_have_a_folder_for_each_level(clean, tmp_path):
 )
 def test_unknown_methods(text, words):
     with pytest.raises(ParameterError, match=words):
-        chosen(text)
+        candidate(text)
 
 
 # --------------------------------------------------------------------------- running
@@ -388,7 +392,7 @@ def test_resuming_does_only_what_is_new(report, monkeypatch):
     assert asked == [[], []]
     assert again.rows == found.rows
     # another version of a package: nothing of the old is taken
-    monkeypatch.setattr(Chosen, "version", lambda self: "0.2")
+    monkeypatch.setattr(Candidate, "version", lambda self: "0.2")
     with pytest.raises(KeyError):
         finish(comparison, "again")
     assert [len(tasks) for tasks in asked[2:]] == [6, 1]
@@ -400,9 +404,9 @@ def test_a_changed_picture_is_done_again(report, tmp_path):
     store = comparison.folder / "cases"
     assert run._kept(task, store, frozenset()) is not None
     write(tmp_path / "0.png", crop(3))
-    moved = Task(Case("0.png", tmp_path / "0.png", 20.0), task.method)
+    moved = CaseTask(Case("0.png", tmp_path / "0.png", 20.0), task.method)
     assert run._kept(moved, store, frozenset()) is None
-    louder = Task(Case("0.png", task.case.clean, 21.0), task.method)
+    louder = CaseTask(Case("0.png", task.case.clean, 21.0), task.method)
     assert run._kept(louder, store, frozenset()) is None
     run._digest.cache_clear()
 
@@ -471,7 +475,7 @@ def test_failing_cases_and_dying_processes_spoil_only_themselves(tmp_path):
             )
             case = cases.Case("0.png", Path(folder) / "0.png", 20.0)
             names = ("fails", "dies", "noisy")
-            tasks = [work.Task(case, methods.Chosen(name)) for name in names]
+            tasks = [work.CaseTask(case, methods.Candidate(name)) for name in names]
             for outcome in run.run(tasks, Path(folder), 1):
                 print(outcome.task.method.text, outcome.record.get("error", "fine"))
         """,
@@ -517,10 +521,10 @@ def test_file_names_that_are_no_text(tmp_path):
 
 def rows():
     return [
-        tables.Row(15, "a_b|c", 3, 30.123, 0.9, 0.91, 0.5, 2, 1.5, "1"),
-        tables.Row(None, "gone", note="x is not installed"),
-        tables.Row(15, "BM3D", psnr=32.37, note="a table", published=True),
-        tables.Row(15, "BM3D", 2, math.inf, 1.0, 1.0, version="4"),
+        tables.MethodRow(15, "a_b|c", 3, 30.123, 0.9, 0.91, 0.5, 2, 1.5, "1"),
+        tables.MethodRow(None, "gone", note="x is not installed"),
+        tables.MethodRow(15, "BM3D", psnr=32.37, note="a table", published=True),
+        tables.MethodRow(15, "BM3D", 2, math.inf, 1.0, 1.0, version="4"),
     ]
 
 
@@ -577,7 +581,7 @@ def test_no_name_is_a_formula_in_a_spreadsheet(clean, tmp_path):
         "a=1.png",
     ]
     assert all(float(case[PSNR]) > 0 for case in cases)
-    text = tables.csv_text([tables.Row(-1.0, "=x")])
+    text = tables.csv_text([tables.MethodRow(-1.0, "=x")])
     assert text.splitlines()[1].startswith("-1.0,'=x,")
 
 

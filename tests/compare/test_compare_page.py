@@ -12,22 +12,22 @@ import pytest
 from skimage import data
 
 from nlmeans.compare.cases import Case
-from nlmeans.compare.methods import Chosen
+from nlmeans.compare.methods import Candidate
 from nlmeans.compare.page import page
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import quantised
-from nlmeans.compare.tables import Row
-from nlmeans.compare.work import Task
+from nlmeans.compare.tables import MethodRow
+from nlmeans.compare.work import CaseTask
 
 HOSTILE = "<img src=x onerror=window.hacked=1>\"'&amp;.png"
 METHOD = "results:</script><script>window.hacked=1</script>"
 ROWS = [
-    Row(25, "noisy", 1, 20.2, 0.5, 0.5, version="1"),
-    Row(25, "classic", 1, 29.5, 0.8, 0.8, 0.05, 2, 1.5, "1"),
-    Row(25, METHOD, 1, 31.25, 0.9, 0.9, 12.0, 1, 30.0, note=f"{METHOD} </td>"),
-    Row(25, "absent", note="x is not installed"),
-    Row(25, "BM3D", psnr=9.0, note="a table", published=True),
-    Row(None, "classic", 1, float("inf"), 1.0, 1.0, 0.07, 2, 1.5, "1"),
+    MethodRow(25, "noisy", 1, 20.2, 0.5, 0.5, version="1"),
+    MethodRow(25, "classic", 1, 29.5, 0.8, 0.8, 0.05, 2, 1.5, "1"),
+    MethodRow(25, METHOD, 1, 31.25, 0.9, 0.9, 12.0, 1, 30.0, note=f"{METHOD} </td>"),
+    MethodRow(25, "absent", note="x is not installed"),
+    MethodRow(25, "BM3D", psnr=9.0, note="a table", published=True),
+    MethodRow(None, "classic", 1, float("inf"), 1.0, 1.0, 0.07, 2, 1.5, "1"),
 ]
 
 
@@ -42,7 +42,7 @@ def shown(tmp_path_factory):
     for name in ("noisy", "classic", METHOD):
         result = quantised(case.pictures()[1]) if name == "noisy" else clean // 2
         imageio.imwrite(folder / "result.png", result)
-        task = Task(case, Chosen(name))
+        task = CaseTask(case, Candidate(name))
         outcomes.append(Outcome(task, {"scores": {}}, folder / "result.png"))
     about = {"command": METHOD, "versions": {"nlmeans": "1", "numpy": HOSTILE}, "methods": ["a"]}
     text = page(f"{METHOD}: 1 picture", about, ROWS, outcomes, [f"{HOSTILE}: is uint16"])
@@ -141,12 +141,12 @@ def test_plots_have_a_point_for_each_time(tree):
 
 
 def test_a_point_of_fewer_pictures_says_so():
-    row = Row(25, "classic", 1, 29.5, 0.8, 0.8, 0.05, 2, 1.5, "1", all_images=2)
+    row = MethodRow(25, "classic", 1, 29.5, 0.8, 0.8, 0.05, 2, 1.5, "1", all_images=2)
     assert "classic (1 of 2)" in Tree(page("some", {}, [row], [], [])).texts["text"]
 
 
 def test_a_page_without_times_pictures_or_problems():
-    tree = Tree(page("none", {}, [Row(25, "noisy", 1, 20.0)], [], []))
+    tree = Tree(page("none", {}, [MethodRow(25, "noisy", 1, 20.0)], [], []))
     assert tree.all("figure") == tree.all("circle") == tree.all("li") == []
     assert "Nothing was timed." in tree.texts["p"]
 
