@@ -26,6 +26,7 @@ STRUCTURAL = frozenset(
     | {512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, ICC, XMP}
 )
 EXIF_IFD, GPS_IFD, INTEROP_IFD, MAKER_NOTE, DNG_VERSION = 34665, 34853, 40965, 37500, 50706
+LONG8, IFD8 = 16, 18  # types of tags
 HEADER = b"II*\0\x08\0\0\0"  # little-endian, first directory right behind
 
 
@@ -67,10 +68,7 @@ def _read_directory(
     data: bytes, offset: int, wanted: frozenset[int] | None, pointers: tuple[int, ...]
 ) -> Directory:
     """The wanted tags (None: all) at ``offset``, and the directories that ``pointers`` lead to."""
-    stream = io.BytesIO(data)
-    stream.seek(offset)
-    found = Tags(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
-    found.load(stream)
+    found = _pillow_tags(data, offset)
     result = Directory(Tags(HEADER), followed=found.next != 0)
     for code in sorted(found):
         if code in pointers:
@@ -85,6 +83,24 @@ def _read_directory(
         else:
             result.left_out.add(code)
     return result
+
+
+def _pillow_tags(data: bytes, offset: int) -> Tags:
+    """All tags of the directory at ``offset``."""
+    big = data[2:4] in (b"+\0", b"\0+")
+    # Pillow takes a big-endian BigTIFF for a classic TIFF: it gets the size and the order apart.
+    found = Tags(b"II+\0".ljust(16, b"\0") if big else b"II*\0".ljust(8, b"\0"), data[:2])
+    stream = io.BytesIO(data)
+    stream.seek(offset)
+    found.load(stream)
+    if big:  # and it passes over 64-bit pointers
+        order = "<" if data[:2] == b"II" else ">"
+        (count,) = struct.unpack_from(f"{order}Q", data, offset)
+        entries = data[offset + 8 : offset + 8 + 20 * count]
+        for code, kind, _, value in struct.iter_unpack(f"{order}HHQQ", entries):
+            if kind == IFD8:
+                found.tagtype[code], found[code] = LONG8, value
+    return found
 
 
 def directory_bytes(directory: Directory, offset: int) -> bytes:
