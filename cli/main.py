@@ -10,15 +10,15 @@ from typing import NoReturn
 
 import click
 from nlmeans.cli import exits
-from nlmeans.cli.affinity import affinity
-from nlmeans.cli.compare import compare
-from nlmeans.cli.denoise import denoise
-from nlmeans.cli.estimate import estimate
+from nlmeans.cli.commands.affinity import affinity
+from nlmeans.cli.commands.compare import compare
+from nlmeans.cli.commands.denoise import denoise
+from nlmeans.cli.commands.estimate import estimate
+from nlmeans.cli.commands.plan import plan
+from nlmeans.cli.commands.points import points
+from nlmeans.cli.commands.strengths import strengths
+from nlmeans.cli.commands.weights import weights
 from nlmeans.cli.files import explained, shown
-from nlmeans.cli.plan import plan
-from nlmeans.cli.points import points
-from nlmeans.cli.strengths import strengths
-from nlmeans.cli.weights import weights
 
 import nlmeans
 

@@ -79,23 +79,21 @@ def announce(
         f"thread{'s' if most > 1 else ''}, {show_bytes(cost.bytes)} of memory"
     )
     if scarce and max_memory is not None:
-        text += f"; {show_bytes(max_memory)} may be taken"
+        text += f"; {show_bytes(max(max_memory, 0))} may be taken"
     click.echo(text, err=True)
 
 
-def memory_left(max_memory: int | None, held: int, coming: int) -> int | None:
-    """What a filter may take of the memory allowed, or of what there is; None if unknown.
+def memory_left(max_memory: int | None, coming: int = 0) -> int | None:
+    """Bytes that a filter may take; None if unknown.
 
     Parameters
     ----------
     max_memory : int or None
-    held, coming : int
-        Bytes of arrays that are there, and that the result will take.
+        What may be taken above the input; what the machine has left, by default.
+    coming : int
+        Bytes of the result.
     """
     from nlmeans.base.machine import available_memory
 
-    left = available_memory()
-    if max_memory is not None:
-        allowed = max_memory - held
-        left = allowed if left is None else min(allowed, left)
-    return None if left is None else max(left - coming, 1)
+    limits = [limit for limit in (max_memory, available_memory()) if limit is not None]
+    return min(limits) - coming if limits else None

@@ -1,92 +1,28 @@
 """Where results go, and what is seen of the work: options and helpers of commands that write."""
 
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from nlmeans.cli.files import shown
-from nlmeans.cli.options import Size, json_option, memory_option, together
 
-SUFFIX = "_denoised"
 STEPS = 1000  # of a bar
 
 
-def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """-o, -O and --suffix."""
-    return together(
-        command,
-        (
-            click.option(
-                "-o",
-                "--output",
-                type=click.Path(path_type=Path),
-                default=None,
-                metavar="FILE",
-                show_default="beside the input, with the suffix",
-                help="Write to this file; its extension chooses the format. For a single input.",
-            ),
-            click.option(
-                "-O",
-                "--output-folder",
-                type=click.Path(path_type=Path),
-                default=None,
-                metavar="DIR",
-                show_default="beside the input",
-                help="Write into this folder, which has to be there, under the input's name.",
-            ),
-            click.option(
-                "--suffix",
-                default=None,
-                metavar="TEXT",
-                show_default=f"{SUFFIX}, none with -O",
-                help="Put this text between the input's name and its extension.",
-            ),
-        ),
-    )
+@dataclass(frozen=True)
+class Writing:
+    """How results are written, and what is said meanwhile."""
 
-
-def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--threads, --max-memory, --overwrite, --quiet and --json."""
-    return together(
-        command,
-        (
-            threads_option,
-            memory_option,
-            overwrite_option,
-            click.option(
-                "-q",
-                "--quiet",
-                is_flag=True,
-                default=False,
-                show_default="a line a file",
-                help="Print nothing but errors.",
-            ),
-            json_option,
-        ),
-    )
-
-
-threads_option = click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="all cores",
-    help="Use at most this many threads, from 1; the result is the same for any number.",
-)
-
-overwrite_option = click.option(
-    "--overwrite",
-    is_flag=True,
-    default=False,
-    show_default="refuse",
-    help="Replace output files that are there.",
-)
+    quality: int | None
+    keep_partial: bool
+    overwrite: bool
+    silent: bool
 
 
 def targets_of(
@@ -94,12 +30,12 @@ def targets_of(
     output: Path | None,
     folder: Path | None,
     suffix: str | None,
-    usual: str = SUFFIX,
+    usual: str,
 ) -> dict[Path, Path]:
     """Where each input goes; every clash is found before any work is done."""
     suffix = _checked_suffix(len(inputs), output, folder, suffix, usual)
     targets: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
+    owners: dict[Path, Path] = {}
     sources = {_identity(path): path for path in inputs}
     for path in inputs:
         if path in targets:
@@ -107,7 +43,7 @@ def targets_of(
             raise click.UsageError(message)
         place = path.parent if folder is None else folder
         target = targets[path] = output or place / _with_suffix(path.name, suffix)
-        other = taken.setdefault(target.resolve(), path)
+        other = owners.setdefault(target.resolve(), path)
         if other is not path:
             message = (
                 f"{shown(other)} and {shown(path)} would both be written to {shown(target)}; "
@@ -161,19 +97,6 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     return status.st_dev, status.st_ino
 
 
-def drawing_option(ending: str) -> Callable[[Any], Any]:
-    """-o of a command that draws: see `png_target`."""
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path),
-        default=None,
-        metavar="FILE",
-        show_default=f"beside the input, with {ending}",
-        help="Write to this file, a .png.",
-    )
-
-
 def png_target(path: Path, output: Path | None, ending: str) -> Path:
     """Where a drawing goes."""
     target = output or path.with_name(f"{path.stem}{ending}")
@@ -224,14 +147,3 @@ def progress_bar(
             bar.update(round(done * STEPS) - bar.pos)
 
         yield show
-
-
-def short(number: float) -> str:
-    """Four digits, more only where whole grey levels have more."""
-    digits = 4 if number == 0 else max(4, math.floor(math.log10(abs(number))) + 1)
-    return f"{number:.{digits}g}"
-
-
-def sides(size: Size) -> str:
-    """Such as 7 or 1x3x3."""
-    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)

@@ -1,13 +1,11 @@
 """What the pages of a picture are taken as, and the parts of it that are worked on alone."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from nlmeans.denoising.settings import Settings
     from nlmeans.images import Picture
-    from nlmeans.noise.model import Noise
 
 Part = tuple[int | slice, ...]
 T = TypeVar("T")
@@ -16,7 +14,7 @@ UNKNOWN = "I"
 
 
 @dataclass(frozen=True)
-class Taken:
+class Pages:
     """A picture with a decision.
 
     Attributes
@@ -74,10 +72,10 @@ class Taken:
         return results
 
 
-def taken_as(picture: "Picture", asked: str) -> Taken:
+def pages_of(picture: "Picture", asked: str) -> Pages:
     """As asked for, or as the file says; pages of no known meaning are left alone."""
     if not picture.stack:
-        return Taken(picture, None, [()])
+        return Pages(picture, None, [()])
     stack = KINDS[picture.stack] if asked == "auto" else asked
     axis = {"volume": "Z", "clip": "T", "pages": ""}[stack]
     along = axis if axis in picture.stack else picture.stack
@@ -87,52 +85,4 @@ def taken_as(picture: "Picture", asked: str) -> Taken:
             f"{picture.pages} pages of no known meaning, each taken alone; --stack volume or "
             "--stack clip uses the neighbours"
         )
-    return Taken(picture, stack, list(picture.parts(along)), note)
-
-
-def settings_record(used: "Settings") -> dict[str, Any]:
-    """For --json: the settings without their maps."""
-    record = asdict(replace(used, maps=None))
-    del record["maps"]
-    return record
-
-
-def between(values: list[float], show: Callable[[float], str]) -> str:
-    """One number, or the lowest and the highest of several."""
-    low, high = show(min(values)), show(max(values))
-    return low if low == high else f"{low} to {high}"
-
-
-def noise_found(settings: list["Settings"], show: Callable[[float], str]) -> str:
-    """Such as "sigma 12" or "poisson-gaussian noise, gain 3.2, read noise 1.5"."""
-    one_level = [used for used in settings if used.noise.kind != "poisson-gaussian"]
-    kinds = ["rician noise"] * any(used.noise.kind == "rician" for used in one_level)
-    if one_level:
-        kinds.append(f"sigma {between([used.sigma for used in one_level], show)}")
-    return ", ".join(filter(None, [*kinds, noise_model([used.noise for used in settings], show)]))
-
-
-def trust_found(settings: list["Settings"]) -> str:
-    """Such as "40% of it as some may be texture"; empty where all of it is taken out."""
-    each = [used.trust for used in settings if used.h]
-    if not each or min(each) == 1:
-        return ""
-    return f"{between(each, '{:.0%}'.format)} of it as some may be texture"
-
-
-def noise_model(noises: list["Noise"], show: Callable[[float], str]) -> str:
-    """What there is besides one level: empty for white Gaussian noise."""
-    parts = []
-    dependent = [noise for noise in noises if noise.kind == "poisson-gaussian"]
-    if dependent:
-        gain, read_noise, offset = (
-            between([n for noise in dependent for n in getattr(noise, name)], show)
-            for name in ("gain", "read_noise", "offset")
-        )
-        parts.append(f"poisson-gaussian noise, gain {gain}, read noise {read_noise}")
-        parts += [f"offset {offset}"] * (offset != "0")
-    extents = [noise.extent for noise in noises]
-    if max(extents) > 1:
-        parts.append(f"correlated over {between(extents, '{:.1f}'.format)} pixels")
-    parts += ["before JPEG compression"] * any(noise.jpeg for noise in noises)
-    return ", ".join(parts)
+    return Pages(picture, stack, list(picture.parts(along)), note)

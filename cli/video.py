@@ -1,101 +1,76 @@
-"""nlmeans denoise on a video file: frames are read, filtered and written as they come."""
+"""denoise and plan on a video file: frames are read, filtered and written as they come."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlmeans.cli.files import Report, shown
+from nlmeans.cli.files import Report
+from nlmeans.cli.jobs import FilterOptions
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
-from nlmeans.cli.options import Sigma, Size
-from nlmeans.cli.outputs import progress_bar, short, sides
-from nlmeans.cli.stacks import trust_found
+from nlmeans.cli.outputs import Writing, progress_bar
+from nlmeans.cli.planned import PlannedRun
+from nlmeans.cli.words import done, how_found, noise_found, noted, settings_record
+
+from nlmeans.base.texts import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nlmeans import Operation
-    from nlmeans.denoising.settings import Settings
+    from nlmeans.base.cost import Cost
+    from nlmeans.denoising.task import Task
     from nlmeans.images.video import Clip
 
 # The noise level is the median over every third of the first ten frames: one that is blurred by a
-# cut does not decide, and neighbours are too alike to tell more. Blank ones, of less than this part
-# of the range, do not count: the ten follow them, if so many bytes hold all of these.
+# cut does not decide, and neighbours are too alike to tell more.
 FIRST_FRAMES, STEP = 10, 3
+# Blank frames, of less than this part of the range, do not count: the ten follow them, if so many
+# bytes hold all of these.
 BLANK, MOST_HELD = 0.01, 2**29
-SEARCH_DEPTH, PATCH_DEPTH = 5, 1  # frames
+NOT_OF_VIDEO = ("learned", "like", "mask", "preview", "sigma_map", "h_map", "keep_detail")
 UNKNOWN_COUNT = 1500  # frames that are spoken of where a file does not say how many there are
 
 
-def denoise_video(
-    path: Path,
-    target: Path,
-    *,
-    method: str | None,
-    sigma: Sigma,
-    h: float | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-    amount: float,
-    quality: int | None,
-    keep_partial: bool,
-    threads: int | None,
-    max_memory: int | None,
-    overwrite: bool,
-    silent: bool,
-) -> Report:
-    """Denoise one video file; parameters as in `nlmeans denoise`."""
-    from nlmeans.denoising.frames import denoise_frames
-    from nlmeans.denoising.ridge import Ridge
-    from nlmeans.images import ImageReadError
+def denoise_video(path: Path, target: Path, options: FilterOptions, how: Writing) -> Report:
+    """Denoise one video file."""
+    from nlmeans.denoising.frames import filter_frames
 
-    try:
-        from nlmeans.images.encode import check_clip_target, save_clip
-        from nlmeans.images.video import open_clip
-    except ModuleNotFoundError as error:
-        if error.name != "av":
-            raise
-        message = (
-            f"{shown(path)}: reading video takes one more package: pip install 'nlmeans[video]'"
-        )
-        raise ImageReadError(message) from error
+    options.check_none("a video", *NOT_OF_VIDEO)
+    _check_installed(path)
+    from nlmeans.images.encode import check_clip_target, save_clip
+    from nlmeans.images.video import open_clip
 
-    check_clip_target(target, path, overwrite=overwrite)
-    with open_clip(path, keep_partial=keep_partial) as clip:
+    check_clip_target(target, path, overwrite=how.overwrite)
+    with open_clip(path, keep_partial=how.keep_partial) as clip:
         start = time.perf_counter()
-        settings = _settings(clip, method, sigma, h, patch_size, search_size, strength)
-        operation = settings.operation()
-        assert not isinstance(operation, Ridge)  # `_settings` asks for none
-        if operation is not None:
-            _announce(path, clip, operation, threads, max_memory, silent=silent)
+        task = clip_task(clip, options)
+        frames = clip.frames()
         with (
-            compiling_notice(silent=silent),
-            progress_bar(path, clip.expected, hidden=silent) as progress,
+            compiling_notice(silent=how.silent),
+            progress_bar(path, clip.expected, hidden=how.silent) as progress,
         ):
-            frames = clip.frames()
-            if operation is not None:
-                frames = denoise_frames(
-                    frames,
-                    operation,
-                    amount=amount * settings.trust,
-                    threads=threads,
-                    memory=max_memory,
-                    progress=progress,
-                )
-            lost = save_clip(target, clip, frames, overwrite=overwrite, quality=quality)
+            if task.filter is not None:
+                limit, of = options.max_memory, f"{_counted(clip)}takes "
+                cost = _cost(clip, task, options)
+                announce(path, cost, options.threads, memory_left(limit), silent=how.silent, of=of)
+                frames = filter_frames(frames, task, max_memory=limit, progress=progress)
+            lost = save_clip(target, clip, frames, overwrite=how.overwrite, quality=how.quality)
         seconds = time.perf_counter() - start
-        megapixels = clip.count * clip.kind.width * clip.kind.height / 1e6
+        settings, megapixels = task.settings, clip.count * clip.kind.width * clip.kind.height / 1e6
+        assert settings is not None  # `clip_task` makes it of a request
+        sound = ", sound kept" if clip.sounds else ""
         return Report(
-            text=_summary(path, target, clip, settings, sigma, seconds),
+            text=(
+                f"{shown(path)} -> {shown(target)}: {noise_found([settings])} "
+                f"({how_found([settings])}), {done([settings])}; {clip.count} frames "
+                f"{clip.kind.width}x{clip.kind.height} at {float(clip.rate):.4g} frames/s{sound}, "
+                f"in {seconds:.2f} s, {clip.count / seconds:.3g} frames/s"
+            ),
             record={
                 "output": str(target),
-                "sigma": settings.sigma,
-                "sigma_estimated": sigma.value is None,
-                "h": settings.h,
-                "patch_size": settings.patch_size,
-                "search_size": settings.search_size,
-                "amount": amount,
-                "trust": settings.trust,
+                "sigma_estimated": settings.estimated,
+                **settings_record(settings),
+                "amount": options.amount,
                 "frames": clip.count,
                 "fps": float(clip.rate),
                 "audio_kept": clip.sounds > 0,
@@ -104,91 +79,53 @@ def denoise_video(
                 "megapixels_per_second": megapixels / seconds,
                 "notes": [*clip.notes, *lost],
             },
-            notes=tuple(
-                f"{shown(file)}: {note}"
-                for file, some in ((path, clip.notes), (target, lost))
-                for note in some
-            ),
+            notes=noted((path, clip.notes), (target, lost)),
         )
 
 
-def _announce(
-    path: Path,
-    clip: "Clip",
-    operation: "Operation",
-    threads: int | None,
-    max_memory: int | None,
-    *,
-    silent: bool,
-) -> None:
-    """Say what filtering will take, if it is long: of all frames, or where the file does not say
-    how many there are, of as many as are a minute of most clips.
-    """
-    from nlmeans.denoising.frames import expected_frames_cost
+def plan_video(path: Path, options: FilterOptions) -> PlannedRun:
+    """What would be run on one video file."""
+    from nlmeans.base.cost import Cost
+    from nlmeans.base.machine import cores
 
-    count = clip.expected or UNKNOWN_COUNT
-    cost = expected_frames_cost(
-        clip.head(1)[0], operation, count, threads=threads, memory=max_memory
-    )
-    of = (
-        f"filtering {count} frames "
-        if clip.expected
-        else (f"it does not say how many frames it has; filtering {count} of them ")
-    )
-    announce(path, cost, threads, memory_left(None, 0, 0), silent=silent, of=f"{of}takes ")
+    options.check_none("a video", *NOT_OF_VIDEO)
+    _check_installed(path)
+    from nlmeans.images.video import open_clip
+
+    with open_clip(path) as clip:
+        task, frame = clip_task(clip, options), clip.head(1)[0]
+        settings = task.settings
+        assert settings is not None  # `clip_task` makes it of a request
+        cost = Cost(0.0, 0) if task.filter is None else _cost(clip, task, options)
+        return PlannedRun(
+            task,
+            (clip.expected or UNKNOWN_COUNT, *frame.shape),
+            frame.dtype,
+            cost,
+            0.0,
+            options.threads or cores(),
+            memory_left(options.max_memory),
+            f"{shown(path)}: {_counted(clip)}",
+            f"{noise_found([settings], '{:.4g}'.format)} ({how_found([settings])})",
+            {"sigma_estimated": settings.estimated, **settings_record(settings)},
+            noted((path, clip.notes)),
+        )
 
 
-def _settings(
-    clip: "Clip",
-    method: str | None,
-    sigma: Sigma,
-    h: float | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-) -> "Settings":
-    """Those of one frame as an image, with the noise level of several, and sizes in time."""
-    import statistics
-    from dataclasses import replace
-
+def clip_task(clip: "Clip", options: FilterOptions) -> "Task":
+    """The task of a clip, by the noise of some of its first frames."""
     import numpy as np
 
-    from nlmeans.base.checks import ParameterError
-    from nlmeans.denoising.settings import settings_for
-    from nlmeans.images import Picture
-    from nlmeans.noise.level import estimate_sigma, joint_sigma
-    from nlmeans.noise.trust import trust_in
+    from nlmeans.base.axes import Layout
+    from nlmeans.denoising.task import task_of
 
-    if method == "ridge":
-        message = "method is 'ridge'; video takes 'classic'"
-        raise ParameterError(message)
     frames = _first_frames(clip)
-    axis: Any = 2 if frames[0].ndim == 3 else None
-    level, trust = sigma.levels(Picture(frames[0], alpha=False, format="video")), 1.0
-    if level is None:
-        some = frames[::STEP]
-        level = statistics.median(
-            joint_sigma(estimate_sigma(frame, channel_axis=axis)) for frame in some
-        )
-        if h is None:
-            trust = trust_in(level, np.stack(some), channel_axis=axis and axis + 1)
-    settings = settings_for(
-        frames[0],
-        level,
-        method="classic",
-        h=h,
-        patch_size=_in_frame(patch_size),
-        search_size=_in_frame(search_size),
-        strength=strength,
-        channel_axis=axis,
-        alpha=False,
-    )
-    return replace(
-        settings,
-        patch_size=_with_depth(patch_size or settings.patch_size, PATCH_DEPTH),
-        search_size=_with_depth(search_size or settings.search_size, SEARCH_DEPTH),
-        trust=trust,
-    )
+    request = options.request(options.sigma.level(frames[0]))
+    if request.noise == "auto" and request.gain is None:
+        # Compression of frames passes for correlated noise, which has not been measured yet.
+        request = replace(request, noise="gaussian")
+    layout = Layout(3 if frames[0].ndim == 3 else None, False, "clip")
+    return task_of(np.stack(frames[::STEP]), request, layout)
 
 
 def _first_frames(clip: "Clip") -> "list[NDArray[Any]]":
@@ -207,31 +144,29 @@ def _first_frames(clip: "Clip") -> "list[NDArray[Any]]":
     return frames[blank:] or frames[:1]
 
 
-def _in_frame(size: Size | None) -> Size | None:
-    return size[-2:] if isinstance(size, tuple) else size
+def _cost(clip: "Clip", task: "Task", options: FilterOptions) -> "Cost":
+    """Of all frames; of as many as are a minute of most clips where the file has no count."""
+    from nlmeans.denoising.frames import frames_cost
+
+    count = clip.expected or UNKNOWN_COUNT
+    return frames_cost(clip.head(1)[0], task, count, options.max_memory)
 
 
-def _with_depth(size: Size, frames: int) -> Size:
-    """One side or two as (frames, rows, columns); three as they are."""
-    if isinstance(size, int):
-        return frames, size, size
-    return (frames, *size) if len(size) == 2 else size
+def _counted(clip: "Clip") -> str:
+    """Such as "filtering 90 frames "."""
+    if clip.expected:
+        return f"filtering {clip.expected} frames "
+    return f"it does not say how many frames it has; filtering {UNKNOWN_COUNT} of them "
 
 
-def _summary(
-    path: Path, target: Path, clip: "Clip", used: "Settings", asked: Sigma, seconds: float
-) -> str:
-    found = "estimated" if asked.value is None else "given"
-    did = f"h {short(used.h)}, patch {sides(used.patch_size)}, search {sides(used.search_size)}"
-    if trust := trust_found([used]):
-        did += f", {trust}"
-    if not used.h:
-        did = "no noise: not filtered"
-    elif not used.trust:
-        did = "which may be texture: not filtered"
-    sound = ", sound kept" if clip.sounds else ""
-    return (
-        f"{shown(path)} -> {shown(target)}: sigma {short(used.sigma)} ({found}), {did}; "
-        f"{clip.count} frames {clip.kind.width}x{clip.kind.height} at {float(clip.rate):.4g} "
-        f"frames/s{sound}, in {seconds:.2f} s, {clip.count / seconds:.3g} frames/s"
-    )
+def _check_installed(path: Path) -> None:
+    """Refuse a video where the extra is not installed."""
+    from importlib.util import find_spec
+
+    from nlmeans.images import ImageReadError
+
+    if find_spec("av") is None:
+        message = (
+            f"{shown(path)}: reading video takes one more package: pip install 'nlmeans[video]'"
+        )
+        raise ImageReadError(message)

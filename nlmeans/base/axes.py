@@ -52,6 +52,11 @@ class Layout:
             return box
         return (*box[: self.channel_axis], slice(None), *box[self.channel_axis :])
 
+    def spread(self, positions: Array) -> Array:
+        """An array of positions, to be broadcast over the channels."""
+        axis = self.channel_axis
+        return positions if axis is None else np.expand_dims(positions, axis)
+
     def pages(self, array: Array) -> Iterator[Array]:
         """Views of the images along the stack axis."""
         return iter(np.moveaxis(array, stack_axis(self.channel_axis), 0))

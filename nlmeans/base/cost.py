@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +49,25 @@ def check_limit(max_memory: int | None, name: str = "max_memory") -> None:
 
 
 def not_enough(needed: int, max_memory: int, why: str = "") -> NotEnoughMemory:
-    left = show_bytes(max_memory) if max_memory > 1 else "nothing"
+    left = show_bytes(max_memory) if max_memory > 0 else "nothing"
     message = (
-        f"{show_bytes(needed)} of memory are needed{why}, and of what is allowed {left} is left "
-        "beside the input; allow more, or filter a part of it"
+        f"{show_bytes(needed)} of memory are needed{why}, and of what is allowed {left} is left; "
+        "allow more, or filter a region"
     )
     return NotEnoughMemory(message)
 
 
+class Cut(NamedTuple):
+    """An axis along which an array can be filtered in parts."""
+
+    length: int  # positions
+    axis: int  # in the result
+    halo: int | None  # how far along it a result looks; None if everywhere
+
+
 def in_parts(
     run: Callable[[slice, Progress | None], NDArray[Any]],
-    count: int,
-    axis: int,
-    halo: int | None,
+    along: Cut,
     peak: Callable[[int], int],
     result: int,
     max_memory: int,
@@ -73,10 +79,7 @@ def in_parts(
     ----------
     run : callable
         Filters positions of the axis.
-    count, axis : int
-        How many positions it has, and which it is in the result.
-    halo : int or None
-        How far along the axis a result looks; None if everywhere.
+    along : Cut
     peak : callable
         Bytes that so many positions take, their result among them.
     result : int
@@ -87,6 +90,7 @@ def in_parts(
     NotEnoughMemory
         Before anything is run.
     """
+    count, axis, halo = along
     if peak(count) <= max_memory:
         return run(slice(0, count), progress)
     if halo is None:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.base.arrays import as_array, checked_array, grid_shape
+from nlmeans.base.arrays import as_array, checked_array
 from nlmeans.base.axes import Auto, Stack, layout_of
-from nlmeans.base.checks import ParameterError, check_number, check_threads
 from nlmeans.base.cost import Cost, check_limit
-from nlmeans.base.progress import part_of
-from nlmeans.denoising.regions import mask_of, region_of
-from nlmeans.denoising.ridge import Ridge
-from nlmeans.denoising.settings import Method, Settings, Size, choose_settings
-from nlmeans.denoising.task import expected, filtered
+from nlmeans.denoising.methods import MethodName
+from nlmeans.denoising.request import Request, Size, Weighting
+from nlmeans.denoising.settings import Settings
+from nlmeans.denoising.task import denoised, task_with
 from nlmeans.noise.find import Asked, Levels
 from nlmeans.operation.embed import PatchWeighting
-from nlmeans.operation.operation import Operation
 from nlmeans.operation.pairwise import Arithmetic
 from nlmeans.operation.support import Border
 
 Array = NDArray[Any]
-PLAIN = {
-    "patch_weighting": "uniform", "centre": "one", "border": "inside", "cut": 0.0,
-    "arithmetic": "exact",
-}  # fmt: skip
 
 
 def denoise(
@@ -38,7 +29,7 @@ def denoise(
     noise: Asked = "auto",
     gain: Levels | None = None,
     read_noise: Levels | None = None,
-    method: Method | None = None,
+    method: MethodName | None = None,
     h: float | ArrayLike | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
@@ -172,73 +163,28 @@ def denoise(
     >>> nlmeans.denoise(frames, stack="pages").shape
     (4, 32, 32, 3)
     """
-    amount = check_number("amount", amount, low=0, high=1)
-    if keep_detail and amount != 1:
-        message = f"keep_detail finds the amount, and amount is {amount:g}; give one of them"
-        raise ParameterError(message)
-    check_threads(threads)
+    request = Request(
+        sigma=sigma,
+        noise=noise,
+        gain=gain,
+        read_noise=read_noise,
+        method=method,
+        h=h,
+        patch_size=patch_size,
+        search_size=search_size,
+        strength=strength,
+        chroma_strength=chroma_strength,
+        amount=amount,
+        keep_detail=keep_detail,
+        mask=mask,
+        region=region,
+        threads=threads,
+        weighting=Weighting(patch_weighting, centre, border, cut, arithmetic),
+    )
     check_limit(max_memory)
     original = checked_array("image", image)
     layout = layout_of(original.shape, channel_axis, alpha, stack)
-    grid = grid_shape(original.shape, layout.channel_axis)
-    box = region_of(region, grid)
-    paged = layout.stack == "pages"
-    numbers, part = (range(box[0].start, box[0].stop), box[1:]) if paged else (range(1), box)
-    images = list(layout.pages(original)) if paged else [original]
-    within = layout.of_page() if paged else layout
-    if mask is not None:
-        mask = mask_of(mask, grid[1:] if paged and np.ndim(mask) == 2 else grid)
-    masks, sigmas, hs = (
-        _of_each(name, value, images, paged)
-        for name, value in (("mask", mask), ("sigma", sigma), ("h", h))
-    )
-
-    # All that can be refused is, before any image is filtered.
-    options = {
-        "patch_weighting": patch_weighting,
-        "centre": centre,
-        "border": border,
-        "cut": cut,
-        "arithmetic": arithmetic,
-    }
-    special = [name for name, value in options.items() if value != PLAIN[name]]
-    operations: list[tuple[Settings, Operation | Ridge | None]] = []
-    for k in numbers:
-        used = choose_settings(
-            images[k],
-            within,
-            sigmas[k],
-            noise=noise,
-            gain=gain,
-            read_noise=read_noise,
-            method=method,
-            h=hs[k],
-            patch_size=patch_size,
-            search_size=search_size,
-            strength=strength,
-            chroma_strength=chroma_strength,
-            keep_detail=keep_detail,
-            classic_only=special,
-        )
-        operations.append((used, used.operation(**options)))
-    run = partial(filtered, layout=within, amount=amount, region=part, threads=threads)
-    if not paged:
-        return run(
-            original, *operations[0], mask=mask, max_memory=max_memory, progress=progress
-        ).values
-    result = np.empty_like(original[layout.index(box)])
-    if max_memory is not None:
-        max_memory = max(max_memory - result.nbytes, 1)
-    for n, target in enumerate(layout.pages(result)):
-        k = numbers[n]
-        target[...] = run(
-            images[k],
-            *operations[n],
-            mask=masks[k],
-            max_memory=max_memory,
-            progress=part_of(progress, n, len(numbers)),
-        ).values
-    return result
+    return denoised(original, request, layout, max_memory=max_memory, progress=progress)
 
 
 def expected_cost(
@@ -275,27 +221,7 @@ def expected_cost(
     """
     array = as_array("image", image)
     layout = layout_of(array.shape, channel_axis, alpha, stack)
-    grid = grid_shape(array.shape, layout.channel_axis)
-    return expected(
-        array,
-        settings,
-        settings.operation(**options),
-        layout,
-        amount=amount,
-        region=region_of(region, grid),
-        mask=None if mask is None else mask_of(mask, grid),
-        threads=threads,
+    request = Request(
+        amount=amount, region=region, mask=mask, threads=threads, weighting=Weighting(**options)
     )
-
-
-def _of_each(name: str, value: Any, images: list[Array], paged: bool) -> Any:
-    """What belongs to each page: its part of a stack of maps, or the same for all."""
-    if not paged or np.ndim(value) != 3:
-        return [value] * len(images)
-    if len(value) != len(images):
-        message = (
-            f"{name} holds maps of {len(value)} pages and the image {len(images)}; give one map a "
-            "page, or one for all"
-        )
-        raise ValueError(message)
-    return value
+    return task_with(settings, array.shape, request, layout).cost(array)

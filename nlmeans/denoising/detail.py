@@ -1,12 +1,14 @@
 """How much of a filter's change to take: the weight of least expected error, place by place."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.denoising.regions import Box
+from nlmeans.base.progress import Progress, between
+from nlmeans.operation.filter import Box
 
 Array = NDArray[Any]
 
@@ -18,11 +20,48 @@ SMOOTHING = 16.0
 TRUNCATED = 4  # standard deviations at which that mean ends
 STEP = 0.1  # of the divergence's difference quotient, in sigma
 SEED = 0
+FLOATS_HELD = 10  # arrays that are held beside those of the filter
 
 
-def detail_halo(ndim: int, stack: str | None) -> tuple[int, ...]:
-    """How far the weights look, along each axis."""
-    return tuple(round(TRUNCATED * s) for s in _smoothing(ndim, stack))
+@dataclass(frozen=True, eq=False)
+class Detail:
+    """A blend of a filter's result with the original, place by place; see `keep_detail`.
+
+    Attributes
+    ----------
+    sigma : float or array (*grid)
+        Of white noise.
+    grid : tuple of int
+        Positions of the whole image: random numbers are drawn for all of it, so that parts come out
+        as the whole does.
+    stack : str or None
+        "clip" for sums within frames.
+    """
+
+    sigma: float | Array
+    grid: tuple[int, ...]
+    stack: str | None
+
+    @property
+    def halo(self) -> tuple[int, ...]:
+        """How far the weights look, along each axis."""
+        return tuple(round(TRUNCATED * s) for s in _smoothing(len(self.grid), self.stack))
+
+    def __call__(
+        self,
+        values: Array,
+        run: Callable[[Array, Progress | None], Array],
+        part: Box,
+        axis: int | None,
+        progress: Progress | None,
+    ) -> tuple[Array, Array]:
+        """The blend on a part of the image, and its weights."""
+        chosen = signs(self.grid, part, 1 if axis is None else values.shape[axis], axis)
+        sigma = self.sigma if np.ndim(self.sigma) == 0 else np.asarray(self.sigma)[part]
+        first, second = between(progress, 0, 0.5), between(progress, 0.5, 1)
+        filtered = run(values, first)
+        again = lambda seen: run(seen, second)  # noqa: E731
+        return keep_detail(values, filtered, again, sigma, chosen, axis, self.stack)
 
 
 def signs(grid: tuple[int, ...], part: Box, channels: int, axis: int | None) -> NDArray[np.int8]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.base.arrays import blended, checked_array, to_dtype, working_dtype
+from nlmeans.base.arrays import checked_array, working_dtype
+from nlmeans.base.axes import Layout
 from nlmeans.base.checks import ParameterError, check_number, check_threads
-from nlmeans.base.cost import Cost, NotEnoughMemory, check_limit
-from nlmeans.denoising.regions import halo_of
+from nlmeans.base.cost import Cost, check_limit, not_enough
+from nlmeans.base.machine import cores
+from nlmeans.base.progress import Progress
+from nlmeans.denoising.task import Task
 from nlmeans.operation.embed import Identity
 from nlmeans.operation.operation import Operation
 from nlmeans.operation.support import Window
@@ -26,6 +30,7 @@ USUAL_MEMORY = 2**30
 HALOS_A_BLOCK = 15
 # Besides itself a frame is held as stacked floats, as planes, filtered, and with channels last.
 FLOAT_COPIES = 4
+CLIP = Layout(None, False, "clip")  # of frames without channels
 
 
 def denoise_frames(
@@ -34,7 +39,7 @@ def denoise_frames(
     *,
     amount: float = 1.0,
     threads: int | None = None,
-    memory: int | None = None,
+    max_memory: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Array]:
     """Apply a non-local average over (t, y, x) to frames as they come.
@@ -54,9 +59,10 @@ def denoise_frames(
         Blend: 1 is the denoised frame, 0 the original.
     threads : int, optional
         At most this many; the result is the same for any number.
-    memory : int, optional
-        Bytes that the arrays of a block may take; what a kernel needs for itself comes on top. By
-        default 1 GiB, or what a block of one frame takes where that is more.
+    max_memory : int, optional
+        Bytes that may be taken, as `expected_frames_cost` counts them: the longest block that keeps
+        the limit is taken. By default the arrays of a block take up to 1 GiB, or what a block of
+        one frame takes where that is more.
     progress : callable, optional
         Called now and then with the number of frames done, a float.
 
@@ -68,6 +74,8 @@ def denoise_frames(
     ------
     TypeError, ValueError
         For an argument at once; for a frame, named by its number from 1, when its turn comes.
+    MemoryError
+        If max_memory does not hold a block of one frame, when the first frame has come.
 
     Examples
     --------
@@ -78,37 +86,47 @@ def denoise_frames(
     >>> [bool(np.allclose(*pair)) for pair in zip(denoise_frames(clip, op), whole)]
     [True, True, True, True, True, True]
     """
-    halo = _halo(operation)
-    amount = check_number("amount", amount, low=0, high=1)
+    check_average(operation)
+    task = Task(
+        operation, CLIP, amount=check_number("amount", amount, low=0, high=1), threads=threads
+    )
     check_threads(threads)
-    check_limit(memory, "memory")
+    check_limit(max_memory)
+    return filter_frames(frames, task, max_memory=max_memory, progress=progress)
 
-    def generate() -> Iterator[Array]:
-        source = _checked(frames)
-        held = list(islice(source, 1))
-        if not held:
-            message = "frames is empty; a clip needs at least one frame"
-            raise ValueError(message)
-        length = _block_length(held[0], halo, memory)
-        before, done = 0, 0  # frames held ahead of the block, frames yielded
-        while True:
-            wanted = before + length + halo
-            held += islice(source, wanted - len(held))
-            last = len(held) < wanted
-            count = len(held) - before if last else length
-            if count == 0:
-                return
-            filtered = _filtered(operation, held, threads, _from(done, count, progress))
-            for k in range(before, before + count):
-                yield to_dtype(blended(held[k], filtered[k], amount), held[k].dtype)
-            if last:
-                return
-            done += count
-            dropped = max(before + count - halo, 0)
-            held = held[dropped:]
-            before += count - dropped
 
-    return generate()
+def filter_frames(
+    frames: Iterable[ArrayLike],
+    task: Task,
+    *,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Array]:
+    """A task for a clip on its frames as they come; the rest as in `denoise_frames`."""
+    source = _checked(frames)
+    held = list(islice(source, 1))
+    if not held:
+        message = "frames is empty; a clip needs at least one frame"
+        raise ValueError(message)
+    halo, (length, threads) = _halo(task), _block(held[0], task, max_memory)
+    task = replace(task, layout=_layout(held[0]), threads=threads)
+    before, done = 0, 0  # frames held ahead of the block, frames yielded
+    while True:
+        wanted = before + length + halo
+        held += islice(source, wanted - len(held))
+        last = len(held) < wanted
+        count = len(held) - before if last else length
+        if count == 0:
+            return
+        rows, columns = (slice(0, n) for n in held[0].shape[:2])
+        block = replace(task, region=(slice(before, before + count), rows, columns))
+        yield from block.run(np.stack(held), progress=_from(done, count, progress)).values
+        if last:
+            return
+        done += count
+        dropped = max(before + count - halo, 0)
+        held = held[dropped:]
+        before += count - dropped
 
 
 def expected_frames_cost(
@@ -117,7 +135,7 @@ def expected_frames_cost(
     count: int,
     *,
     threads: int | None = None,
-    memory: int | None = None,
+    max_memory: int | None = None,
 ) -> Cost:
     """About what `denoise_frames` takes for so many frames like this one.
 
@@ -130,23 +148,21 @@ def expected_frames_cost(
     >>> long.seconds > 50 * short.seconds, long.bytes < 3 * short.bytes
     (True, True)
     """
-    frame = checked_array("frame", frame)
-    halo = _halo(operation)
-    length = _block_length(frame, halo, memory)
-    held = min(length + 2 * halo, count)
-    cost = operation.cost(
-        (held, *frame.shape),
-        channel_axis=3 if frame.ndim == 3 else None,
-        dtype=working_dtype(frame.dtype),
-        threads=threads,
-    )
-    stacked = frame.size * working_dtype(frame.dtype).itemsize
+    check_average(operation)
+    task = Task(operation, CLIP, threads=threads)
+    return frames_cost(checked_array("frame", frame), task, count, max_memory)
+
+
+def frames_cost(frame: Array, task: Task, count: int, max_memory: int | None = None) -> Cost:
+    """About what `filter_frames` takes for so many frames like this one."""
+    length, threads = _block(frame, task, max_memory)
+    cost = block_cost(frame, replace(task, threads=threads), min(length, count))
     blocks = max(1.0, count / length)  # each with its halos, the first and the last with one
-    return Cost(blocks * cost.seconds, cost.bytes + held * (frame.nbytes + stacked))
+    return Cost(blocks * cost.seconds, cost.bytes)
 
 
-def _halo(operation: Operation) -> int:
-    """How many frames before and after its own a filtered frame depends on."""
+def check_average(operation: Operation) -> None:
+    """Refuse what is no average over a window of frames."""
     if not isinstance(operation.over, Window):
         message = f"over is {str(operation.over)!r}; frame by frame it has to be a Window(t, y, x)"
         raise ParameterError(message)
@@ -160,7 +176,17 @@ def _halo(operation: Operation) -> int:
     if f.maps is not None:
         message = "maps of sigma or h are of a whole clip; frame by frame give numbers"
         raise ParameterError(message)
-    return halo_of(operation, 3)[0]
+    operation.halo(3)  # refuses sizes that are not of three axes
+
+
+def _halo(task: Task) -> int:
+    """How many frames before and after its own a filtered frame depends on."""
+    halo = None if task.filter is None else task.filter.halo(3)
+    return 0 if halo is None else halo[0]
+
+
+def _layout(frame: Array) -> Layout:
+    return CLIP if frame.ndim == 2 else replace(CLIP, channel_axis=3)
 
 
 def _checked(frames: Iterable[ArrayLike]) -> Iterator[Array]:
@@ -182,28 +208,33 @@ def _checked(frames: Iterable[ArrayLike]) -> Iterator[Array]:
         yield array.copy()
 
 
-def _block_length(frame: Array, halo: int, memory: int | None) -> int:
-    """Frames of a block: from their kind and the limit alone, so that threads change no bit."""
-    each = frame.nbytes + FLOAT_COPIES * frame.size * working_dtype(frame.dtype).itemsize
-    fitting = (USUAL_MEMORY if memory is None else memory) // each - 2 * halo
-    if fitting < 1 and memory is not None:
-        message = (
-            f"memory is {memory} bytes; a block of one frame {frame.shape} with {halo} before and "
-            f"after takes {each * (1 + 2 * halo)}: allow as much, or search fewer frames"
-        )
-        raise NotEnoughMemory(message)
-    return max(1, min(fitting, HALOS_A_BLOCK * halo))
+def _block(frame: Array, task: Task, max_memory: int | None) -> tuple[int, int]:
+    """Frames of a block, and threads: fewer only where their buffers would break the limit.
+
+    The length goes by the kind of the frames and the limit alone, so that threads change no bit.
+    """
+    halo, threads = _halo(task), task.threads or cores()
+    if max_memory is None:
+        each = frame.nbytes + FLOAT_COPIES * frame.size * working_dtype(frame.dtype).itemsize
+        fitting = USUAL_MEMORY // each - 2 * halo
+        return max(1, min(fitting, HALOS_A_BLOCK * halo)), threads
+
+    def needed(length: int, threads: int) -> int:
+        return block_cost(frame, replace(task, threads=threads), length).bytes
+
+    lengths = range(max(1, HALOS_A_BLOCK * halo), 0, -1)
+    fitting = next((n for n in lengths if needed(n, 1) <= max_memory), 0)
+    if fitting == 0:
+        raise not_enough(needed(1, 1), max_memory, f" for one frame with {halo} before and after")
+    return fitting, next(n for n in range(threads, 0, -1) if needed(fitting, n) <= max_memory)
 
 
-def _filtered(
-    operation: Operation,
-    frames: list[Array],
-    threads: int | None,
-    progress: Callable[[float], None] | None,
-) -> Array:
-    block = np.stack(frames, dtype=working_dtype(frames[0].dtype))
-    axis = 3 if block.ndim == 4 else None
-    return operation(block, channel_axis=axis, threads=threads, progress=progress)
+def block_cost(frame: Array, task: Task, length: int) -> Cost:
+    """Of a block of so many frames with those around it, all of which are held."""
+    held = length + 2 * _halo(task)
+    clip = np.broadcast_to(frame, (held, *frame.shape))
+    cost = replace(task, layout=_layout(frame)).cost(clip)
+    return Cost(cost.seconds, cost.bytes + 2 * held * frame.nbytes)
 
 
 def _from(

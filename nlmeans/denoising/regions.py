@@ -1,6 +1,5 @@
 """Parts of a picture: regions and masks, and how far around them a filter looks."""
 
-import math
 import operator
 from typing import Any
 
@@ -9,49 +8,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import as_array
 from nlmeans.base.checks import ParameterError
-from nlmeans.denoising.ridge import Ridge
-from nlmeans.operation.operation import Operation, halo, on_part
-
-Box = tuple[slice, ...]  # a slice with start and stop for each axis of positions
+from nlmeans.operation.filter import Box
 
 
-def halo_of(filter_: Operation | Ridge, ndim: int) -> tuple[int, ...]:
-    """How far from a position what it becomes depends on the array, along each axis."""
-    if isinstance(filter_, Ridge):
-        pilot = max(*halo_of(filter_.classic, ndim), filter_.first.halo)
-        return (pilot + filter_.second.halo,) * ndim
-    around = halo(filter_, ndim)
-    assert around is not None  # the filter has a window
-    return around
+def widened(box: Box, halo: tuple[int, ...] | None, grid: tuple[int, ...], step: int) -> Box:
+    """The box and what a filter sees around it; all of the grid where it looks everywhere.
 
-
-def alignment(filter_: Operation | Ridge) -> int:
-    """Every how many positions a part may begin."""
-    if isinstance(filter_, Ridge):
-        return math.lcm(filter_.first.step, filter_.second.step)
-    return 1
-
-
-def widened(
-    box: Box, halo: tuple[int, ...], grid: tuple[int, ...], filter_: Operation | Ridge
-) -> Box:
-    """The box and what the filter sees around it.
-
-    Groups of patches have their references every so many pixels from the first on: a part has to
-    begin where one is.
+    A part begins at a multiple of the step.
     """
-    step = alignment(filter_)
+    if halo is None:
+        return whole_of(grid)
     return tuple(
         slice(max(part.start - more, 0) // step * step, min(part.stop + more, n))
         for part, more, n in zip(box, halo, grid, strict=True)
     )
-
-
-def on_one(filter_: Operation | Ridge, ndim: int) -> Operation | Ridge:
-    """The same filter for an array of one position."""
-    if isinstance(filter_, Ridge):
-        return filter_
-    return on_part(filter_, (slice(0, 1),) * ndim)
 
 
 def within(box: Box, outer: Box) -> Box:
@@ -107,7 +77,7 @@ def mask_of(mask: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
     Raises
     ------
     TypeError, ValueError
-        If it is not of bool, of another shape, or False everywhere.
+        If it is not of bool, or of another shape.
     """
     array = as_array("mask", mask)
     if array.dtype != np.bool_:
@@ -118,9 +88,6 @@ def mask_of(mask: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
             f"mask has shape {array.shape} and the image's positions {grid}; they have to be the "
             "same"
         )
-        raise ValueError(message)
-    if not array.any():
-        message = "mask is False everywhere: nothing is to be filtered; leave the image, or mask"
         raise ValueError(message)
     return array
 

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, working_dtype
+from nlmeans.base.checks import ParameterError
 from nlmeans.base.cost import Cost
 from nlmeans.base.progress import between
 from nlmeans.operation.groups import GroupMeans
 from nlmeans.operation.operation import Operation
+from nlmeans.operation.plan import Plan
+from nlmeans.operation.support import Window
 
-PILOTS = 2  # arrays that are held beside what a step holds
+PILOTS = 3  # arrays that are held beside what a step holds: both estimates, and x as floats
 # Of the time, in which the classical filter and the first groups are done.
 PILOT_DONE, FIRST_DONE = 0.05, 0.4
+# Groups of the first and second step: patch side and patches in a group. On ten images of Train400
+# at sigma 15, 25 and 50, groups of 64 in the second step gain 0.07, 0.10 and 0.19 dB over 32; other
+# patch sizes in the first, 5 to 11, change the result by less than 0.05 dB.
+FIRST_GROUPS = (7, 16)
+SECOND_GROUPS = (7, 64)
+
+
+def ridge(classic: Operation, level: float, chroma_strength: float) -> Ridge:
+    """The chain that starts with a classical operation, for noise of one level."""
+    return Ridge(
+        classic,
+        GroupMeans(level, *FIRST_GROUPS, chroma_strength=chroma_strength),
+        GroupMeans(level, *SECOND_GROUPS, chroma_strength=chroma_strength),
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,11 @@ class Ridge:
     first: GroupMeans
     second: GroupMeans
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.classic.over, Window):
+            message = f"classic is over {self.classic.over}; it has to be over a Window"
+            raise ParameterError(message)
+
     def __call__(
         self,
         x: ArrayLike,
@@ -92,6 +114,28 @@ class Ridge:
             threads=threads,
             progress=between(progress, FIRST_DONE, 1),
         )
+
+    @property
+    def step(self) -> int:
+        """Groups have their references every so many pixels from the first on."""
+        return lcm(self.first.step, self.second.step)
+
+    def halo(self, ndim: int) -> tuple[int, ...]:
+        """How far a result looks along each axis."""
+        around = self.classic.halo(ndim)
+        assert around is not None  # `__post_init__` sees to a window
+        pilot = max(*around, *self.first.halo(ndim))
+        return tuple(pilot + more for more in self.second.halo(ndim))
+
+    def on(self, part: tuple[slice, ...]) -> Ridge:
+        """The same chain for a part of the image, to which maps are cut."""
+        return replace(self, classic=self.classic.on(part))
+
+    def plan(
+        self, shape: tuple[int, ...], *, channel_axis: int | None = None, dtype: Any = np.float32
+    ) -> Plan:
+        """What the classical filter runs on an image of this shape; see `Operation.plan`."""
+        return self.classic.plan(shape, channel_axis=channel_axis, dtype=dtype)
 
     def cost(
         self,

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, grid_shape
 from nlmeans.base.axes import Auto, Layout, Stack, layout_of
-from nlmeans.base.checks import (
-    SMALLEST_NUMBER,
-    ParameterError,
-    check_choice,
-    check_number,
-    check_size,
-)
-from nlmeans.denoising.ridge import Ridge
-from nlmeans.denoising.table import (
-    FIRST_GROUPS,
-    PATCH_FRAMES,
-    SEARCH_FRAMES,
-    SECOND_GROUPS,
-    table_row,
-)
-from nlmeans.noise.find import Asked, Levels, NoiseAsked, find, noise_asked
+from nlmeans.base.checks import SMALLEST_NUMBER, ParameterError, check_size
+from nlmeans.denoising.methods import METHODS, Case, MethodName
+from nlmeans.denoising.request import Request, Size, root_mean_square
+from nlmeans.denoising.table import PATCH_FRAMES, SEARCH_FRAMES, table_row
+from nlmeans.denoising.unbiased import Unbiased
+from nlmeans.noise.find import Asked, Levels, find
 from nlmeans.noise.level import spread_slices
 from nlmeans.noise.model import Noise
 from nlmeans.operation.classical import nl_means
-from nlmeans.operation.groups import GroupMeans
+from nlmeans.operation.filter import Filter
 from nlmeans.operation.maps import Maps, checked_map, is_map, maps_of
 from nlmeans.operation.operation import Operation
 
 Array = NDArray[Any]
-Size = int | tuple[int, ...]
-Method = Literal["ridge", "classic"]
-METHODS = ("ridge", "classic")
 WHITE = Noise()
-SMALLEST = 16  # side of an image that holds enough patches to choose from
 # Of h in a map of it that comes from one of sigma, over their root mean square: where there is no
 # noise, nothing is alike, but h has to be above 0.
 LEAST_H = 1e-6
@@ -54,7 +39,8 @@ class Settings:
     are (depth, height, width). h and the sizes are of the classical filter, which "ridge" starts
     with; the strength is in h, and multiplies the sigma of its groups. Of maps sigma and h are the
     root mean squares. `trust` is the share of what the filter removes that is taken out: below 1
-    where white noise was estimated so low that it may be texture, see `trust_in`.
+    where white noise was estimated so low that it may be texture, see `trust_in`. `estimated` tells
+    whether the noise level was.
     """
 
     sigma: float
@@ -62,35 +48,43 @@ class Settings:
     patch_size: Size
     search_size: Size
     noise: Noise = WHITE
-    method: Method = "classic"
+    method: MethodName = "classic"
     strength: float = 1.0
     chroma_strength: float = 1.0
     maps: Maps | None = None
     keep_detail: bool = False
     trust: float = 1.0
+    estimated: bool = False
 
-    def operation(self, **options: Any) -> Operation | Ridge | None:
+    def operation(self, **options: Any) -> Filter | None:
         """The filter with these settings, before its blend by `trust`; None where nothing is to be
         removed, or nothing of it trusted.
         """
-        h = self.h or 1.0  # the options are checked even where they are not used
-        operation = nl_means(
-            self.sigma if self.maps is None else self.maps.sigma,
-            h if self.maps is None else self.maps.h,
+        classic = self.classic(**options)
+        if not self.h or not self.trust:
+            return None
+        level = self.strength * self.sigma
+        return METHODS[self.method].filter(classic, level, self.chroma_strength)
+
+    def filter(self, **options: Any) -> Filter | None:
+        """The same filter as it runs on the image: of magnitudes without their bias."""
+        made = self.operation(**options)
+        if made is None or self.noise.kind != "rician":
+            return made
+        classic = self.classic(**options)
+        return Unbiased(classic, self.sigma if self.maps is None else self.maps.sigma)
+
+    def classic(self, **options: Any) -> Operation:
+        """The classical operation, whether or not it is used."""
+        sigma, h = self.sigma, self.h or 1.0
+        maps = self.maps
+        return nl_means(
+            sigma if maps is None else maps.sigma,
+            h if maps is None else maps.h,
             self.patch_size,
             self.search_size,
             **options,
         )
-        if not self.h or not self.trust:
-            return None
-        if self.method == "classic":
-            return operation
-        level = self.strength * self.sigma
-        first, second = (
-            GroupMeans(level, *groups, chroma_strength=self.chroma_strength)
-            for groups in (FIRST_GROUPS, SECOND_GROUPS)
-        )
-        return Ridge(operation, first, second)
 
     def times(self, strength: float) -> Settings:
         """The same at so many times the strength."""
@@ -123,7 +117,7 @@ def settings_for(
     noise: Asked = "auto",
     gain: Levels | None = None,
     read_noise: Levels | None = None,
-    method: Method | None = None,
+    method: MethodName | None = None,
     h: float | ArrayLike | None = None,
     patch_size: Size | None = None,
     search_size: Size | None = None,
@@ -152,10 +146,8 @@ def settings_for(
     if layout.stack == "pages":
         message = "stack is 'pages', each with its own settings; ask for every page without stack"
         raise ValueError(message)
-    return choose_settings(
-        array,
-        layout,
-        sigma,
+    request = Request(
+        sigma=sigma,
         noise=noise,
         gain=gain,
         read_noise=read_noise,
@@ -167,57 +159,53 @@ def settings_for(
         chroma_strength=chroma_strength,
         keep_detail=keep_detail,
     )
+    return choose_settings(array, layout, request)
 
 
-def choose_settings(
-    image: Array,
-    layout: Layout,
-    sigma: Levels | None,
-    *,
-    noise: Asked,
-    gain: Levels | None,
-    read_noise: Levels | None,
-    method: Method | None,
-    h: float | ArrayLike | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-    chroma_strength: float,
-    keep_detail: bool,
-    classic_only: Sequence[str] = (),
-) -> Settings:
-    """Those of one image, volume or clip; `classic_only` names what else "classic" alone takes."""
-    given = {"h": h, "patch_size": patch_size, "search_size": search_size}
-    named = [name for name, value in given.items() if value is not None]
+def choose_settings(image: Array, layout: Layout, request: Request) -> Settings:
+    """Those of one image, volume or clip."""
+    named = [
+        name for name in ("h", "patch_size", "search_size") if getattr(request, name) is not None
+    ]
+    named += request.weighting.special
     grid = grid_shape(image.shape, layout.channel_axis)
     sigma_map = h_map = None
-    if sigma is not None and np.ndim(sigma) > 1:
-        sigma_map = _on_grid("sigma", sigma, 0.0, grid)
-        sigma = _root_mean_square(sigma_map)
+    if request.sigma is not None and np.ndim(request.sigma) > 1:
+        sigma_map = _on_grid("sigma", request.sigma, 0.0, grid)
         named.insert(0, "map of sigma")
-    if h is not None and is_map(h):
-        h_map = _on_grid("h", h, SMALLEST_NUMBER, grid)
-        h = _root_mean_square(h_map)
-    asked = noise_asked(noise, sigma, gain, read_noise)
-    used = _settings(image, layout, asked, h, patch_size, search_size, strength)
+    if request.h is not None and is_map(request.h):
+        h_map = _on_grid("h", request.h, SMALLEST_NUMBER, grid)
+        request = replace(request, h=root_mean_square(h_map))
+    used = _with_sizes(image, layout, request)
     if used.h and (sigma_map is not None or h_map is not None):
-        if sigma_map is None:
-            sigma_map = np.array(used.sigma)
-        if h_map is not None:
-            h_map = strength * h_map
-        elif h is None:
-            h_map = used.h / used.sigma * np.maximum(sigma_map, LEAST_H * used.sigma)
-        else:
-            h_map = np.array(used.h)
-        used = replace(used, maps=maps_of(sigma_map, h_map))
-    used = _with_method(used, image, layout, method, [*named, *classic_only], chroma_strength)
-    if keep_detail:
+        used = replace(used, maps=_maps(used, sigma_map, h_map, request))
+    case = Case(used.noise, grid, layout.stack, tuple(named), request.chroma_strength)
+    suiting = (name for name, each in METHODS.items() if each.suits(case))
+    name = next(suiting) if request.method is None else request.method
+    lacking = METHODS[name].lacks(case)
+    if lacking is not None:
+        raise ParameterError(lacking)
+    if request.keep_detail:
         _check_detail(used)
-        used = replace(used, trust=1.0)
-    return replace(used, keep_detail=bool(keep_detail))
+    return replace(
+        used,
+        method=name,
+        chroma_strength=request.chroma_strength,
+        keep_detail=bool(request.keep_detail),
+    )
 
 
-def _on_grid(name: str, value: ArrayLike, lowest: float, grid: tuple[int, ...]) -> Array:
+def _maps(used: Settings, sigma: Array | None, h: Array | None, request: Request) -> Maps:
+    """Maps of sigma and h, of which one is given; h follows sigma where none is."""
+    sigmas = np.array(used.sigma) if sigma is None else sigma
+    if h is not None:
+        return maps_of(sigmas, request.strength * h)
+    if request.h is not None:
+        return maps_of(sigmas, np.array(used.h))
+    return maps_of(sigmas, used.h / used.sigma * np.maximum(sigmas, LEAST_H * used.sigma))
+
+
+def _on_grid(name: str, value: Any, lowest: float, grid: tuple[int, ...]) -> Array:
     found = checked_map(name, value, lowest)
     if found.shape != grid:
         message = (
@@ -226,11 +214,6 @@ def _on_grid(name: str, value: ArrayLike, lowest: float, grid: tuple[int, ...]) 
         )
         raise ValueError(message)
     return found
-
-
-def _root_mean_square(values: Array) -> float:
-    most = float(values.max())  # whose square may be no float
-    return most * float(np.sqrt(np.mean(np.square(values / most)))) if most > 0 else 0.0
 
 
 def _check_detail(used: Settings) -> None:
@@ -254,73 +237,30 @@ def _check_detail(used: Settings) -> None:
         raise ParameterError(message)
 
 
-def _settings(
-    image: Array,
-    layout: Layout,
-    asked: NoiseAsked,
-    h: float | ArrayLike | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-) -> Settings:
+def _with_sizes(image: Array, layout: Layout, request: Request) -> Settings:
+    """Noise, sizes and h: given, estimated or from the table."""
     colours, axis = layout.colours(image), layout.channel_axis
-    strength = check_number("strength", strength, low=0, above=True)
-    if h is not None:
-        h = check_number("h", h, low=0, above=True)
-    found = find(colours, layout, asked, trusted=h is not None)
-    used, level = found.noise, found.sigma
+    h, patch_size, search_size = request.h, request.patch_size, request.search_size
+    found = find(colours, layout, request.asked, trusted=h is not None or request.keep_detail)
     if h is None or patch_size is None or search_size is None:
         seen = colours if layout.stack is None else spread_slices(colours, axis)
-        seen = used.stabilise(seen, axis)
-        row = table_row(level or h or 0.0, seen, axis, volume=layout.stack == "volume")
-        h = row.h_over_sigma * level if h is None else h
-        patch_size = _enlarged(row.patch_size, used.extent) if patch_size is None else patch_size
-        search_size = (
-            _enlarged(row.search_size, used.extent) if search_size is None else search_size
-        )
+        seen = found.noise.stabilise(seen, axis)
+        level = found.sigma or float(h or 0.0)  # type: ignore[arg-type]
+        row = table_row(level, seen, axis, volume=layout.stack == "volume")
+        h = row.h_over_sigma * found.sigma if h is None else h
+        extent = found.noise.extent
+        patch_size = _enlarged(row.patch_size, extent) if patch_size is None else patch_size
+        search_size = _enlarged(row.search_size, extent) if search_size is None else search_size
     return Settings(
-        sigma=level,
-        h=strength * h,
+        sigma=found.sigma,
+        h=request.strength * float(h),  # type: ignore[arg-type]
         patch_size=_sides("patch_size", patch_size, layout.stack, PATCH_FRAMES),
         search_size=_sides("search_size", search_size, layout.stack, SEARCH_FRAMES),
-        noise=used,
-        strength=strength,
+        noise=found.noise,
+        strength=request.strength,
         trust=found.trust,
+        estimated=found.estimated,
     )
-
-
-def _with_method(
-    used: Settings,
-    image: Array,
-    layout: Layout,
-    method: Method | None,
-    classic_only: list[str],
-    chroma_strength: float,
-) -> Settings:
-    """The settings with the method asked for, if it goes with the rest; else the one that does."""
-    chroma_strength = check_number("chroma_strength", chroma_strength, low=0, above=True)
-    colours = layout.colours(image)
-    if method is None:
-        large = min(grid_shape(colours.shape, layout.channel_axis)) >= SMALLEST
-        white = used.noise.kind != "rician" and used.noise.extent == 1
-        fits = layout.stack is None and large and white and not classic_only
-        method = "ridge" if fits else "classic"
-    check_choice("method", method, METHODS)
-    message = None
-    if method == "ridge" and layout.stack is not None:
-        message = f"method 'ridge' takes images and pages, no {layout.stack}; use 'classic'"
-    elif method == "ridge" and used.noise.kind == "rician":
-        message = "method 'ridge' does not take Rician noise; use 'classic'"
-    elif method == "ridge" and classic_only:
-        message = f"method 'ridge' takes no {classic_only[0]}; leave it out, or use 'classic'"
-    elif method == "classic" and chroma_strength != 1:
-        message = (
-            f"chroma_strength is {chroma_strength:g}, and method 'classic' filters all channels "
-            "alike; leave it out, or use 'ridge'"
-        )
-    if message is not None:
-        raise ParameterError(message)
-    return replace(used, method=method, chroma_strength=chroma_strength)
 
 
 def _enlarged(side: int, extent: float) -> int:

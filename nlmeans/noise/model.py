@@ -75,6 +75,11 @@ class Noise:
             message = "poisson-gaussian noise takes a gain and a read_noise, one or one a channel"
             raise ParameterError(message)
 
+    @property
+    def floats_held(self) -> int:
+        """Arrays that are held while an image is transformed and back."""
+        return 3 if self.kind == "poisson-gaussian" else 0
+
     def variance(self, mean: float | Array) -> Array:
         """Of Poisson-Gaussian noise where the image without noise is `mean`, channels last."""
         gain, read_noise, offset = map(np.array, (self.gain, self.read_noise, self.offset))

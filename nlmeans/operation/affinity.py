@@ -9,7 +9,7 @@ from nlmeans.operation.embed import Identity, mirror
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.scores import Float64s, cut_by_rows, scores, weights
-from nlmeans.operation.support import Neighbours, Part, Position, Support, Window, pool_of
+from nlmeans.operation.support import Neighbours, Part, Position, Regions, Support, Window, pool_of
 
 Indices = NDArray[np.intp]
 MOST_PAIRS = 2**22  # whose scores are in memory at once
@@ -153,3 +153,24 @@ def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArra
     rank[order] = np.arange(len(order))
     lists = (order[numbers[starts[k] : starts[k + 1]]] for k in rank[queries])
     return np.stack([np.isin(keys, each) for each in lists])
+
+
+def spread_weights(values: Float64s, over: Support, grid: tuple[int, ...]) -> Float64s:
+    """Weights of sub-sampled keys on all the positions of their blocks; others as they are.
+
+    Raises
+    ------
+    ValueError
+        If the keys have no places in the grid.
+    """
+    pool = pool_of(over)
+    if pool is None:
+        return values
+    if pool.flat or isinstance(over, Regions):
+        which = "as one sequence" if pool.flat else "region by region"
+        message = f"the keys are pooled {which}: there is no map of them"
+        raise ValueError(message)
+    spread = np.kron(values, np.ones(pool.sides(grid)))
+    result = np.zeros(grid)  # what fills no block at an axis' end is no key
+    result[tuple(slice(0, n) for n in spread.shape)] = spread
+    return result

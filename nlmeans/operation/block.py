@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from nlmeans.base.cost import Cost
 from nlmeans.base.progress import Progress, part_of
 from nlmeans.operation.embed import Embedding, widen
 from nlmeans.operation.operation import Operation
+from nlmeans.operation.plan import Plan
 from nlmeans.operation.support import Window
 
 Array = NDArray[Any]
@@ -61,6 +62,7 @@ class Block:
     operation: Operation
     out: Embedding | None = None
     residual: bool = True
+    step: ClassVar[int] = 1  # a part of the array may begin anywhere
 
     def __post_init__(self) -> None:
         operation: object = self.operation
@@ -140,12 +142,31 @@ class Block:
         seen = (channels, *wide)
         cost = self.operation.cost(seen, channel_axis=0, dtype=dtype, threads=threads)
         outputs = self.operation.g.outputs(channels, len(grid))
-        outputs += 0 if self.out is None else self._outputs(channels, len(grid))
+        outputs += 0 if self.out is None else self.outputs(channels, len(grid))
         # The planes, as they are and widened, what y and z are before their channels are moved.
         held = (2 * channels + 2 * outputs) * prod(seen[1:]) * dtype.itemsize
         return Cost(cost.seconds, cost.bytes + held)
 
-    def _outputs(self, channels: int, ndim: int) -> int:
+    def halo(self, ndim: int) -> tuple[int, ...] | None:
+        """How far z looks along each of so many axes; None if everywhere."""
+        around = self.operation.halo(ndim)
+        if around is None or self.out is None:
+            return around
+        return tuple(a + b for a, b in zip(around, self.out.radius(ndim), strict=True))
+
+    def on(self, part: tuple[slice, ...]) -> Block:
+        """The same block for a part of the array, to which its maps are cut."""
+        return replace(self, operation=self.operation.on(part))
+
+    def plan(
+        self, shape: tuple[int, ...], *, channel_axis: int | None = None, dtype: Any = np.float32
+    ) -> Plan:
+        """What the operation runs on an array of this shape; see `Operation.plan`."""
+        channels, *grid = _planes_shape(shape, channel_axis)
+        wide = (n + 2 * m for n, m in zip(grid, self._margin(len(grid)), strict=True))
+        return self.operation.plan((channels, *wide), channel_axis=0, dtype=dtype)
+
+    def outputs(self, channels: int, ndim: int) -> int:
         """Channels of z, of x with so many."""
         of_y = self.operation.g.outputs(channels, ndim)
         return of_y if self.out is None else self.out.outputs(of_y, ndim)
@@ -220,6 +241,7 @@ class Chain:
     """
 
     blocks: tuple[Block, ...]
+    step: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         blocks: tuple[object, ...] = tuple(self.blocks)
@@ -268,9 +290,32 @@ class Chain:
             cost = block.cost((seen, *grid), channel_axis=0, dtype=dtype, threads=threads)
             held = (channels + before) * prod(grid) * itemsize  # x and the last result
             total += Cost(cost.seconds, cost.bytes + held)
-            before = block._outputs(seen, len(grid))
+            before = block.outputs(seen, len(grid))
             seen = channels + before
         return total
+
+    def halo(self, ndim: int) -> tuple[int, ...] | None:
+        """How far the last result looks along each of so many axes; None if everywhere."""
+        each = [block.halo(ndim) for block in self.blocks]
+        around = [one for one in each if one is not None]
+        return tuple(map(sum, zip(*around, strict=True))) if len(around) == len(each) else None
+
+    def on(self, part: tuple[slice, ...]) -> Chain:
+        """The same chain for a part of the array, to which its maps are cut."""
+        return Chain(tuple(block.on(part) for block in self.blocks))
+
+    def plan(
+        self, shape: tuple[int, ...], *, channel_axis: int | None = None, dtype: Any = np.float32
+    ) -> Plan:
+        """What the first block runs on an array of this shape; see `Operation.plan`."""
+        return self.blocks[0].plan(shape, channel_axis=channel_axis, dtype=dtype)
+
+    def outputs(self, channels: int, ndim: int) -> int:
+        """Channels of the last result, of x with so many."""
+        made = 0
+        for block in self.blocks:
+            made = block.outputs(channels + made, ndim)
+        return made
 
     def __str__(self) -> str:
         return "\n".join(f"block {k}: {block}" for k, block in enumerate(self.blocks))

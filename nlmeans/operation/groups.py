@@ -160,10 +160,16 @@ class GroupMeans:
             guide = to_planes(pilot, axis, dtype)
         return from_planes(self._run(planes, guide, threads, progress).astype(dtype), axis)
 
-    @property
-    def halo(self) -> int:
-        """How far from a pixel its result depends on the image."""
-        return 2 * (self.search_size // 2) + self.patch_size
+    def halo(self, ndim: int) -> tuple[int, ...]:
+        """How far from a pixel its result depends on the image, along each axis."""
+        return (2 * (self.search_size // 2) + self.patch_size,) * ndim
+
+    def on(self, part: tuple[slice, ...]) -> GroupMeans:
+        """The same groups for a part of the image."""
+        return self
+
+    def plan(self, shape: tuple[int, ...], **options: Any) -> None:
+        """None: each group is an operation of its own."""
 
     def cost(
         self,

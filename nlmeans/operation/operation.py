@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,8 +25,8 @@ from nlmeans.base.arrays import (
 )
 from nlmeans.base.batches import each_of_batch
 from nlmeans.base.checks import ParameterError, check_threads
-from nlmeans.base.cost import Cost, check_limit, in_parts
-from nlmeans.operation.affinity import affinity
+from nlmeans.base.cost import Cost, Cut, check_limit, in_parts
+from nlmeans.operation.affinity import affinity, spread_weights
 from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.plan import Plan, make_plan
@@ -73,6 +73,7 @@ class Operation:
     f: Pairwise
     g: Embedding = Identity()
     over: Support = Everywhere()
+    step: ClassVar[int] = 1  # a part of the array may begin anywhere
 
     def __post_init__(self) -> None:
         for name, kind in (("f", Pairwise), ("g", Embedding), ("over", Support)):
@@ -249,13 +250,13 @@ class Operation:
                 seen_along = 1 if axis == 0 and guide.ndim == x.ndim else 0
                 some = np.moveaxis(np.moveaxis(guide, seen_along, 0)[part], 0, seen_along)
             here = np.moveaxis(np.moveaxis(x, along, 0)[part], 0, along)
-            op = on_part(self, (part,))
+            op = self.on((part,))
             return op(here, guide=some, channel_axis=axis, threads=threads, progress=progress)
 
         def peak(count: int) -> int:
             shape = (*x.shape[:along], count, *x.shape[along + 1 :])
             return (
-                on_part(self, (slice(0, count),))
+                self.on((slice(0, count),))
                 .cost(
                     shape,
                     channel_axis=axis,
@@ -266,17 +267,10 @@ class Operation:
                 .bytes
             )
 
-        around = halo(self, len(grid_shape(x.shape, axis)))
-        return in_parts(
-            run,
-            x.shape[along],
-            along,
-            around if around is None else around[0],
-            peak,
-            x.size * working_dtype(x.dtype).itemsize,
-            max_memory,
-            progress,
-        )
+        around = self.halo(len(grid_shape(x.shape, axis)))
+        along_rows = Cut(x.shape[along], along, around if around is None else around[0])
+        held = x.size * working_dtype(x.dtype).itemsize
+        return in_parts(run, along_rows, peak, held, max_memory, progress)
 
     def affinity(
         self,
@@ -323,6 +317,28 @@ class Operation:
         last = np.moveaxis(as_planes(seen, seen_axis, np.dtype(np.float64)), 0, -1)
         return affinity(self.f, self.over, last, _checked_position(position, grid))
 
+    def spread(self, weights: NDArray[np.float64], grid: tuple[int, ...]) -> NDArray[np.float64]:
+        """What `affinity` gives, on all positions of the grid: weights of sub-sampled keys are
+        repeated over the block that each stands for.
+        """
+        return spread_weights(weights, self.over, grid)
+
+    def halo(self, ndim: int) -> tuple[int, ...] | None:
+        """How far a result looks along each of so many axes; None if everywhere."""
+        if not isinstance(self.over, Window):
+            return None
+        f = self.f
+        embeds = [e.radius(ndim) for e in (f.query, f.key, f.key_bias, self.g) if e is not None]
+        # The sum over queries of a key is of queries that lie as far again.
+        windows = 2 if f.normaliser == "query sum" else 1
+        reach = zip(self.over.radius(ndim), *embeds, strict=True)
+        return tuple(windows * search + max(patches) for search, *patches in reach)
+
+    def on(self, part: tuple[slice, ...]) -> Operation:
+        """The same operation for a part of the array, to which its maps are cut."""
+        f = self.f
+        return self if f.maps is None else replace(self, f=replace(f, maps=f.maps[part]))
+
     def _averages(self) -> bool:
         return isinstance(self.g, Identity) and self.f.normaliser == "sum"
 
@@ -339,23 +355,6 @@ class Operation:
             f"  C     {c}\n"
             f"  S(i)  {self.over}"
         )
-
-
-def halo(op: Operation, ndim: int) -> tuple[int, ...] | None:
-    """How far a result looks along each of so many axes; None if everywhere."""
-    if not isinstance(op.over, Window):
-        return None
-    f = op.f
-    embeds = [e.radius(ndim) for e in (f.query, f.key, f.key_bias, op.g) if e is not None]
-    # The sum over queries of a key is of queries that lie as far again.
-    windows = 2 if f.normaliser == "query sum" else 1
-    reach = zip(op.over.radius(ndim), *embeds, strict=True)
-    return tuple(windows * search + max(patches) for search, *patches in reach)
-
-
-def on_part(op: Operation, part: tuple[slice, ...]) -> Operation:
-    """The same for a part of the array, to which its maps are cut."""
-    return op if op.f.maps is None else replace(op, f=replace(op.f, maps=op.f.maps[part]))
 
 
 def _checked_position(position: int | Sequence[int], grid: tuple[int, ...]) -> tuple[int, ...]:

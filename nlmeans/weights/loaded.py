@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from nlmeans.base.cost import Cost
+from nlmeans.base.arrays import as_array, checked_array
+from nlmeans.base.axes import Auto, Stack, layout_of
+from nlmeans.base.cost import Cost, check_limit
 from nlmeans.base.texts import shown
+from nlmeans.denoising.blocks import Units, block_task, units_of
+from nlmeans.denoising.request import Request
+from nlmeans.denoising.task import denoised
 from nlmeans.operation.block import Block, Chain
 from nlmeans.weights.files.stored import Tensors
 from nlmeans.weights.options import Choice
@@ -101,17 +107,87 @@ class LoadedWeights:
             x, channel_axis=channel_axis, batch_axis=batch_axis, threads=threads, progress=progress
         )
 
-    def denoise(self, image: ArrayLike, **options: Any) -> NDArray[Any]:
-        """The block on an image of any dtype; options and errors as in `weights.images`."""
-        from nlmeans.denoising.blocks import denoise_with
+    def denoise(
+        self,
+        image: ArrayLike,
+        *,
+        amount: float = 1.0,
+        mask: ArrayLike | None = None,
+        region: tuple[slice, ...] | None = None,
+        channel_axis: int | Auto | None = "auto",
+        alpha: bool | Auto = "auto",
+        stack: Stack | Auto = "auto",
+        threads: int | None = None,
+        max_memory: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> NDArray[Any]:
+        """Run the block over an image, volume or clip, with its channels as the features.
 
-        return denoise_with(self, image, **options)
+        Integers are scaled so that the dtype's range is the `input_range` of the weights, and back.
+        Floats are too, from 0 to 1, if `input_range` was given to `load_weights`; else they are
+        taken to be in the weights' units already.
 
-    def expected_cost(self, image: ArrayLike, **options: Any) -> Cost:
-        """About what `denoise` takes; options as in `weights.images.expected_cost_with`."""
-        from nlmeans.denoising.blocks import expected_cost_with
+        Parameters
+        ----------
+        image, amount, mask, region, channel_axis, alpha, stack, threads, progress
+            As in `nlmeans.denoise`.
+        max_memory : int, optional
+            Bytes that may be taken above the image, as `expected_cost` counts them. A block over a
+            window filters what takes more in parts along the first axis, with the same result to
+            rounding; others need all of it, and are refused.
 
-        return expected_cost_with(self, image, **options)
+        Returns
+        -------
+        array of the image's dtype and shape, or the region of it
+
+        Raises
+        ------
+        TypeError, ValueError
+            In one line, as `nlmeans.denoise`; or if the weights are for another number of channels,
+            for patches larger than the image, or for another range than its floats have.
+        MemoryError
+            If max_memory cannot be kept, before anything is run.
+
+        Examples
+        --------
+        >>> import numpy as np, nlmeans, tempfile
+        >>> block = nlmeans.Block(
+        ...     nlmeans.nl_means(sigma=0.1, h=0.1, patch_size=3, search_size=5), residual=False
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     nlmeans.save_weights(f"{folder}/a.safetensors", block)
+        ...     weights = nlmeans.load_weights(f"{folder}/a.safetensors")
+        >>> noisy = np.random.default_rng(0).normal(100, 25.5, (16, 16)).astype(np.uint8)
+        >>> weights.denoise(noisy).dtype
+        dtype('uint8')
+        """
+        check_limit(max_memory)
+        request = Request(amount=amount, mask=mask, region=region, threads=threads)
+        array = checked_array("image", image)
+        layout = layout_of(array.shape, channel_axis, alpha, stack)
+        make = partial(block_task, self.block, self.units(array))
+        return denoised(array, request, layout, make, max_memory=max_memory, progress=progress)
+
+    def expected_cost(
+        self,
+        image: ArrayLike,
+        *,
+        channel_axis: int | Auto | None = "auto",
+        alpha: bool | Auto = "auto",
+        stack: Stack | Auto = "auto",
+        threads: int | None = None,
+    ) -> Cost:
+        """About how long `denoise` takes, and the memory above the image; of pages ask for each."""
+        array = as_array("image", image)
+        layout = layout_of(array.shape, channel_axis, alpha, stack)
+        return block_task(self.block, Units(1.0), array, Request(threads=threads), layout).cost(
+            array
+        )
+
+    def units(self, image: NDArray[Any]) -> Units:
+        """What an image is multiplied by for the block."""
+        given = any(each.name == "input_range" and each.source == "option" for each in self.choices)
+        return units_of(image, self.input_range, given=given)
 
     def __str__(self) -> str:
         block = f", block {self.name}" if self.name else ""

@@ -370,7 +370,7 @@ def test_errors_that_are_bugs_say_so(cli, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nlmeans.denoising.task.filtered", broken)
+    monkeypatch.setattr("nlmeans.denoising.task.run_tasks", broken)
     bad(cli, 1, "unexpected ZeroDivisionError.*NLMEANS_DEBUG", "denoise", "a.png")
 
 
@@ -380,7 +380,7 @@ def test_no_memory(cli, monkeypatch):
     def huge(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("nlmeans.denoising.task.filtered", huge)
+    monkeypatch.setattr("nlmeans.denoising.task.run_tasks", huge)
     bad(cli, 1, "a.png: not enough memory", "denoise", "a.png")
 
 

@@ -473,6 +473,36 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     assert files(tmp_path) == ["a.mkv"]
 
 
+def test_noise_that_grows_with_the_signal(cli):
+    make("a.mkv", codec="ffv1", pixels="bgr0", sound=None)
+    told = ("--gain", "0.5", "--read-noise", "4", "--patch-size", "3", "--search-size", "5")
+    code, out, _ = cli("denoise", "a.mkv", *told, "-o", "b.mkv", "--json")
+    assert code == 0
+    record = json.loads(out)
+    assert record["noise"]["kind"] == "poisson-gaussian"
+    assert record["sigma_estimated"] is False
+    with open_clip("a.mkv") as clip:
+        frames = np.stack(list(clip.frames()))
+    expected = nlmeans.denoise(
+        frames, gain=0.5, read_noise=4, patch_size=3, search_size=5, stack="clip"
+    )
+    with open_clip("b.mkv") as clip:
+        found = np.stack(list(clip.frames()))
+    assert np.abs(found.astype(int) - expected).max() <= 1  # blocks are rounded by themselves
+
+
+def test_a_plan_is_of_what_denoise_runs(cli):
+    make("a.mp4", sound=None)
+    told = ("--sigma", "8", "--patch-size", "3", "--search-size", "5", "--threads", "1")
+    plan = json.loads(cli("plan", "a.mp4", *told, "--json")[1])
+    done = json.loads(cli("denoise", "a.mp4", *told, "--json")[1])
+    for name in ("sigma", "h", "patch_size", "search_size", "noise"):
+        assert plan[name] == done[name]
+    assert (plan["kernel"], plan["threads"], plan["shape"]) == ("window", 1, [8, 24, 32])
+    assert plan["seconds"] > 0
+    assert "filtering 8 frames sigma 8 (given)" in cli("plan", "a.mp4", *told)[1]
+
+
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])

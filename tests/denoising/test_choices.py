@@ -304,7 +304,7 @@ def test_shell_keeps_detail(cli, noisy, files):
         ("use just one of --amount and --keep-detail", ["--keep-detail", "--amount", 0.5]),
         ("'ridge' takes no map of sigma", ["--sigma-map", "map.tif", "--method", "ridge"]),
         ("--keep-detail does not go with --like", ["--like", "opencv", "--keep-detail"]),
-        ("use just one of --weights and --mask", ["--weights", "w.npz", "--mask", "mask.png"]),
+        ("use just one of --weights and --h-map", ["--weights", "w.npz", "--h-map", "mask.png"]),
     ],
 )
 def test_shell_says_what_is_wrong(cli, files, expected, arguments):

@@ -176,7 +176,7 @@ def test_the_shell_says_how_much(tmp_path, monkeypatch, grainy):
     arguments = ["denoise", "grass.png", "--method", "classic"]
     text = CliRunner().invoke(main, arguments).output
     trust = settings_for(grainy).trust
-    assert f"{trust:.0%} of it as some may be texture" in text
+    assert f"filtered at {trust:.0%}: may be texture" in text
     record = json.loads(CliRunner().invoke(main, [*arguments, "--json", "--overwrite"]).output)
     assert record["trust"] == trust
     clean = in_bytes(gaussian_filter(middle_of("grass"), 1.2), 1)

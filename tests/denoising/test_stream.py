@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import nlmeans
-from nlmeans.denoising.frames import FLOAT_COPIES, denoise_frames
+from nlmeans.denoising.frames import CLIP, block_cost, denoise_frames
+from nlmeans.denoising.task import Task
 
 OPERATION = nlmeans.nl_means(sigma=12, h=10, patch_size=(3, 3, 1), search_size=(3, 3, 1))
 EXPECTED_HALO = 2
@@ -14,10 +15,9 @@ def clip(rng, frames, shape=(4, 3), dtype=np.float64):
     return np.clip(rng.normal(100, 20, (frames, *shape)), 0, 255).astype(dtype)
 
 
-def limit(frame, frames):
-    """The memory that so many frames at a time take."""
-    floats = 8 if frame.dtype == np.float64 else 4
-    return frames * (frame.nbytes + FLOAT_COPIES * floats * frame.size)
+def limit(frame, length, operation=OPERATION):
+    """The memory that a block of so many frames takes."""
+    return block_cost(frame, Task(operation, CLIP, threads=1), length).bytes
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 6, 7, 8, 13])
@@ -26,8 +26,8 @@ def limit(frame, frames):
 def test_blocks_equal_the_whole_clip(rng, frames, border, length):
     operation = nlmeans.nl_means(12, 10, (3, 1, 1), (3, 3, 1), border=border)
     x = clip(rng, frames)
-    memory = limit(x[0], length + 2 * EXPECTED_HALO)
-    found = list(denoise_frames(x, operation, memory=memory))
+    memory = limit(x[0], length, operation)
+    found = list(denoise_frames(x, operation, max_memory=memory))
     np.testing.assert_allclose(found, operation(x), rtol=0, atol=1e-11)
 
 
@@ -35,7 +35,7 @@ def test_blocks_equal_the_whole_clip(rng, frames, border, length):
 @pytest.mark.parametrize("shape", [(4, 3), (4, 3, 3)])
 def test_dtypes_and_channels(rng, dtype, shape):
     x = clip(rng, 7, shape, np.uint8).astype(dtype)
-    found = list(denoise_frames(x, OPERATION, memory=limit(x[0], 2 + 2 * EXPECTED_HALO)))
+    found = list(denoise_frames(x, OPERATION, max_memory=limit(x[0], 2)))
     expected = OPERATION(x, channel_axis=3 if x.ndim == 4 else None)
     assert {(f.dtype, f.shape) for f in found} == {(x.dtype, shape)}
     span = 255 if dtype is not bool else 1
@@ -62,8 +62,8 @@ def test_only_a_block_and_its_neighbours_are_read_ahead(rng):
             read += 1
             yield frame
 
-    memory = limit(clip(rng, 1)[0], 3 + 2 * EXPECTED_HALO)
-    frames = denoise_frames(source(), OPERATION, memory=memory)
+    memory = limit(clip(rng, 1)[0], 3)
+    frames = denoise_frames(source(), OPERATION, max_memory=memory)
     assert read == 0
     next(frames)
     assert read == 3 + EXPECTED_HALO
@@ -94,8 +94,8 @@ def test_amount_blends_before_rounding(rng):
 def test_progress_counts_frames(rng):
     x = clip(rng, 9)
     seen = []
-    memory = limit(x[0], 4 + 2 * EXPECTED_HALO)
-    assert len(list(denoise_frames(x, OPERATION, memory=memory, progress=seen.append))) == 9
+    memory = limit(x[0], 4)
+    assert len(list(denoise_frames(x, OPERATION, max_memory=memory, progress=seen.append))) == 9
     assert seen == sorted(seen)
     assert seen[-1] == 9
     assert 4 in seen  # the first block's end
@@ -131,6 +131,9 @@ def test_bad_arguments_are_refused_at_once(rng):
         denoise_frames(x, OPERATION, threads=0)
     for memory in (-1, 1e6):
         with pytest.raises(nlmeans.ParameterError, match=f"memory is {memory}"):
-            denoise_frames(x, OPERATION, memory=memory)
-    with pytest.raises(MemoryError, match=r"memory is 100 bytes; .* 2 before and after"):
-        next(denoise_frames(x, OPERATION, memory=100))
+            denoise_frames(x, OPERATION, max_memory=memory)
+    with pytest.raises(
+        MemoryError,
+        match=r"2 before and after, .* 100 bytes is left",
+    ):
+        next(denoise_frames(x, OPERATION, max_memory=100))

@@ -6,7 +6,6 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from conftest import ROOT
-from nlmeans.cli.affinity import _on_pixels
 
 from nlmeans import (
     Block,
@@ -250,7 +249,7 @@ def test_weights_of_pooled_keys_lie_on_their_blocks(rng):
     x = rng.normal(size=(9, 11))
     over = Everywhere(Pool((2, 4), "mean"))
     weights = Operation(embedded_gaussian(), over=over).affinity(x, (3, 5))
-    shown = _on_pixels(weights, over, x.shape)
+    shown = Operation(embedded_gaussian(), over=over).spread(weights, x.shape)
     expected = np.zeros(x.shape)
     for y, column in np.ndindex(8, 8):  # the last row and three columns fill no block
         expected[y, column] = weights[y // 2, column // 4]
@@ -277,7 +276,7 @@ def test_no_map_of_keys_that_lie_elsewhere(over, message, rng):
     x = rng.normal(size=(8, 11))
     weights = Operation(embedded_gaussian(), over=over).affinity(x, (3, 5))
     with pytest.raises(ValueError, match=message):
-        _on_pixels(weights, over, x.shape)
+        Operation(embedded_gaussian(), over=over).spread(weights, x.shape)
 
 
 def test_a_link_stays_one(cli, tmp_path):

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 from nlmeans.cli.files import Report, each_file
-from nlmeans.cli.learned import block_options, record_of, warnings_of
-from nlmeans.cli.options import inputs_argument, json_option
+from nlmeans.cli.learned import record_of, warnings_of
+from nlmeans.cli.options.files import inputs_argument, json_option
+from nlmeans.cli.options.weights import block_options
 
 
 @click.command(

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
-from nlmeans.cli.options import NumberType, inputs_argument
-from nlmeans.cli.outputs import output_options, progress_bar, running_options, targets_of
+from nlmeans.cli.options.files import (
+    SUFFIX,
+    inputs_argument,
+    memory_option,
+    output_options,
+    threads_option,
+    writing_options,
+)
+from nlmeans.cli.options.types import NumberType
+from nlmeans.cli.outputs import progress_bar, targets_of
 
 if TYPE_CHECKING:
     from nlmeans.images.clouds import Cloud
@@ -66,7 +74,9 @@ Examples:
     show_default="1, or 2 if very noisy",
     help="How often, from 1.",
 )
-@running_options
+@threads_option
+@memory_option
+@writing_options
 def points(
     inputs: tuple[Path, ...],
     output: Path | None,
@@ -87,7 +97,7 @@ def points(
     holds stay. The input is never changed, an output appears whole or not at all, and after an
     error the other files still get done.
     """
-    targets = targets_of(inputs, output, output_folder, suffix)
+    targets = targets_of(inputs, output, output_folder, suffix, SUFFIX)
     silent = quiet or as_json
     given = {name: number for name, number in numbers.items() if number is not None}
 
@@ -107,7 +117,7 @@ def points(
         start = time.perf_counter()
         level = estimate_points_sigma(cloud.points, threads=threads) if sigma is None else sigma
         held = cloud.points.nbytes
-        left = memory_left(max_memory, held, held)
+        left = memory_left(max_memory, held)
         cost = expected_points_cost(len(cloud.points), **given, threads=threads)
         announce(path, cost, threads, None, silent=silent)
         with compiling_notice(silent=silent), progress_bar(path, hidden=silent) as progress:

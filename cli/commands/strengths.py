@@ -2,29 +2,26 @@
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.filters import Filter
-from nlmeans.cli.options import (
-    NumberType,
-    filter_options,
-    inputs_argument,
-    method_options,
-    noise_options,
-)
-from nlmeans.cli.outputs import (
+from nlmeans.cli.jobs import FilterOptions, job_of
+from nlmeans.cli.options.files import (
     drawing_option,
+    inputs_argument,
     overwrite_option,
-    png_target,
-    save_png,
-    short,
     threads_option,
 )
-from nlmeans.cli.selection import Region, preview_option, size_of
-from nlmeans.cli.stacks import noise_found, taken_as, trust_found
+from nlmeans.cli.options.filters import filter_options, method_options, noise_options
+from nlmeans.cli.options.selection import preview_option
+from nlmeans.cli.options.types import NumberType
+from nlmeans.cli.outputs import png_target, save_png
+from nlmeans.cli.selection import Region, size_of
+from nlmeans.cli.stacks import pages_of
+from nlmeans.cli.words import how_found, noise_found, trust_found
 
 if TYPE_CHECKING:
     from nlmeans.denoising.settings import Settings
@@ -88,40 +85,33 @@ def strengths(
     region in the middle.
     """
     target = png_target(path, output, ENDING)
-    asked = Filter(**filters)
+    options = FilterOptions(threads=threads, **filters)
 
     def work(path: Path) -> Report:
-        from nlmeans.base.axes import layout_of
-        from nlmeans.denoising.task import filtered
         from nlmeans.images import load
         from nlmeans.images.sheet import black_and_white, draw_sheet, in_bytes
 
         picture = load(path)
-        taken = taken_as(picture, "auto")
-        if taken.stack is not None:
+        if picture.stack:
             message = f"holds {picture.pages} pages; strengths are shown of a single picture"
             raise ValueError(message)
-        region = preview or _middle(*size_of(taken))
-        box = region.on(taken)
+        region = preview or _middle(*size_of(pages_of(picture, "auto")))
         start = time.perf_counter()
-        (used,) = asked.settings(taken)
+        job = job_of(picture, replace(options, preview=region))
+        (task,), (used,) = job.tasks, job.settings
         ends = black_and_white(picture.colours)
-        tiles = [("noisy", in_bytes(picture.colours[box], *ends))]
-        layout = layout_of(picture.pixels.shape, **taken.layout)
+        tiles = [("noisy", in_bytes(picture.colours[task.region], *ends))]
         for strength in each:
             scaled = used.times(strength)
-            found = filtered(
-                picture.pixels, scaled, scaled.operation(), layout, region=box, threads=threads
-            )
-            colours = layout.colours(found.values)
-            tiles.append((f"strength {strength * asked.strength:g}", in_bytes(colours, *ends)))
+            found = replace(task, filter=scaled.filter()).run(picture.pixels)
+            colours = task.layout.colours(found.values)
+            tiles.append((f"strength {strength * options.strength:g}", in_bytes(colours, *ends)))
         seconds = time.perf_counter() - start
         save_png(target, path, draw_sheet(tiles), overwrite)
-        shown_strengths = ", ".join(f"{strength * asked.strength:g}" for strength in each)
+        shown_strengths = ", ".join(f"{strength * options.strength:g}" for strength in each)
         return Report(
             f"{shown(path)} -> {shown(target)}: region {region} at strengths {shown_strengths}; "
-            f"{noise_found([used], short)} ({'estimated' if asked.estimated else 'given'}), "
-            f"{_done(used)}; {seconds:.2f} s",
+            f"{noise_found([used])} ({how_found([used])}), {_done(used)}; {seconds:.2f} s",
             {},
         )
 
@@ -132,7 +122,7 @@ def _done(used: "Settings") -> str:
     if not used.h:
         return "no noise: all are alike"
     if not used.trust:
-        return "which may be texture, and is not filtered: all are alike"
+        return "may be texture, and is not filtered: all are alike"
     trust = trust_found([used])
     return f"{used.method}, {trust}" if trust else used.method
 

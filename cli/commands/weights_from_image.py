@@ -4,18 +4,9 @@ from pathlib import Path
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.options import (
-    NumberType,
-    Sigma,
-    SigmaType,
-    Size,
-    SizeType,
-    grey_range,
-    inputs_argument,
-    json_option,
-)
-from nlmeans.cli.outputs import overwrite_option
-from nlmeans.cli.stacks import taken_as
+from nlmeans.cli.options.files import inputs_argument, json_option, overwrite_option
+from nlmeans.cli.options.types import NumberType, Sigma, SigmaType, Size, SizeType, grey_range
+from nlmeans.cli.stacks import pages_of
 
 
 @click.command(
@@ -93,12 +84,12 @@ def from_image(
 
         check_weights_output(output, overwrite=overwrite, source=path)
         picture = load(path)
-        taken = taken_as(picture, "auto")
-        if taken.stack is not None:
+        pages = pages_of(picture, "auto")
+        if pages.stack is not None:
             message = f"holds {picture.pages} pages; weights are made from a single picture"
             raise ValueError(message)
-        axis = taken.layout["channel_axis"]
-        level = sigma.levels(picture)
+        axis = pages.layout["channel_axis"]
+        level = sigma.level(picture.pixels)
         if level is None:
             level = joint_sigma(estimate_sigma(picture.colours, channel_axis=axis))
         block = pca_weights(
@@ -111,7 +102,7 @@ def from_image(
             channel_axis=axis,
         )
         save_weights(
-            output, block, input_range=grey_range(picture), sigma=level, overwrite=overwrite
+            output, block, input_range=grey_range(picture.pixels), sigma=level, overwrite=overwrite
         )
         theta = block.operation.f.query
         assert isinstance(theta, Linear)

@@ -6,8 +6,11 @@ from typing import Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.options import grey_range, inputs_argument, json_option, stack_option
-from nlmeans.cli.stacks import Part, between, noise_model, taken_as
+from nlmeans.cli.options.files import inputs_argument, json_option
+from nlmeans.cli.options.filters import stack_option
+from nlmeans.cli.options.types import grey_range
+from nlmeans.cli.stacks import Part, pages_of
+from nlmeans.cli.words import between, noise_model
 
 
 @click.command(
@@ -36,12 +39,12 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
         from nlmeans.noise.model import Noise
 
         picture = load(path)
-        taken = taken_as(picture, stack)
-        whole = grey_range(picture)
+        pages = pages_of(picture, stack)
+        whole = grey_range(picture.pixels)
 
         def found(_: int, part: Part) -> dict[str, Any]:
             pixels = picture.pixels[part]
-            layout = layout_of(pixels.shape, **taken.layout)
+            layout = layout_of(pixels.shape, **pages.layout)
             noise = find(layout.colours(pixels), layout, noise_asked(), trusted=True)
             return {
                 "sigma": noise.level,
@@ -50,7 +53,7 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
                 "noise": asdict(noise.noise),
             }
 
-        parts = taken.map(found)
+        parts = pages.map(found)
         sigma, percent = (
             between([part[key] for part in parts], show)
             for key, show in (("sigma", "{:.4g}".format), ("percent", "{:.3g}%".format))
@@ -60,11 +63,11 @@ def estimate(inputs: tuple[Path, ...], stack: str, as_json: bool) -> int:
         channels = parts[0]["per_channel"] if len(parts) == 1 else []
         each = ", ".join(f"{level:.4g}" for level in channels)
         return Report(
-            text=f"{shown(path)}: {taken}sigma {sigma}, {percent}"
+            text=f"{shown(path)}: {pages}sigma {sigma}, {percent}"
             + (f" (per channel {each})" if len(channels) > 1 else "")
             + (f", {kind}" if kind else ""),
-            record={**taken.record, **(parts[0] if len(parts) == 1 else {"parts": parts})},
-            notes=() if taken.note is None else (f"{shown(path)}: {taken.note}",),
+            record={**pages.record, **(parts[0] if len(parts) == 1 else {"parts": parts})},
+            notes=() if pages.note is None else (f"{shown(path)}: {pages.note}",),
         )
 
     return each_file(inputs, work, as_json=as_json)

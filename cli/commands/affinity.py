@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import Loader, weights_options
-from nlmeans.cli.options import Sigma, Size, filter_options, inputs_argument
-from nlmeans.cli.outputs import drawing_option, overwrite_option, png_target, save_png
-from nlmeans.cli.stacks import Taken, taken_as
+from nlmeans.cli.jobs import FilterOptions, job_of
+from nlmeans.cli.learned import Loader
+from nlmeans.cli.options.files import drawing_option, inputs_argument, overwrite_option
+from nlmeans.cli.options.filters import filter_options
+from nlmeans.cli.options.weights import weights_options
+from nlmeans.cli.outputs import png_target, save_png
+from nlmeans.cli.stacks import pages_of
 
 if TYPE_CHECKING:
     from nlmeans import Operation
     from nlmeans.images import Picture
-    from nlmeans.operation.support import Support
     from nlmeans.weights import LoadedWeights
 
 ENDING = "_affinity.png"
@@ -87,8 +89,8 @@ def affinity(
         from nlmeans.images.drawing import Weights, draw_weights
 
         picture = load(path)
-        taken = taken_as(picture, "auto")
-        if taken.stack is not None:
+        pages = pages_of(picture, "auto")
+        if pages.stack is not None:
             message = f"holds {picture.pages} pages; weights are drawn over a single picture"
             raise ValueError(message)
         height, width = picture.colours.shape[:2]
@@ -96,10 +98,10 @@ def affinity(
             if x >= width or y >= height:
                 message = f"--at {x},{y} lies outside of a picture of {width}x{height} pixels"
                 raise ParameterError(message)
-        axis = taken.layout["channel_axis"]
+        axis = pages.layout["channel_axis"]
         notes: tuple[str, ...] = ()
         if learned is None:
-            operation, values = _classical(taken, **filters), picture.colours
+            operation, values = _classical(picture, filters), picture.colours
         else:
             loaded, notes = learned()
             operation, values = _of_learned(loaded, picture)
@@ -109,10 +111,8 @@ def affinity(
         maps = [
             Weights(
                 (y, x),
-                _on_pixels(
-                    operation.affinity(values, (y, x), channel_axis=axis),
-                    operation.over,
-                    values.shape[:2],
+                operation.spread(
+                    operation.affinity(values, (y, x), channel_axis=axis), values.shape[:2]
                 ),
             )
             for x, y in points or [(values.shape[1] // 2, values.shape[0] // 2)]
@@ -131,73 +131,30 @@ def _counted(weights: Any) -> str:
     text = "no weights above 0"
     if largest > 0:
         count = int((weights > largest / 100).sum())
-        text = f"{count} weights above 1 % of the largest, {largest:.3g}"
+        text = f"{count} weight{'s' * (count != 1)} above 1 % of the largest, {largest:.3g}"
     negative = int((weights < 0).sum())
     if negative:
         text += f", and {negative} negative, down to {weights.min():.3g}, which are not drawn"
     return text
 
 
-def _classical(
-    taken: Taken,
-    *,
-    sigma: Sigma,
-    h: float | None,
-    patch_size: Size | None,
-    search_size: Size | None,
-    strength: float,
-) -> "Operation":
+def _classical(picture: "Picture", filters: dict[str, Any]) -> "Operation":
     """What `--method classic` runs on the picture."""
-    from dataclasses import replace
-
-    from nlmeans.denoising.ridge import Ridge
-    from nlmeans.denoising.settings import settings_for
-
-    used = settings_for(
-        taken.picture.pixels,
-        sigma.levels(taken.picture),
-        method="classic",
-        noise="gaussian",
-        h=h,
-        patch_size=patch_size,
-        search_size=search_size,
-        strength=strength,
-        **taken.layout,
-    )
-    operation = replace(used, trust=1.0).operation()  # weights are drawn whatever is made of them
-    if operation is None:
+    options = FilterOptions(method="classic", noise="gaussian", **filters)
+    (used,) = job_of(picture, options).settings
+    if not used.h:
         message = "the picture holds no noise, so that nothing is averaged; give --sigma"
         raise ValueError(message)
-    assert not isinstance(operation, Ridge)  # "classic" is none
-    return operation
+    return used.classic()
 
 
 def _of_learned(loaded: "LoadedWeights", picture: "Picture") -> "tuple[Operation, Any]":
     """The operation, and the picture in the units that it is made for."""
     from nlmeans import Chain
-    from nlmeans.denoising.blocks import check_fit, units_of
+    from nlmeans.denoising.blocks import check_fit
 
     height, width, *colours = picture.colours.shape
-    check_fit(loaded, colours[0] if colours else 1, (height, width))
+    check_fit(loaded.block, colours[0] if colours else 1, (height, width))
     block = loaded.block.blocks[0] if isinstance(loaded.block, Chain) else loaded.block
-    units = units_of(loaded, picture.colours)
-    return block.operation, picture.colours if units == 1 else picture.colours * units
-
-
-def _on_pixels(weights: Any, over: "Support", shape: tuple[int, ...]) -> Any:
-    """Weights of sub-sampled keys on all the pixels of their blocks."""
-    import numpy as np
-
-    from nlmeans.operation.support import Regions, pool_of
-
-    pool = pool_of(over)
-    if pool is None:
-        return weights
-    if pool.flat or isinstance(over, Regions):
-        which = "as one sequence" if pool.flat else "region by region"
-        message = f"the keys are pooled {which}: there is no map of them"
-        raise ValueError(message)
-    spread = np.kron(weights, np.ones(pool.sides(shape)))
-    result = np.zeros(shape)  # what fills no block at an axis' end is no key
-    result[: spread.shape[0], : spread.shape[1]] = spread
-    return result
+    factor = loaded.units(picture.colours).factor
+    return block.operation, picture.colours if factor == 1 else picture.colours * factor

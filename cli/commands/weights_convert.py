@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
-from nlmeans.cli.learned import assumptions, block_options, load, record_of
-from nlmeans.cli.options import inputs_argument, json_option
-from nlmeans.cli.outputs import overwrite_option
+from nlmeans.cli.learned import assumptions, load, record_of
+from nlmeans.cli.options.files import inputs_argument, json_option, overwrite_option
+from nlmeans.cli.options.weights import block_options
 
 
 @click.command(

@@ -1,9 +1,9 @@
 """nlmeans weights: the group of commands on files of learned weights."""
 
 import click
-from nlmeans.cli.weights_convert import convert
-from nlmeans.cli.weights_from_image import from_image
-from nlmeans.cli.weights_show import show
+from nlmeans.cli.commands.weights_convert import convert
+from nlmeans.cli.commands.weights_from_image import from_image
+from nlmeans.cli.commands.weights_show import show
 
 
 @click.group(
