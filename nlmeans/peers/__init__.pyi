@@ -3,7 +3,9 @@ from .ffmpeg import from_ffmpeg as from_ffmpeg
 from .ipol import from_ipol as from_ipol
 from .knlmeans import from_knlmeans as from_knlmeans
 from .known import DIFFERENCES as DIFFERENCES
+from .known import KNOWN as KNOWN
 from .known import PEERS as PEERS
 from .opencv import from_opencv as from_opencv
+from .peer import Peer as Peer
 from .skimage import denoise_nl_means as denoise_nl_means
 from .skimage import from_skimage as from_skimage

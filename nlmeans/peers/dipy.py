@@ -6,6 +6,7 @@ from nlmeans.base.checks import ParameterError, check_choice
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import count, number
+from nlmeans.peers.peer import Peer
 
 
 def from_dipy(
@@ -59,3 +60,11 @@ def from_dipy(
         message = f"block_radius is {block}, patch_radius {patch}; the block has to hold the patch"
         raise ParameterError(message)
     return nl_means(0, 2**0.25 * sigma, 2 * patch + 1, 2 * (block - patch) + 1, border="mirror")
+
+
+DIPY = Peer(
+    "dipy",
+    from_dipy,
+    "DIPY averages squares; with method='blockwise', blocks",
+    cubes=True,
+)

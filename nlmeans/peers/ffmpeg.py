@@ -6,6 +6,7 @@ from nlmeans.base.checks import check_choice, check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import number, odd
+from nlmeans.peers.peer import Peer
 
 
 def from_ffmpeg(
@@ -59,3 +60,10 @@ def from_ffmpeg(
         patch, window = odd("pc", pc or p, 0, 99), odd("rc", rc or r, 0, 99)
     h = 10 * s / patch * number("peak", peak) / 255
     return nl_means(0, h, patch, window, cut=1 / 255)
+
+
+FFMPEG = Peer(
+    "ffmpeg",
+    from_ffmpeg,
+    "FFmpeg filters each plane alone and repeats edge pixels in patches",
+)

@@ -6,6 +6,7 @@ from nlmeans.base.checks import check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import count, number
+from nlmeans.peers.peer import Peer
 
 # "Non-Local Means Denoising", Buades, Coll, Morel, IPOL 2011: sigma up to (0 to 255), sides of
 # patch and window, h/sigma.
@@ -51,3 +52,11 @@ def from_ipol(sigma: float, *, channels: int = 1, peak: float = 255) -> Operatio
     patch, window, ratio = next(row[1:] for row in table if sigma <= row[0])
     sigma *= number("peak", peak) / 255
     return nl_means(sigma, ratio * sigma, patch, window, centre="max", cut=math.exp(-29))
+
+
+IPOL = Peer(
+    "ipol",
+    from_ipol,
+    "IPOL's program averages whole patches, and shrinks them near the border",
+    of_image=lambda axes, channels: {"channels": channels},
+)

@@ -6,6 +6,7 @@ from nlmeans.base.checks import ParameterError, check_choice
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import count, number
+from nlmeans.peers.peer import Peer
 
 
 def from_knlmeans(
@@ -78,4 +79,9 @@ def from_knlmeans(
     )
 
 
-# Name -> conversion, for the command line.
+KNLMEANS = Peer(
+    "knlmeans",
+    from_knlmeans,
+    "KNLMeansCL repeats edge pixels beyond the border",
+    of_image=lambda axes, channels: {} if axes == 3 else {"d": 0},  # there are no other frames
+)

@@ -1,30 +1,18 @@
-"""All peers by name, and what each does besides."""
+"""All peers by name: a new one is a file and a line."""
 
 from collections.abc import Callable
 
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.dipy import from_dipy
-from nlmeans.peers.ffmpeg import from_ffmpeg
-from nlmeans.peers.ipol import from_ipol
-from nlmeans.peers.knlmeans import from_knlmeans
-from nlmeans.peers.opencv import from_opencv
-from nlmeans.peers.skimage import from_skimage
+from nlmeans.peers.dipy import DIPY
+from nlmeans.peers.ffmpeg import FFMPEG
+from nlmeans.peers.ipol import IPOL
+from nlmeans.peers.knlmeans import KNLMEANS
+from nlmeans.peers.opencv import OPENCV
+from nlmeans.peers.peer import Peer
+from nlmeans.peers.skimage import SKIMAGE
 
-PEERS: dict[str, Callable[..., Operation]] = {
-    "opencv": from_opencv,
-    "skimage": from_skimage,
-    "ffmpeg": from_ffmpeg,
-    "dipy": from_dipy,
-    "ipol": from_ipol,
-    "knlmeans": from_knlmeans,
+KNOWN: dict[str, Peer] = {
+    peer.name: peer for peer in (OPENCV, SKIMAGE, FFMPEG, DIPY, IPOL, KNLMEANS)
 }
-
-# What the call does besides, in a line each.
-DIFFERENCES = {
-    "opencv": "OpenCV rounds distances and weights",
-    "skimage": "scikit-image's fast mode approximates exp within 4 %",
-    "ffmpeg": "FFmpeg filters each plane alone and repeats edge pixels in patches",
-    "dipy": "DIPY averages squares; with method='blockwise', blocks",
-    "ipol": "IPOL's program averages whole patches, and shrinks them near the border",
-    "knlmeans": "KNLMeansCL repeats edge pixels beyond the border",
-}
+PEERS: dict[str, Callable[..., Operation]] = {name: peer.make for name, peer in KNOWN.items()}
+DIFFERENCES = {name: peer.differences for name, peer in KNOWN.items()}

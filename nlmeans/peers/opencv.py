@@ -3,6 +3,7 @@
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import number, odd
+from nlmeans.peers.peer import Peer
 
 
 def from_opencv(
@@ -54,3 +55,6 @@ def from_opencv(
     frames = odd("temporalWindowSize", temporalWindowSize)
     sizes = (1, patch, patch), (frames, search, search)
     return nl_means(0, h, *sizes, border="mirror", cut=0.001)
+
+
+OPENCV = Peer("opencv", from_opencv, "OpenCV rounds distances and weights")

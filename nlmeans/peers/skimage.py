@@ -13,6 +13,7 @@ from nlmeans.base.checks import LARGEST_NUMBER, check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
 from nlmeans.peers.numbers import count, number, odd
+from nlmeans.peers.peer import Peer
 
 MOST_OF_H = 500  # half a range, over h, to which float32 holds differences well enough
 
@@ -160,6 +161,12 @@ def denoise_nl_means(
     array = np.asarray(image)
     axis = checked_axis("image", array.ndim, channel_axis)
     axes = array.ndim - (axis is not None)
+    if axes == 4 and fast_mode:
+        message = (
+            "image has 4 axes besides channels; 2 and 3 are implemented: filter its volumes one "
+            "by one, numpy.stack([denoise_nl_means(volume, ...) for volume in image])"
+        )
+        raise NotImplementedError(message)
     if axes not in (2, 3):
         message = f"image has {axes} axes besides channels; implemented are 2 and 3"
         raise NotImplementedError(message)
@@ -192,3 +199,13 @@ def _as_float(array: NDArray[Any], *, preserve_range: bool) -> NDArray[Any]:
         return array.astype(np.float64)
     converted: NDArray[Any] = img_as_float(array)
     return converted
+
+
+SKIMAGE = Peer(
+    "skimage",
+    from_skimage,
+    "scikit-image's fast mode approximates exp within 4 %",
+    cubes=True,
+    unit_floats=True,
+    of_image=lambda axes, channels: {"axes": axes},
+)

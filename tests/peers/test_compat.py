@@ -1,6 +1,7 @@
 """The call that scikit-image has: its signature, dtypes and errors, and its picture."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -119,9 +120,18 @@ def test_not_implemented_as_there(shape, options):
             function(np.zeros(shape), 3, 2, **options)
 
 
+def test_four_axes_are_refused_with_what_to_do(rng):
+    image = rng.random((2, 4, 5, 6))
+    with pytest.raises(NotImplementedError, match="4 axes besides channels") as refusal:
+        ours(image, 3, 1)
+    text = str(refusal.value)
+    assert "\n" not in text
+    code = re.search(r"numpy\.stack\(.*\)$", text)[0].replace("...", "3, 1")
+    done = eval(code, {"numpy": np, "denoise_nl_means": ours, "image": image})
+    np.testing.assert_array_equal(done[1], ours(image[1], 3, 1))
+
+
 def test_what_is_refused_here_alone(rng):
-    with pytest.raises(NotImplementedError, match="4 axes besides channels"):
-        ours(np.zeros((4, 4, 4, 4)))
     with pytest.raises(ValueError, match="NaN"):
         ours(np.full((9, 9), np.nan))
     with pytest.raises(ValueError, match="h is 0"):
