@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def explained(error: Exception) -> str:
         return f"unexpected {type(error).__name__}: {text}; set NLMEANS_DEBUG=1 to see where"
     if isinstance(error, MemoryError) and not isinstance(error, NotEnoughMemory):
         return "not enough memory for this picture; crop it or close other programs"
-    return text
+    # The library names its keywords, which are options here: --overwrite, --keep-partial.
+    return re.sub(r"\bpass (\w+)=True\b", lambda m: f"use --{m[1].replace('_', '-')}", text)
 
 
 def _named(path: Path, error: Exception) -> str:

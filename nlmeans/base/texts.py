@@ -3,7 +3,6 @@
 import os
 
 LONGEST = 1000
-EXISTS = "exists already: choose another name, or allow it, overwrite=True or --overwrite"
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:

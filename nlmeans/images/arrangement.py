@@ -65,7 +65,7 @@ SINGLE = Arrangement("", ())
 
 
 @dataclass(frozen=True)
-class Said:
+class Series:
     """What tifffile makes of a file's words about its pages: its one series.
 
     Attributes
@@ -87,29 +87,29 @@ class Said:
     contiguous: bool
 
 
-def pages_said(said: Said | None, page_axes: str, listed: int) -> int:
+def page_count(series: Series | None, page_axes: str, listed: int) -> int:
     """How many pages there are: those listed, or more behind a single one."""
-    if said is None or listed > 1 or not (said.contiguous and said.axes.endswith(page_axes)):
+    if series is None or listed > 1 or not (series.contiguous and series.axes.endswith(page_axes)):
         return listed
-    return math.prod(said.shape[: len(said.axes) - len(page_axes)])
+    return math.prod(series.shape[: len(series.axes) - len(page_axes)])
 
 
-def arrangement_of(said: Said | None, page_axes: str, text: str, count: int) -> Arrangement:
+def arrangement_of(series: Series | None, page_axes: str, text: str, count: int) -> Arrangement:
     """Of ``count`` pages; without a meaning where the file tells none or contradicts itself."""
     if count == 1:
         return SINGLE
     unknown = Arrangement("I", (count,))
-    if said is None or not said.axes.endswith(page_axes):
+    if series is None or not series.axes.endswith(page_axes):
         return unknown
-    known = len(said.axes) - len(page_axes)
-    axes, lengths = said.axes[:known], said.shape[:known]
+    known = len(series.axes) - len(page_axes)
+    axes, lengths = series.axes[:known], series.shape[:known]
     named = {axis: n for axis, n in zip(axes, lengths, strict=True) if n > 1}
-    in_order = len(said.indices) == 1 or said.indices == tuple(range(count))
+    in_order = len(series.indices) == 1 or series.indices == tuple(range(count))
     if not in_order or math.prod(lengths) != count or len(set(axes)) < len(axes):
         return unknown
     if not set(named) <= set("TZC") or ("C" in named and "S" in page_axes):
         return unknown
-    if said.kind == "imagej" and not _imagej_means(text, named):
+    if series.kind == "imagej" and not _imagej_means(text, named):
         return unknown
     return Arrangement("".join(named), tuple(named.values()))
 

@@ -1,13 +1,47 @@
-"""Put a file in place whole, or not at all."""
+"""Whether a file may be written at a place, and writing it: whole, or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from nlmeans.base.texts import shown
+from nlmeans.images.errors import StrPath, Unsupported
+from nlmeans.images.formats import suffix_of
+
+EXISTS = "exists already: choose another name, or pass overwrite=True"
+
+
+def check_place(
+    path: StrPath, known: Collection[str], overwrite: bool, source: StrPath | None
+) -> str:
+    """The suffix, one of those known; raise Unsupported where no such file may be written."""
+    suffix = suffix_of(path, known)
+    if not suffix:
+        found = Path(path).suffix.lower()
+        msg = f"unknown extension {found!r}: use one of {', '.join(known)}"
+        raise Unsupported(msg)
+    target = Path(os.path.realpath(path))
+    if source is not None and target.exists() and target.samefile(source):
+        msg = "is the input itself: choose another name"
+        raise Unsupported(msg)
+    if os.path.lexists(path) and not overwrite:
+        raise Unsupported(EXISTS)
+    if target.exists() and not target.is_file():
+        msg = "is a folder, pipe or device: choose another name"
+        raise Unsupported(msg)
+    if not target.parent.is_dir():
+        found = "is a file, not a folder" if target.parent.exists() else "does not exist"
+        msg = f"the folder {shown(target.parent)} {found}: create it first, or choose another"
+        raise Unsupported(msg)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        msg = f"the folder {shown(target.parent)} is not writable: choose another"
+        raise Unsupported(msg)
+    return suffix
 
 
 @contextmanager

@@ -18,16 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.base.texts import shown
-from nlmeans.images.atomic import put_in_place
-from nlmeans.images.files import (
-    ImageReadError,
-    StrPath,
-    cause_of,
-    check_place,
-    file_bytes,
-    reported,
-)
-from nlmeans.images.formats import Unsupported
+from nlmeans.images.atomic import check_place, put_in_place
+from nlmeans.images.errors import ImageReadError, StrPath, Unsupported, cause_of, reported
+from nlmeans.images.files import file_bytes
 
 CLOUDS = (".ply", ".xyz")
 COMMENTS = ("#", "//")

@@ -24,9 +24,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nlmeans.base.texts import shown
-from nlmeans.images.atomic import in_place
-from nlmeans.images.files import ImageReadError, ImageWriteError, StrPath, cause_of, check_place
-from nlmeans.images.formats import VIDEOS, Unsupported
+from nlmeans.images.atomic import check_place, in_place
+from nlmeans.images.errors import ImageReadError, ImageWriteError, StrPath, Unsupported, cause_of
+from nlmeans.images.formats import VIDEOS
 from nlmeans.images.video import SCALING, Clip, side_data
 
 Array = NDArray[Any]

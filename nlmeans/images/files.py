@@ -5,35 +5,22 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from nlmeans.base.texts import EXISTS, shown
-from nlmeans.images import codecs
-from nlmeans.images.atomic import put_in_place
+from nlmeans.base.texts import shown
+from nlmeans.images.atomic import check_place, put_in_place
+from nlmeans.images.errors import ImageReadError, StrPath, Unsupported, cause_of, reported
+from nlmeans.images.fitting import check_content, fitted
 from nlmeans.images.formats import (
     FORMATS,
-    SAMPLES,
+    ONE_FRAME,
     VIDEOS,
-    Picture,
-    Unsupported,
-    check_content,
-    fitted,
+    Format,
+    format_for,
     format_of,
+    suffix_of,
 )
-
-StrPath = str | os.PathLike[str]
-JPEG_QUALITY = 95
-
-
-class ImageReadError(OSError):
-    """An input that cannot be read; the message is one line that starts with its path."""
-
-
-class ImageWriteError(OSError):
-    """An output that cannot be written; the message is one line that starts with its path."""
-
+from nlmeans.images.picture import Picture
 
 # --------------------------------------------------------------------------- reading
 
@@ -73,18 +60,18 @@ def load(path: StrPath) -> Picture:
     dtype('uint16')
     """
     data = file_bytes(path)
-    name = _known_format(path, data)
+    source = _known_format(path, data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters of them is an error or a note
-            picture = _decode(name, data)
+            picture = source.read(data)
     except Unsupported as error:
-        msg = f"{shown(path)}: {name}: {error}"
+        msg = f"{shown(path)}: {source.name}: {error}"
         raise ImageReadError(msg) from error
     except MemoryError:
         raise
     except Exception as error:
-        msg = f"{shown(path)}: {_read_failure(name, error)}"
+        msg = f"{shown(path)}: {_read_failure(source.name, error)}"
         raise ImageReadError(msg) from error
     if picture.pixels.size == 0:
         msg = f"{shown(path)}: holds no pixels (shape {picture.pixels.shape})"
@@ -118,39 +105,19 @@ def file_bytes(path: StrPath, most: int = -1) -> bytes:
     return data
 
 
-def _known_format(path: StrPath, data: bytes) -> str:
+def _known_format(path: StrPath, data: bytes) -> Format:
     """The format by content, which the extension, if there is one, must not contradict."""
-    name = format_of(data)
-    formats = ", ".join(SAMPLES)
-    if name not in SAMPLES:
-        mend = (
-            "" if name[-5:] == "first" else f"; {formats} are read: convert it to PNG or TIFF first"
-        )
-        if Path(path).suffix.lower() in VIDEOS:
-            mend = "; video is read by `nlmeans denoise` alone"
-        msg = f"{shown(path)}: is {name}{mend}"
+    found = format_of(data)
+    if not found.samples:
+        advice = ONE_FRAME if suffix_of(path, VIDEOS) else found.advice
+        msg = f"{shown(path)}: is {found.name}; {advice}"
         raise ImageReadError(msg)
     suffix = Path(path).suffix.lower()
-    if suffix and FORMATS.get(suffix) != name:
-        fitting = [known for known, held in FORMATS.items() if held == name]
-        msg = f"{shown(path)}: is named {suffix} but holds {name}: rename it to {fitting[0]}"
+    if suffix and not suffix_of(path, found.suffixes):
+        mend = f"rename it to {found.suffixes[0]}"
+        msg = f"{shown(path)}: is named {suffix} but holds {found.name}: {mend}"
         raise ImageReadError(msg)
-    return name
-
-
-def _decode(name: str, data: bytes) -> Picture:
-    if name == "TIFF":
-        from nlmeans.images.tiff import read_tiff
-
-        return read_tiff(data)
-    readers = {
-        "PNG": codecs.read_png,
-        "JPEG": codecs.read_jpeg,
-        "WebP": codecs.read_webp,
-        "BMP": codecs.read_bmp,
-        "PNM": codecs.read_pnm,
-    }
-    return readers[name](data)
+    return found
 
 
 def _read_failure(name: str, error: Exception) -> str:
@@ -193,33 +160,8 @@ def check_output(
         One line: the path, what is wrong, what is allowed, what to do.
     """
     with reported(path):
-        check_place(path, FORMATS, overwrite, source)
-        check_content(Path(path).suffix.lower(), picture, quality)
-
-
-def check_place(
-    path: StrPath, known: Iterable[str], overwrite: bool, source: StrPath | None
-) -> None:
-    suffix = Path(path).suffix.lower()
-    if suffix not in known:
-        msg = f"unknown extension {suffix!r}: use one of {', '.join(known)}"
-        raise Unsupported(msg)
-    target = Path(os.path.realpath(path))
-    if source is not None and target.exists() and target.samefile(source):
-        msg = "is the input itself: choose another name"
-        raise Unsupported(msg)
-    if os.path.lexists(path) and not overwrite:
-        raise Unsupported(EXISTS)
-    if target.exists() and not target.is_file():
-        msg = "is a folder, pipe or device: choose another name"
-        raise Unsupported(msg)
-    if not target.parent.is_dir():
-        found = "is a file, not a folder" if target.parent.exists() else "does not exist"
-        msg = f"the folder {shown(target.parent)} {found}: create it first, or choose another"
-        raise Unsupported(msg)
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        msg = f"the folder {shown(target.parent)} is not writable: choose another"
-        raise Unsupported(msg)
+        suffix = check_place(path, FORMATS, overwrite, source)
+        check_content(format_for(path), suffix, picture, quality)
 
 
 # --------------------------------------------------------------------------- writing
@@ -256,65 +198,20 @@ def save(
         As :func:`check_output`, or what the disk had to say. Nothing is left behind.
     """
     check_output(path, picture, overwrite=overwrite, quality=quality)
-    picture, notes = fitted(FORMATS[Path(path).suffix.lower()], picture)
+    target = format_for(path)
+    picture, notes = fitted(target, picture)
     with reported(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data, more = _encode(picture, Path(path).suffix.lower(), quality)
-        _check_header(data, picture)
+        data, more = target.write(picture, suffix_of(path, target.suffixes), quality)
+        _check_header(target, data, picture)
         put_in_place(Path(os.path.realpath(path)), data, overwrite)
     return notes + more
 
 
-def _encode(picture: Picture, suffix: str, quality: int | None) -> tuple[bytes, tuple[str, ...]]:
-    if picture.format == "TIFF":
-        from nlmeans.images.tiff_writing import write_tiff
-
-        return write_tiff(picture)
-    if picture.format == "PNG":
-        return codecs.write_png(picture), ()
-    if picture.format == "JPEG":
-        return codecs.write_jpeg(picture, quality or JPEG_QUALITY), ()
-    if picture.format == "WebP":
-        return codecs.write_webp(picture, quality), ()
-    if picture.format == "BMP":
-        return codecs.write_bmp(picture), ()
-    return codecs.write_pnm(picture, suffix), ()
-
-
-def _check_header(data: bytes, picture: Picture) -> None:
+def _check_header(target: Format, data: bytes, picture: Picture) -> None:
     """The encoded file must claim just what was asked for."""
-    if picture.format == "TIFF":
-        from nlmeans.images.tiff_writing import header
-
-        found = header(data, picture)
-    else:
-        found = codecs.header(data, picture.format)
+    found = target.header(data, picture)
     asked = picture.pixels.dtype.name, picture.pixels.shape
     if found != asked:
-        msg = f"the {picture.format} encoder made {found} of {asked}: please report this"
+        msg = f"the {target.name} encoder made {found} of {asked}: please report this"
         raise Unsupported(msg)
-
-
-# --------------------------------------------------------------------------- messages
-
-
-@contextmanager
-def reported(path: StrPath) -> Iterator[None]:
-    """Say every failure to write in one line that starts with the path."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except Unsupported as error:
-        msg = f"{shown(path)}: {error}"
-        raise ImageWriteError(msg) from error
-    except Exception as error:
-        msg = f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
-        raise ImageWriteError(msg) from error
-
-
-def cause_of(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:150]}" if text else type(error).__name__

@@ -22,8 +22,8 @@ from nlmeans.images.exif import (
     directory_bytes,
     left_out_note,
 )
-from nlmeans.images.formats import Metadata, Picture, TiffPages
-from nlmeans.images.tiff import RGB, errors_logged_are_raised, full_pages
+from nlmeans.images.picture import Metadata, Picture, TiffPages
+from nlmeans.images.tiff_pages import RGB, errors_logged_are_raised, full_pages
 
 LOSSLESS = {
     1: None,
@@ -40,13 +40,13 @@ RATIONALS = (5, 10)  # types of tags
 PAGE_BYTES = 2**12  # allowed for the tags of a page
 
 
-def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
+def write(picture: Picture, _suffix: str, _quality: int | None) -> tuple[bytes, tuple[str, ...]]:
     """The file, and a line for each thing that it does not hold."""
     metadata, layout = picture.metadata, picture.metadata.tiff
-    said = TiffPages("") if layout is None or layout.pages is None else layout.pages
+    told = TiffPages("") if layout is None or layout.pages is None else layout.pages
     arrangement = _arrangement(picture)
     planes = arrangement.take_apart(picture.pixels)
-    streams = [metadata.exif, *said.exif][: len(planes)]
+    streams = [metadata.exif, *told.exif][: len(planes)]
     streams += [None] * (len(planes) - len(streams))
     each = [_exif_directory(stream) for stream in streams]
     exifs, notes = [exif for exif, _ in each], tuple(note for _, some in each for note in some)
@@ -55,7 +55,7 @@ def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
         for exif in exifs:
             exif.below.clear()
         notes += ("EXIF of a TIFF over 4 GB not kept",)
-    text = text_for(said.text, arrangement, planes.shape[1:]) if len(planes) > 1 else None
+    text = text_for(told.text, arrangement, planes.shape[1:]) if len(planes) > 1 else None
     if text is not None and exifs[0].tags.pop(DESCRIPTION, None) is not None:
         notes += ("TIFF description not kept: it tells what the pages are",)
     buffer = io.BytesIO()
@@ -66,7 +66,7 @@ def write_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
         for number, (plane, exif) in enumerate(zip(planes, exifs, strict=True)):
             extratags = _extratags(exif)
             if number == 0:
-                extratags += _first_page_tags(metadata.xmp, text, said)
+                extratags += _first_page_tags(metadata.xmp, text, told)
             writer.write(
                 plane,
                 metadata=None,
@@ -98,14 +98,14 @@ def _arrangement(picture: Picture) -> Arrangement:
 
 
 def _first_page_tags(
-    xmp: bytes | None, text: bytes | None, said: TiffPages
+    xmp: bytes | None, text: bytes | None, told: TiffPages
 ) -> list[tuple[int, int, int, Any, bool]]:
     tags: list[tuple[int, int, int, Any, bool]] = []
     if xmp is not None:
         tags.append((XMP, 1, len(xmp), xmp, True))
     if text is not None:
         tags.append((DESCRIPTION, 2, len(text) + 1, text + b"\0", True))
-        tags += said.imagej
+        tags += told.imagej
     return tags
 
 

@@ -28,8 +28,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nlmeans.base.texts import shown
-from nlmeans.images.files import ImageReadError, StrPath, cause_of, file_bytes
-from nlmeans.images.formats import Unsupported
+from nlmeans.images.errors import ImageReadError, StrPath, Unsupported, cause_of
+from nlmeans.images.files import file_bytes
 
 Array = NDArray[Any]
 
@@ -123,7 +123,7 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
     >>> with open_clip("missing.mp4") as clip:
     ...     frames = [frame.mean() for frame in clip.frames()]
     Traceback (most recent call last):
-    nlmeans.images.files.ImageReadError: missing.mp4: no such file; check the name and the folder
+    nlmeans.images.errors.ImageReadError: missing.mp4: no such file; check the name and the folder
     """
     file_bytes(path, 1)
     try:
@@ -255,7 +255,7 @@ class Clip:
         if isinstance(error, Unsupported):
             what = f"{where} {error}"
         if self.count == 0 or not self._keep_partial:
-            mend = ", or keep what comes before by --keep-partial" if self.count else ""
+            mend = ", or pass keep_partial=True to keep what comes before" if self.count else ""
             msg = f"{shown(self.path)}: {what}{mend}"
             raise ImageReadError(msg) from error
         self._notes.append(f"only the first {self.count} frames kept: {what}")

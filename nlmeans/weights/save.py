@@ -115,8 +115,8 @@ def check_weights_output(
     WeightsWriteError
         One line: the path, what is wrong, what to do.
     """
-    from nlmeans.images.files import check_place
-    from nlmeans.images.formats import Unsupported
+    from nlmeans.images.atomic import check_place
+    from nlmeans.images.errors import Unsupported
 
     if source is not None and not Path(source).exists():
         source = None  # which reading it will say

@@ -17,7 +17,6 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from nlmeans import images
 from nlmeans.images import (
     ImageReadError,
     ImageWriteError,
@@ -25,10 +24,13 @@ from nlmeans.images import (
     Picture,
     check_output,
     load,
+    png,
     save,
 )
-from nlmeans.images.formats import FORMATS, SAMPLES, TiffLayout
+from nlmeans.images.formats import FORMATS, PICTURES
+from nlmeans.images.picture import TiffLayout
 
+SAMPLES = {each.name: each.samples for each in PICTURES}
 SHAPES = {"grey": (13, 17), "grey+alpha": (13, 17, 2), "rgb": (13, 17, 3), "rgba": (13, 17, 4)}
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">d\xc3\xa9bruit\xc3\xa9</x:xmpmeta>'
@@ -751,7 +753,7 @@ def test_memory_error_passes(tmp_path, monkeypatch):
         raise MemoryError
 
     (tmp_path / "a.png").write_bytes(encoded(RGB, "PNG"))
-    monkeypatch.setattr(images.codecs, "read_png", exhausted)
+    monkeypatch.setattr("nlmeans.images.png.read", exhausted)
     with pytest.raises(MemoryError):
         load(tmp_path / "a.png")
 
@@ -939,7 +941,7 @@ def test_failure_leaves_everything_as_it_was(tmp_path, monkeypatch, place, error
     if overwrite:
         path.write_bytes(b"old")
     if place == "encoder":
-        monkeypatch.setattr(images.codecs, "write_png", fail)
+        monkeypatch.setattr("nlmeans.images.png.write", fail)
     else:
         monkeypatch.setattr(place, fail)
         if place == "os.replace" and not overwrite:  # a file system without links
@@ -962,13 +964,13 @@ def test_failure_leaves_everything_as_it_was(tmp_path, monkeypatch, place, error
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch, links):
     path = tmp_path / "a.png"
-    encode = images.codecs.write_png
+    encode = png.write
 
-    def slow(picture):
+    def slow(*arguments):
         path.write_bytes(b"somebody else's")
-        return encode(picture)
+        return encode(*arguments)
 
-    monkeypatch.setattr(images.codecs, "write_png", slow)
+    monkeypatch.setattr("nlmeans.images.png.write", slow)
     if not links:
         monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(95, "no")))
     with pytest.raises(ImageWriteError, match="File exists"):
@@ -978,11 +980,12 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch, links):
 
 
 def test_an_encoder_that_changes_the_picture_is_caught(tmp_path, monkeypatch):
-    encode = images.codecs.write_png
+    encode = png.write
     monkeypatch.setattr(
-        images.codecs,
-        "write_png",
-        lambda picture: encode(picture.with_pixels((picture.pixels >> 8).astype(np.uint8))),
+        "nlmeans.images.png.write",
+        lambda picture, *how: encode(
+            picture.with_pixels((picture.pixels >> 8).astype(np.uint8)), *how
+        ),
     )
     with pytest.raises(ImageWriteError, match=r"encoder made .*uint8.* of .*uint16"):
         save(tmp_path / "a.png", picture_of("rgb", "uint16"))

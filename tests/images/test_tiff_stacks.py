@@ -12,7 +12,7 @@ from test_images import assert_same, exif_of, random_pixels, read_or_none, tiff_
 
 from nlmeans import images
 from nlmeans.images import ImageReadError, Metadata, Picture, load, save
-from nlmeans.images.formats import SAMPLES, TiffLayout, TiffPages
+from nlmeans.images.picture import SAMPLES, TiffLayout, TiffPages
 
 GREY = {"photometric": "minisblack"}
 PLAIN = {"metadata": None, **GREY}
@@ -105,7 +105,7 @@ def test_axes_of_one_page_fall_away(tmp_path):
     assert load(tmp_path / "b.png").pixels.shape == (7, 8)
 
 
-@pytest.mark.parametrize("dtype", SAMPLES["TIFF"])
+@pytest.mark.parametrize("dtype", SAMPLES)
 def test_every_sample_type(tmp_path, dtype):
     picture = Picture(random_pixels((3, 7, 8), dtype), False, "TIFF", stack="Z")
     save(tmp_path / "a.tif", picture)
@@ -408,7 +408,7 @@ def test_what_pages_have_of_their_own_is_noted(tmp_path):
 def test_over_four_gigabytes_it_is_bigtiff(tmp_path, monkeypatch):
     picture = Picture(random_pixels((3, 9, 8)), False, "TIFF", Metadata(exif=exif_of()), stack="Z")
     save(tmp_path / "a.tif", picture)
-    monkeypatch.setattr(images.tiff_writing, "CLASSIC_LIMIT", 1000)
+    monkeypatch.setattr("nlmeans.images.tiff_writing.CLASSIC_LIMIT", 1000)
     assert save(tmp_path / "b.tif", picture) == ("EXIF of a TIFF over 4 GB not kept",)
     assert (tmp_path / "a.tif").read_bytes()[:4] == b"II*\0"
     assert (tmp_path / "b.tif").read_bytes()[:4] == b"II+\0"
