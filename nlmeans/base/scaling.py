@@ -20,6 +20,11 @@ def exponent_of(largest: float, lowest: int = -1022, highest: int = 1024) -> int
     return min(max(math.frexp(largest)[1], lowest), highest)
 
 
+def largest_of(array: NDArray[Any]) -> float:
+    """The largest magnitude, without an array of magnitudes."""
+    return max(float(array.max()), -float(array.min()))
+
+
 def most_exponent(dtype: np.dtype[Any]) -> int:
     """How far from 0 exponents may be in this float type: products with 2^e stay in its range."""
     return 120 if dtype == np.float32 else 1000

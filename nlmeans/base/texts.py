@@ -19,6 +19,15 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]} ..."
 
 
+def show_size(size: int | tuple[int, ...]) -> str:
+    """One number, or one for each axis.
+
+    >>> show_size(3), show_size((3, 5))
+    ('3', '3x5')
+    """
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """A path on one line, whatever is in it, and whole: it is to be found again."""
     text = os.fspath(path)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from nlmeans.base.arrays import checked_array, checked_axis, working_dtype
 from nlmeans.base.cost import Cost
 from nlmeans.base.progress import Progress
-from nlmeans.noise.rician import exponent_of
+from nlmeans.base.scaling import exponent_of
 from nlmeans.operation.filter import Box
 from nlmeans.operation.operation import Operation
 from nlmeans.operation.plan import Plan
@@ -92,7 +92,7 @@ class Unbiased:
         """The average on an array of magnitudes, in floats."""
         x = checked_array("x", x)
         values = x.astype(working_dtype(x.dtype), copy=False)
-        exponent = exponent_of(values)
+        exponent = exponent_of(float(values.max()))
         bias = 2 * np.ldexp(np.asarray(self.sigma), -exponent) ** 2
         if bias.ndim and channel_axis is not None:
             bias = np.expand_dims(bias, channel_axis)

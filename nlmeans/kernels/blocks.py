@@ -11,7 +11,7 @@ GROUPS = 4  # of queries that a block of keys serves while it is in the cache
 ENOUGH_TASKS = 64  # to keep the threads busy
 
 
-class Buffers(NamedTuple):
+class StreamBuffers(NamedTuple):
     """Where the buffers of the first group begin; each row holds one number a query."""
 
     weights: int  # KEYS rows, of one group after the other
@@ -29,11 +29,11 @@ def group_size(itemsize: int) -> int:
     return VECTORS * VECTOR_BYTES // itemsize
 
 
-def lay_out(d: int, channels: int, itemsize: int) -> Buffers:
+def lay_out(d: int, channels: int, itemsize: int) -> StreamBuffers:
     starts = [0]
     for rows in (KEYS, d, channels, 1, 1, 1, 1):
         starts.append(starts[-1] + rows * group_size(itemsize))
-    return Buffers(*starts)
+    return StreamBuffers(*starts)
 
 
 def task_size(queries: int, itemsize: int) -> int:

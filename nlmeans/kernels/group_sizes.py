@@ -6,7 +6,7 @@ PAIR = 2  # vectors of candidates whose differences are computed together
 ROWS = 8  # rows of a matrix product computed together
 
 
-class Sizes(NamedTuple):
+class GroupSizes(NamedTuple):
     """In pixels and patches."""
 
     height: int
@@ -23,7 +23,7 @@ class Sizes(NamedTuple):
     planes: int  # the first has weights of its own, the others have theirs in common
 
 
-class Parts(NamedTuple):
+class GroupBuffers(NamedTuple):
     """Where a thread's buffers lie, in floats."""
 
     distances: int
@@ -36,7 +36,7 @@ class Parts(NamedTuple):
     end: int
 
 
-def tiles_by_turn(s: Sizes) -> list[int]:
+def tiles_by_turn(s: GroupSizes) -> list[int]:
     """How many tiles there are in each of the four turns."""
     along = [-(-(-(-(n - s.patch) // s.step) + 1) // s.tile) for n in (s.height, s.width)]
     return [len(range(k // 2, along[0], 2)) * len(range(k % 2, along[1], 2)) for k in range(4)]
@@ -50,7 +50,7 @@ def lay_out(
     search: int,
     step: int,
     itemsize: int,
-) -> tuple[Sizes, Parts]:
+) -> tuple[GroupSizes, GroupBuffers]:
     """For an image of that many channels; one smaller than a patch is widened to its size."""
     lanes = 64 // itemsize
     height, width = (max(n, patch) for n in grid)
@@ -58,7 +58,7 @@ def lay_out(
     across = _multiple(2 * reach + 1, PAIR * lanes)
     stride = width + across
     padded = _multiple(group, 16)
-    sizes = Sizes(
+    sizes = GroupSizes(
         height=height,
         width=width,
         stride=stride,
@@ -86,7 +86,7 @@ def lay_out(
     places = [0]
     for length in lengths:
         places.append(places[-1] + _multiple(length, lanes))
-    return sizes, Parts(*places)
+    return sizes, GroupBuffers(*places)
 
 
 def _multiple(n: int, of: int) -> int:

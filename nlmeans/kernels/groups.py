@@ -19,7 +19,7 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.compiling import FUNCTION
-from nlmeans.kernels.group_sizes import PAIR, ROWS, Parts, Sizes
+from nlmeans.kernels.group_sizes import PAIR, ROWS, GroupBuffers, GroupSizes
 from nlmeans.kernels.lanes import (
     FASTMATH,
     bits_at_most,
@@ -40,7 +40,7 @@ from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.rows import add_numbers, add_products, repeat, scaled, spread_rows
 
 compiled = njit(fastmath=set(FASTMATH), **FUNCTION)
-SIZES, PARTS = len(Sizes._fields), len(Parts._fields)
+SIZES, BUFFERS = len(GroupSizes._fields), len(GroupBuffers._fields)
 inlined = njit(fastmath=set(FASTMATH), forceinline=True, **FUNCTION)
 
 
@@ -311,8 +311,8 @@ def filter_group(M, at, S, y, x, noisy, pilot, match, sums, counts, floats, plac
 @compiled
 def filter_groups(taken, turn, noisy, pilot, match, sums, counts, integers, floats, done, cancel):
     """The tiles of one turn, one by one until none is left."""
-    S = Sizes(*to_fixed_tuple(integers[0], SIZES))
-    at = Parts(*to_fixed_tuple(integers[1], PARTS))
+    S = GroupSizes(*to_fixed_tuple(integers[0], SIZES))
+    at = GroupBuffers(*to_fixed_tuple(integers[1], BUFFERS))
     L = lanes(sums)
     buffer = np.zeros(at.end + L, sums.dtype)
     M = buffer[(-(buffer.ctypes.data // buffer.itemsize)) % L :]

@@ -33,7 +33,7 @@ HIGHEST = 1e300  # of scores, which thus stay finite, as vectors have to
 compiled = njit(**FUNCTION)
 
 
-class Kind(NamedTuple):
+class Codes(NamedTuple):
     """What f and C are."""
 
     score: int
@@ -43,13 +43,13 @@ class Kind(NamedTuple):
     bias_of_row: int  # 1: bias_i in place of bias_j
 
 
-class Numbers(NamedTuple):
+class Constants(NamedTuple):
     scale: float  # of the scores, with what the rows have been multiplied by taken out
     noise: float  # taken off distances
     unit: float  # what 1 in values stands for
 
 
-KIND, NUMBERS = len(Kind._fields), len(Numbers._fields)
+CODES, CONSTANTS = len(Codes._fields), len(Constants._fields)
 
 
 @compiled
@@ -157,8 +157,8 @@ def neighbours_kernel(
     done,
     cancel,
 ):
-    kind = Kind(*to_fixed_tuple(codes, KIND))
-    numbers = Numbers(*to_fixed_tuple(floats, NUMBERS))
+    kind = Codes(*to_fixed_tuple(codes, CODES))
+    numbers = Constants(*to_fixed_tuple(floats, CONSTANTS))
     scores = aligned_buffer(longest, floats)
     scores[:] = -HIGHEST
     sums = aligned_buffer(lanes(values), values)

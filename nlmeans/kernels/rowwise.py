@@ -43,7 +43,7 @@ SLOPE, OFFSET = 1512775.3951951856938, 1072632447
 LOWEST = -700.0  # of exponents; beyond is nothing that counts
 
 
-class Sizes(NamedTuple):
+class TileSizes(NamedTuple):
     """Of a tile, of the array, radii of patch and search, strides of the padded arrays."""
 
     band: int  # of a tile, along z; along y it is 1
@@ -64,7 +64,7 @@ class Sizes(NamedTuple):
     values: int
 
 
-SIZES = len(Sizes._fields)
+SIZES = len(TileSizes._fields)
 
 
 @intrinsic
@@ -161,7 +161,7 @@ def rowwise_kernel(
     taken, features, values, out, integers, taps_z, taps_y, taps_x, noises, limit, done, cancel
 ):
     """Tile by tile until none is left; `out` is (channels, Z, Y, X)."""
-    s = Sizes(*to_fixed_tuple(integers, SIZES))
+    s = TileSizes(*to_fixed_tuple(integers, SIZES))
     L = VECTORS * lanes(values)
     step = s.columns + s.search_x + 2 * L
     M = np.empty((s.band + s.search_z + 2 * s.patch_z) * step)

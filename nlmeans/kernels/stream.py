@@ -26,7 +26,7 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, Buffers
+from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, StreamBuffers
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP
 from nlmeans.kernels.compiling import FUNCTION
@@ -68,7 +68,7 @@ class Traits(NamedTuple):
     centre: int
 
 
-class Scales(NamedTuple):
+class ScoreScales(NamedTuple):
     """In the kernel's float type."""
 
     score: Any  # of q . k, or of |q - k|^2
@@ -77,7 +77,7 @@ class Scales(NamedTuple):
     cut: Any  # distances' scores below this become the lowest
 
 
-TRAITS, BUFFERS, SCALES = (len(kind._fields) for kind in (Traits, Buffers, Scales))
+TRAITS, BUFFERS, SCALES = (len(kind._fields) for kind in (Traits, StreamBuffers, ScoreScales))
 
 
 def scores_of(count):
@@ -231,7 +231,7 @@ def add_block(M, keys, values, bias, j, n, first, end, at, t, scales, width):
 def of_group(at, group):
     """The buffers of a group of queries."""
     away = group * (at.end - at.queries)
-    return Buffers(
+    return StreamBuffers(
         at.weights,
         at.queries + away,
         at.sums + away,
@@ -249,8 +249,8 @@ def stream_kernel(
 ):
     """Task by task until none is left, in buffers allocated once."""
     t = Traits(*to_fixed_tuple(integers[0], TRAITS))
-    at = Buffers(*to_fixed_tuple(integers[1], BUFFERS))
-    scales = Scales(*to_fixed_tuple(floats, SCALES))
+    at = StreamBuffers(*to_fixed_tuple(integers[1], BUFFERS))
+    scales = ScoreScales(*to_fixed_tuple(floats, SCALES))
     L = lanes(out)
     width = VECTORS * L
     buffer = np.zeros(at.queries + GROUPS * (at.end - at.queries) + L, out.dtype)

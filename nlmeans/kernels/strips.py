@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from nlmeans.kernels.tiles import VECTOR_BYTES
 
-DIMENSIONS = 3
 ROWS = 4  # of queries that share the loads of keys
 SHIFTS = 6  # keys that share the loads of queries
 CHANNELS = 6  # of the values that share the loads of weights
@@ -79,8 +78,3 @@ def scratch(s: Sizes, itemsize: int) -> Scratch:
 def tile_of(itemsize: int) -> tuple[int, int, int]:
     """Queries along z, y and x that one thread works on at a time."""
     return 1, BLOCKS * ROWS, VECTOR_BYTES // itemsize
-
-
-def tiles_of(sizes: tuple[int, int, int], itemsize: int) -> int:
-    z, y, x = (ceil(n / t) for n, t in zip(sizes, tile_of(itemsize), strict=True))
-    return z * y * x

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.base.axes import stack_axis
+from nlmeans.base.scaling import exponent_of, largest_of
 from nlmeans.noise.jpeg import luma_weights, sigma_before_jpeg
 from nlmeans.noise.level import (
     LOW_MEDIAN,
@@ -169,10 +170,9 @@ def _noise_of(
     array: Array, channel_axis: int | None, stack: bool, white: Array, signal_dependent: bool
 ) -> tuple[Noise, Array]:
     """The noise of an image that no codec quantised, with these levels if it is white."""
-    largest = max(abs(float(array.max())), abs(float(array.min())))
     if array.min() == array.max():
         return Noise(), white
-    scale = math.ldexp(1.0, -max(math.frexp(largest)[1], -1022))
+    scale = math.ldexp(1.0, -exponent_of(largest_of(array)))
     channels = channel_images(array, channel_axis, stack)
     lines = [_line(planes, scale) for planes in channels]
     noise, unit = Noise(), white

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.base.axes import stack_axis
+from nlmeans.base.scaling import exponent_of
 from nlmeans.noise.patches import BASIS, ORDER, SIDE, clipping_levels, grid_patches, patch_count
 
 MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
@@ -249,7 +250,7 @@ def _level(channel: NDArray[Any], low: float, high: float) -> float:
     if low == high:
         return 0.0
     # A power of two brings the values into [-1, 1] and is undone exactly.
-    exponent = max(math.frexp(max(abs(low), abs(high)))[1], -1022)
+    exponent = exponent_of(max(abs(low), abs(high)))
     scale = math.ldexp(1.0, -exponent)
     clipped = [v * scale for v in clipping_levels(channel, low, high)]
     count = patch_count(channel)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nlmeans.base.arrays import whole_levels
 from nlmeans.base.checks import ParameterError
+from nlmeans.base.scaling import exponent_of
 from nlmeans.noise.kind import channel_images, level_groups
 from nlmeans.noise.level import spread_slices
 
@@ -42,7 +43,7 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
     """
     image, step = whole_levels(spread_slices(image, channel_axis) if stack else image)
     found = []
-    exponent = exponent_of(image)
+    exponent = exponent_of(float(image.max()))
     scale = math.ldexp(1.0, -exponent)
     for images in channel_images(image, channel_axis, stack):
         mean, variance = level_groups(images, scale)[:, :2].T
@@ -50,11 +51,6 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
         if seen.any():
             found.append(np.median(_gaussian_variance(mean[seen], variance[seen])))
     return step * math.ldexp(math.sqrt(float(np.mean(found))), exponent) if found else 0.0
-
-
-def exponent_of(image: Array) -> int:
-    """Of the power of two that values are divided by, exactly: the squares are then finite."""
-    return max(math.frexp(float(image.max()))[1], -1022)
 
 
 def _gaussian_variance(mean: Array, variance: Array) -> Array:

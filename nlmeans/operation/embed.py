@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import real_array
 from nlmeans.base.checks import check_choice, check_size, radii
+from nlmeans.base.texts import show_size
 
 Floats = NDArray[np.floating[Any]]
 PatchWeighting = Literal["uniform", "gaussian", "off-centre"]
@@ -220,9 +221,8 @@ class Patches:
         return channels * prod(2 * r + 1 for r in self.radius(ndim))
 
     def __str__(self) -> str:
-        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
         kind = "" if self.weighting == "none" else f"{self.weighting} "
-        return f"{kind}patches of side {shown}"
+        return f"{kind}patches of side {show_size(self.size)}"
 
 
 Embedding = Identity | Linear | Patches

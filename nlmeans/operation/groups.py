@@ -31,7 +31,7 @@ from nlmeans.base.cost import Cost
 from nlmeans.base.machine import cores
 from nlmeans.base.progress import Progress, between
 from nlmeans.base.scaling import exponent_of, middle_of
-from nlmeans.kernels.group_sizes import Parts, Sizes, lay_out, tiles_by_turn
+from nlmeans.kernels.group_sizes import GroupBuffers, GroupSizes, lay_out, tiles_by_turn
 from nlmeans.operation.run.arrays import locked, table
 
 Array = NDArray[Any]
@@ -183,15 +183,7 @@ class GroupMeans:
         axis = checked_axis("the array", len(shape), channel_axis)
         channels, grid = 1 if axis is None else shape[axis], grid_shape(shape, axis)
         itemsize = self._itemsize(np.dtype(dtype))
-        sizes, parts = lay_out(
-            channels,
-            (grid[0], grid[1]),
-            self.patch_size,
-            self.group_size,
-            self.search_size,
-            self.step,
-            itemsize,
-        )
+        sizes, parts = self._layout(channels, grid, itemsize)
         tiles = tiles_by_turn(sizes)
         references = (sizes.height / sizes.step + 1) * (sizes.width / sizes.step + 1)
         pixels, group = sizes.patch**2, sizes.padded
@@ -221,15 +213,7 @@ class GroupMeans:
     ) -> Array:
         channels, height, width = planes.shape
         units = self._units(planes)
-        sizes, parts = lay_out(
-            channels,
-            (height, width),
-            self.patch_size,
-            self.group_size,
-            self.search_size,
-            self.step,
-            units.dtype.itemsize,
-        )
+        sizes, parts = self._layout(channels, (height, width), units.dtype.itemsize)
         noisy = _prepared(planes, units, sizes, threads)
         guide = None if pilot is None else _prepared(pilot, units, sizes, threads)
         sums, counts = _sums(noisy, guide, sizes, parts, units, threads, progress)
@@ -243,6 +227,13 @@ class GroupMeans:
             with blas_at_most(threads):
                 sums = np.tensordot(cosines(channels).astype(units.dtype).T, sums, axes=1)
         return np.asarray(sums / units.dtype.type(units.scale) + units.offset)
+
+    def _layout(
+        self, channels: int, grid: tuple[int, ...], itemsize: int
+    ) -> tuple[GroupSizes, GroupBuffers]:
+        height, width = grid
+        numbers = self.patch_size, self.group_size, self.search_size, self.step
+        return lay_out(channels, (height, width), *numbers, itemsize)
 
     def _itemsize(self, dtype: np.dtype[Any]) -> int:
         """Of the numbers computed with, at most: the range of floats is not known here."""
@@ -275,7 +266,7 @@ class _Units(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def _prepared(planes: Array, units: _Units, sizes: Sizes, threads: int | None) -> Array:
+def _prepared(planes: Array, units: _Units, sizes: GroupSizes, threads: int | None) -> Array:
     """Planes in the kernel's units, as it takes them: channels apart, rows padded, flat."""
     planes = (planes - units.offset).astype(units.dtype) * units.dtype.type(units.scale)
     if len(planes) > 1:
@@ -290,8 +281,8 @@ def _prepared(planes: Array, units: _Units, sizes: Sizes, threads: int | None) -
 def _sums(
     noisy: Array,
     pilot: Array | None,
-    sizes: Sizes,
-    parts: Parts,
+    sizes: GroupSizes,
+    parts: GroupBuffers,
     units: _Units,
     threads: int | None,
     progress: Progress | None,

@@ -215,21 +215,12 @@ def gaussian(
     check_choice("centre", centre, CENTRES)
     check_choice("patch_weighting", patch_weighting, PATCH_WEIGHTINGS)
     patches = Patches(patch_size, patch_weighting)
+    scale, noise, maps = 1.0, 0.0, None
     if is_map(h) or is_map(sigma):
-        return Pairwise(
-            "gaussian",
-            "distance",
-            "exp",
-            "sum",
-            patches,
-            patches,
-            centre=centre,
-            cut=cut,
-            maps=maps_of(sigma, h),
-            arithmetic=arithmetic,
-        )
-    h = check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
-    sigma = check_number("sigma", sigma, low=0, high=LARGEST_NUMBER)
+        maps = maps_of(sigma, h)
+    else:
+        scale = 1 / check_number("h", h, low=SMALLEST_NUMBER, high=LARGEST_NUMBER) ** 2
+        noise = 2 * check_number("sigma", sigma, low=0, high=LARGEST_NUMBER) ** 2
     return Pairwise(
         "gaussian",
         "distance",
@@ -237,11 +228,12 @@ def gaussian(
         "sum",
         patches,
         patches,
-        scale=1 / h**2,
-        noise=2 * sigma**2,
-        centre=centre,
+        scale,
+        noise,
+        centre,
         cut=cut,
         arithmetic=arithmetic,
+        maps=maps,
     )
 
 

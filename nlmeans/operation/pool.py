@@ -5,6 +5,7 @@ from math import prod
 from typing import Literal
 
 from nlmeans.base.checks import ParameterError, check_choice, check_whole, check_wholes
+from nlmeans.base.texts import show_size
 from nlmeans.operation.embed import Floats
 
 
@@ -87,6 +88,5 @@ class Pool:
         return pooled
 
     def __str__(self) -> str:
-        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
         flat = " of the flattened positions" if self.flat else ""
-        return f"the {self.kind} of blocks of {shown}{flat}, {self.order} phi and g"
+        return f"the {self.kind} of blocks of {show_size(self.size)}{flat}, {self.order} phi and g"

@@ -22,6 +22,7 @@ from nlmeans.base.checks import (
     check_wholes,
     radii,
 )
+from nlmeans.base.texts import show_size
 from nlmeans.operation.neighbour_lists import Lists, lists_of
 from nlmeans.operation.pool import Pool
 
@@ -209,8 +210,7 @@ class Regions:
     def __str__(self) -> str:
         if self.labels is not None:
             return f"regions of equal labels{_keys(self.keys)}"
-        shown = "x".join(map(str, self.tile)) if isinstance(self.tile, tuple) else self.tile
-        return f"tiles of side {shown}{_keys(self.keys)}"
+        return f"tiles of side {show_size(self.tile or 0)}{_keys(self.keys)}"
 
 
 @dataclass(frozen=True)
@@ -274,9 +274,8 @@ class Window(_Whole):
         )
 
     def __str__(self) -> str:
-        shown = "x".join(map(str, self.size)) if isinstance(self.size, tuple) else self.size
         border = "candidates inside only" if self.border == "inside" else "mirrored at the border"
-        return f"a window of side {shown}, {border}"
+        return f"a window of side {show_size(self.size)}, {border}"
 
 
 @dataclass(frozen=True, eq=False)

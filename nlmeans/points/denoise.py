@@ -25,6 +25,7 @@ from nlmeans.base.checks import check_number, check_threads, check_whole
 from nlmeans.base.cost import Cost, check_limit, not_enough
 from nlmeans.base.machine import cores
 from nlmeans.base.progress import between, part_of
+from nlmeans.base.scaling import exponent_of, largest_of
 from nlmeans.operation.operation import Operation
 from nlmeans.operation.pairwise import gaussian
 from nlmeans.operation.support import Neighbours
@@ -213,7 +214,7 @@ class _Cloud(NamedTuple):
         exact = distinct.astype(np.float64)
         middle = exact.min(axis=0) / 2 + exact.max(axis=0) / 2
         exact -= middle
-        unit = 2.0 ** math.frexp(float(np.abs(exact).max()))[1]
+        unit = 2.0 ** exponent_of(largest_of(exact))
         return cls(given, exact / unit, places.reshape(-1), middle, unit)
 
     def like_given(self, moved: Float64s) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.base.checks import check_number
-from nlmeans.base.texts import shown
+from nlmeans.base.texts import show_size, shown
 from nlmeans.operation.block import Block, Chain
 from nlmeans.operation.embed import Linear, Patches
 from nlmeans.operation.pool import Pool
@@ -173,7 +173,7 @@ def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) 
             matrices.insert(0, embedding)
             embedding = embedding.of
         if isinstance(embedding, Patches):
-            texts[f"{prefix}{role}.patch"] = f"{_sides(embedding.size)} {embedding.weighting}"
+            texts[f"{prefix}{role}.patch"] = f"{show_size(embedding.size)} {embedding.weighting}"
         elif embedding is not None and not matrices and role in ("key_bias", "out"):
             texts[f"{prefix}{role}"] = "identity"  # else there would be none
         for number, matrix in enumerate(matrices):
@@ -205,17 +205,13 @@ def _smallest(array: NDArray[np.float64]) -> NDArray[Any]:
     return np.ascontiguousarray(single if np.array_equal(single, array) else array)
 
 
-def _sides(size: int | tuple[int, ...]) -> str:
-    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
-
-
 def _over(over: Support) -> str:
     if isinstance(over, Everywhere):
         return "everywhere"
     if isinstance(over, Window):
-        return f"window {_sides(over.size)} {over.border}"
+        return f"window {show_size(over.size)} {over.border}"
     if isinstance(over, Regions) and over.tile is not None:
-        return f"regions {_sides(over.tile)}"
+        return f"regions {show_size(over.tile)}"
     message = f"sums over {over}; only everywhere, windows and tiles can be kept in a file"
     raise Refusal(message)
 
@@ -224,4 +220,4 @@ def _pool(over: Support) -> str:
     pool = getattr(over, "keys", None)
     if not isinstance(pool, Pool):
         return "none"
-    return f"{'flat ' if pool.flat else ''}{_sides(pool.size)} {pool.kind} {pool.order}"
+    return f"{'flat ' if pool.flat else ''}{show_size(pool.size)} {pool.kind} {pool.order}"

@@ -1,10 +1,13 @@
 """How arrays are handed to compiled code."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nlmeans.kernels.tiles import VECTOR_BYTES
 
 MOST_DIMENSIONS = 3
 T = TypeVar("T")
@@ -29,6 +32,20 @@ def table(*rows: Sequence[int]) -> NDArray[np.intp]:
     for row, given in zip(numbers, rows, strict=True):
         row[: len(given)] = given
     return numbers
+
+
+def divided(a: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
+    """a / by, and 0 where `by` is 0: there no weight is above 0."""
+    shares = np.zeros(a.shape, np.result_type(a, by))
+    np.divide(a, by, out=shares, where=by > 0)
+    return shares
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin on a whole vector."""
+    space = np.zeros(math.prod(shape) * dtype.itemsize + VECTOR_BYTES, np.uint8)
+    start = -space.ctypes.data % VECTOR_BYTES
+    return space[start : start + len(space) - VECTOR_BYTES].view(dtype).reshape(shape)
 
 
 def locked(array: NDArray[Any]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.base.progress import Progress
+from nlmeans.base.progress import Progress, between
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.support import Support
@@ -53,6 +53,10 @@ class Call:
     def wider(self) -> "Call":
         """The call in float64, from the beginning: embeddings in float32 are rounded too."""
         return self._on(lambda array: array.astype(np.float64))
+
+    def within(self, start: float, end: float) -> "Call":
+        """The call as a part of the whole, from one fraction of the progress to another."""
+        return replace(self, progress=between(self.progress, start, end))
 
     def _on(self, made: Any) -> "Call":
         guide = None if self.guide is None else made(self.guide)

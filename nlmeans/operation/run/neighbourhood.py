@@ -1,24 +1,21 @@
 """The neighbourhood kernel, given features and how they lie, factors and geometry."""
 
 import math
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlmeans.base.progress import between
-from nlmeans.base.scaling import exponent_of
+from nlmeans.base.scaling import exponent_of, largest_of
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.codes import NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.strips import Sizes, row_step, scratch, tile_of
-from nlmeans.kernels.tiles import VECTOR_BYTES
 from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.run.arrays import MOST_DIMENSIONS, locked, table, to_zyx
+from nlmeans.operation.run.arrays import MOST_DIMENSIONS, aligned, divided, locked, table, to_zyx
 from nlmeans.operation.run.call import Array, Call
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits, tiles_of
-from nlmeans.operation.run.precision import TINY, fits_float32, largest_number, unit_of
+from nlmeans.operation.run.precision import TINY, fits_float32, unit_of
 from nlmeans.operation.support import Support, Window
 
 # Of scores and values: far enough from the largest float for sums of them.
@@ -105,16 +102,12 @@ def run(call: Call) -> Array:
         bias = None
     pairs = _Pairs(queries, keys, None, bias, values, first, side)
     if f.normaliser == "query sum":
-        half = replace(call, progress=between(call.progress, 0, 0.5))
-        sums = _sums_over_queries(pairs, factors, half)
+        sums = _sums_over_queries(pairs, factors, call.within(0, 0.5))
         if f.weight == "exp":  # a key's bias is in both f and the sum of f
             pairs, factors = pairs._replace(bias=-sums), factors._replace(bias=1.0)
         else:
-            positive = sums[..., None] > 0
-            shares = np.zeros(values.shape, values.dtype)
-            np.divide(values, sums[..., None], out=shares, where=positive)
-            pairs = pairs._replace(values=shares)
-        call = replace(call, progress=between(call.progress, 0.5, 1))
+            pairs = pairs._replace(values=divided(values, sums[..., None]))
+        call = call.within(0.5, 1)
     y = _run(pairs, NORMALISERS[f.normaliser], factors, call)
     return y.reshape(-1, *grid).astype(call.planes.dtype, copy=False)
 
@@ -185,7 +178,7 @@ def _norm(array: Array) -> float:
         squares = float(np.dot(memory, memory))
     if TINY < squares < math.inf:
         return math.sqrt(squares)
-    return largest_number(array) * math.sqrt(array.size)
+    return largest_of(array) * math.sqrt(array.size)
 
 
 def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array:
@@ -236,7 +229,7 @@ def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array
     integers = table(sizes, scratch(sizes, dtype.itemsize))
     rows = keys_grid[0] * keys_grid[1]
     laid_out = np.empty(rows * (1 + sizes.d + channels) * step, dtype)
-    out = _aligned((max(channels, 1), *grid), dtype)
+    out = aligned((max(channels, 1), *grid), dtype)
     for phase, count in ((False, rows), (True, tiles_of(grid, tile_of(dtype.itemsize)))):
         driver.run(
             neighbourhood_kernel,
@@ -254,13 +247,6 @@ def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array
             call.progress if phase else None,
         )
     return out
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An empty array that begins on a multiple of the vectors' size."""
-    space = np.empty(math.prod(shape) * dtype.itemsize + VECTOR_BYTES, np.uint8)
-    start = -space.ctypes.data % VECTOR_BYTES
-    return space[start : start + len(space) - VECTOR_BYTES].view(dtype).reshape(shape)
 
 
 def _flat(array: Array) -> tuple[Array, list[int]]:

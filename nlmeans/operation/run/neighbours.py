@@ -1,13 +1,11 @@
 """The neighbours kernel, given padded rows, lists and constants."""
 
 import math
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlmeans.base.progress import between
 from nlmeans.base.scaling import exponent_of
 from nlmeans.kernels.centre import CENTRES
 from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
@@ -16,6 +14,7 @@ from nlmeans.operation.embed import Embedding
 from nlmeans.operation.features import features
 from nlmeans.operation.neighbour_lists import AT_ONCE, BYTES_WHILE_FOUND, Lists
 from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.arrays import aligned, divided
 from nlmeans.operation.run.call import Array, Call
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.precision import fits_float32
@@ -63,16 +62,13 @@ def run(call: Call) -> Array:
     scored = _scored(f, queries, keys, dtype)
     bias = np.zeros(0) if f.key_bias is None else of.bias[lists.order].astype(np.float64)
     if f.normaliser == "query sum":
-        half = replace(call, progress=between(call.progress, 0, 0.5))
-        ones = np.ones((len(values), 1))
-        totals = _run(scored.turned(), ones, _transposed(lists), bias, THE_SUM, half)[:, 0]
+        ones, turned = np.ones((len(values), 1)), scored.turned()
+        totals = _run(turned, ones, _transposed(lists), bias, THE_SUM, call.within(0, 0.5))[:, 0]
         if f.weight == "exp":
             bias = (bias if len(bias) else 0.0) - totals
         else:
-            values = np.divide(
-                values, totals[:, None], where=totals[:, None] > 0, out=np.zeros(values.shape)
-            )
-        call = replace(call, progress=between(call.progress, 0.5, 1))
+            values = divided(values, totals[:, None])
+        call = call.within(0.5, 1)
     y = np.empty((values.shape[1], len(values)), dtype)
     y[:, lists.order] = _run(scored, values, lists, bias, NORMALISERS[f.normaliser], call).T
     return y
@@ -130,8 +126,8 @@ def _run(
     averaged, unit = _scaled(values, offset)
     score = neighbours.DISTANCE if f.score == "distance" else neighbours.DOT
     turned = int(normaliser == THE_SUM)
-    kind = neighbours.Kind(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
-    numbers = neighbours.Numbers(rows.scale, rows.noise, unit)
+    kind = neighbours.Codes(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
+    numbers = neighbours.Constants(rows.scale, rows.noise, unit)
     out = np.empty((count, values.shape[1]))
     widths = np.array([rows.width, _width(averaged, dtype)])
     driver.run(
@@ -177,12 +173,9 @@ def _width(rows: Rows, dtype: np.dtype[Any]) -> int:
 
 def _padded(rows: Rows, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Rows one after the other, zeros behind each, every one beginning on a whole vector."""
-    count, width = len(rows), _width(rows, dtype)
-    memory = np.zeros(count * width + VECTOR_BYTES // dtype.itemsize, dtype)
-    first = -(memory.ctypes.data // dtype.itemsize) % (VECTOR_BYTES // dtype.itemsize)
-    flat = memory[first : first + count * width]
-    flat.reshape(count, width)[:, : rows.shape[1]] = rows
-    return flat
+    padded = aligned((len(rows), _width(rows, dtype)), dtype)
+    padded[:, : rows.shape[1]] = rows
+    return padded.reshape(-1)
 
 
 def _transposed(lists: Lists) -> Lists:

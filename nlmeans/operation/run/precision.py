@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from nlmeans.base.scaling import largest_of
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.run.call import Array
 
@@ -41,9 +42,4 @@ def _longest(rows: Array) -> float:
     squares = float(np.einsum("...i,...i->...", rows, rows).max())
     if squares > TINY:
         return math.sqrt(squares)
-    return largest_number(rows) * math.sqrt(rows.shape[-1])
-
-
-def largest_number(array: Array) -> float:
-    """The largest magnitude, without an array of magnitudes."""
-    return max(float(array.max()), -float(array.min()))
+    return largest_of(rows) * math.sqrt(rows.shape[-1])

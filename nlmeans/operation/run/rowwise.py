@@ -88,7 +88,7 @@ def run(call: Call) -> Array:
             compared,
             averaged,
             out,
-            np.array(rowwise.Sizes._make(numbers), dtype=np.intp),
+            np.array(rowwise.TileSizes._make(numbers), dtype=np.intp),
             scale / len(features) * taps[0],
             taps[1],
             taps[2],

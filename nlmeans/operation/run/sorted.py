@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.pairwise import Pairwise
+from nlmeans.operation.run.arrays import divided
 from nlmeans.operation.run.call import Array, Call
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.parts import parts_of
@@ -43,14 +44,14 @@ def run(call: Call) -> Array:
         q, k, values = queries[query:end_query], keys[key:end_key], of.values[key:end_key].T
         ramps = Ramps(q, k)
         if f.normaliser == "query sum":
-            values = _divided(values, Ramps(k, q).sum_of(np.ones(len(q))))
+            values = divided(values, Ramps(k, q).sum_of(np.ones(len(q))))
         for channel, row in zip(values, y, strict=True):
             row[query:end_query] = ramps.sum_of(channel)
             if call.progress is not None:
                 call.progress(float(end_query / len(queries)))
         part = y[:, query:end_query]
         if f.normaliser == "sum":
-            part[:] = _divided(part, ramps.sum_of(np.ones(len(k))))
+            part[:] = divided(part, ramps.sum_of(np.ones(len(k))))
         elif f.normaliser == "count":
             part /= len(k)
     return of.to_planes(y.T)
@@ -76,11 +77,6 @@ class Ramps:
         sums[1:] = np.cumsum(v)
         total += sums[self.counts]
         return total
-
-
-def _divided(a: Array, by: Float64s) -> Array:
-    """a / by, and 0 where `by` is 0: there no weight is above 0."""
-    return np.divide(a, by, out=np.zeros(a.shape), where=by > 0)
 
 
 SORTED = Kernel(

@@ -6,14 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from nlmeans.base.progress import between
 from nlmeans.base.scaling import exponent_of, most_exponent
 from nlmeans.kernels.blocks import lay_out, task_size, thread_bytes
 from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
 from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.pairwise import Pairwise
-from nlmeans.operation.run.arrays import locked, table
+from nlmeans.operation.run.arrays import divided, locked, table
 from nlmeans.operation.run.call import Array, Call
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.parts import Parts, parts_of
@@ -44,9 +43,8 @@ def run(call: Call) -> Array:
         return run(call.wider()).astype(np.float32)
     values, normaliser = of.values, NORMALISERS[call.f.normaliser]
     if call.f.normaliser == "query sum":
-        first = replace(call, progress=between(call.progress, 0, 0.5))
-        scores, values = _over_queries(scores, values, of.starts, first)
-        call = replace(call, progress=between(call.progress, 0.5, 1))
+        scores, values = _over_queries(scores, values, of.starts, call.within(0, 0.5))
+        call = call.within(0.5, 1)
     # An average is taken of differences from a middle: a constant then stays as it is.
     average = scores.weight == WEIGHT_EXP and normaliser == BY_SUM
     low, high = values.min(axis=0), values.max(axis=0)
@@ -63,7 +61,7 @@ def run(call: Call) -> Array:
 
 
 @dataclass
-class _Scores:
+class _ScoreTerms:
     """What s of a pair is made of, in the units of the weight: of 2^s for exp."""
 
     queries: Array
@@ -79,7 +77,7 @@ class _Scores:
     exact: bool  # as far as the arrays' dtype goes
 
 
-def _scores(call: Call, of: Parts) -> _Scores:
+def _scores(call: Call, of: Parts) -> _ScoreTerms:
     f, dtype = call.f, of.queries.dtype
     limit = 2.0**60 if dtype == np.float32 else 2.0**500
     unit = unit_of(f)
@@ -103,7 +101,7 @@ def _scores(call: Call, of: Parts) -> _Scores:
         in_range = abs(scale) < limit
     else:
         in_range = abs(scale) < limit
-    return _Scores(
+    return _ScoreTerms(
         queries,
         keys,
         row,
@@ -119,8 +117,8 @@ def _scores(call: Call, of: Parts) -> _Scores:
 
 
 def _over_queries(
-    scores: _Scores, values: Array, starts: Array, call: Call
-) -> tuple[_Scores, Array]:
+    scores: _ScoreTerms, values: Array, starts: Array, call: Call
+) -> tuple[_ScoreTerms, Array]:
     """Scores and values that need no further division: each key's are divided by its own sum."""
     swapped = replace(
         scores, queries=scores.keys, keys=scores.queries, row=scores.bias, bias=scores.row
@@ -128,12 +126,10 @@ def _over_queries(
     totals = _run(swapped, values[:, :0], starts[:, ::-1], THE_SUM, call)[0]
     if scores.weight == WEIGHT_EXP:  # the kernel adds no `row` to a distance
         return replace(scores, bias=-totals if scores.distance else scores.bias - totals), values
-    divisible = totals[:, None] > 0
-    zero = np.zeros_like(values)
-    return scores, np.divide(values, totals[:, None], out=zero, where=divisible)
+    return scores, divided(values, totals[:, None])
 
 
-def _run(scores: _Scores, values: Array, starts: Array, normaliser: int, call: Call) -> Array:
+def _run(scores: _ScoreTerms, values: Array, starts: Array, normaliser: int, call: Call) -> Array:
     """The kernel: results (channels, N), or with THE_SUM the sums (1, N)."""
     from nlmeans.kernels import driver, stream
 
@@ -148,7 +144,7 @@ def _run(scores: _Scores, values: Array, starts: Array, normaliser: int, call: C
     traits = (d, channels, scores.distance, scores.weight, normaliser, scores.centre)
     lowest = -(2.0**100) if dtype == np.float32 else -(2.0**1000)
     cut = math.log2(scores.cut) if scores.cut else lowest
-    scales = stream.Scales(scores.scale, scores.noise, lowest, cut)
+    scales = stream.ScoreScales(scores.scale, scores.noise, lowest, cut)
     out = np.empty((max(channels, 1), count), dtype=dtype)
     arrays = (scores.queries, scores.keys, values, scores.row, scores.bias)
     driver.run(
