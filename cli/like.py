@@ -10,23 +10,15 @@ from nlmeans.cli.stacks import Pages, Part
 
 if TYPE_CHECKING:
     from nlmeans import Operation, Patches, Settings, Window
-
-CUBES = ("dipy", "skimage")  # whose patches are cubes in a stack; the others take pages alone
+    from nlmeans.peers import Peer
 
 
 @dataclass(frozen=True)
 class PeerCall:
     """A peer and the parameters given for it."""
 
-    peer: str
+    peer: "Peer"
     given: dict[str, Any]
-
-    @property
-    def known(self) -> Any:
-        """The parameters of the peer's call."""
-        from nlmeans.peers import PEERS
-
-        return inspect.signature(PEERS[self.peer]).parameters
 
     def check_sizes(self, sizes: dict[str, Size | None]) -> None:
         """Refuse sizes beside the call: each peer has its own names and meaning of them."""
@@ -47,8 +39,9 @@ class PeerCall:
         for name, value in (("h", h), ("sigma", sigma.value)):
             if value is None:
                 continue
-            if name not in self.known:
-                message = f"{self.peer} has no {name}; see nlmeans.peers.from_{self.peer}"
+            if name not in self.peer.parameters:
+                peer = self.peer.name
+                message = f"{peer} has no {name}; see nlmeans.peers.from_{peer}"
                 raise click.UsageError(message)
             if name in given:
                 message = f"--{name} and --like both give {name}; give it once"
@@ -59,11 +52,10 @@ class PeerCall:
     def on(self, pages: Pages, part: Part, strength: float) -> "Equivalent":
         """What it is on a part of a picture; a noise level that the peer needs is estimated."""
         from nlmeans import Settings
-        from nlmeans.peers import PEERS
 
-        given, known, picture = dict(self.given), self.known, pages.picture
+        given, known, picture = dict(self.given), self.peer.parameters, pages.picture
         stack = pages.stack in ("volume", "clip")
-        peak = _white(picture, self.peer)
+        peak = _white(picture, self.peer.unit_floats)
         needs_sigma = "sigma" in known and known["sigma"].default is inspect.Parameter.empty
         estimated = needs_sigma and "sigma" not in given
         if estimated:
@@ -71,15 +63,10 @@ class PeerCall:
         told = dict(given)
         if "peak" in known:
             given["peak"] = peak
-        if self.peer == "skimage":
-            given["axes"] = 3 if stack else 2
-        if self.peer == "ipol":
-            given["channels"] = 1 if picture.channel_axis is None else picture.colours.shape[-1]
-        if self.peer == "knlmeans" and not stack:
-            given.setdefault("d", 0)  # there are no other frames
-        operation = PEERS[self.peer](**given)
+        channels = 1 if picture.channel_axis is None else picture.colours.shape[-1]
+        operation = self.peer.operation(3 if stack else 2, channels, given)
         patches, window = _parts(operation)
-        f, deep = operation.f, self.peer in CUBES
+        f, deep = operation.f, self.peer.cubes
         if strength != 1:
             f = replace(f, scale=f.scale / strength**2)
         if stack:
@@ -101,14 +88,12 @@ class PeerCall:
 class Equivalent:
     """The operation that does what a peer's call does, and its numbers as settings."""
 
-    peer: str
+    peer: "Peer"
     given: dict[str, Any]
     operation: "Operation"
     settings: "Settings"
 
     def __str__(self) -> str:
-        from nlmeans.peers import DIFFERENCES
-
         call = ", ".join(f"{name}={value!r}" for name, value in self.given.items())
         used, f = self.settings, self.operation.f
         patches, window = _parts(self.operation)
@@ -121,10 +106,10 @@ class Equivalent:
         if f.arithmetic != "exact":
             options["arithmetic"] = f.arithmetic
         return (
-            f"{self.peer}({call}) became sigma {used.sigma:.4g}, h {used.h:.4g}, patch "
+            f"{self.peer.name}({call}) became sigma {used.sigma:.4g}, h {used.h:.4g}, patch "
             f"{used.patch_size}, search {used.search_size}, "
             + ", ".join(f"{name} {value}" for name, value in options.items())
-            + f"; not the same: {DIFFERENCES[self.peer]}"
+            + f"; not the same: {self.peer.differences}"
         )
 
 
@@ -152,12 +137,12 @@ def _level(pages: Pages, part: Part) -> float:
     return find(layout.colours(image), layout, noise_asked("gaussian")).sigma
 
 
-def _white(picture: Any, peer: str) -> float:
+def _white(picture: Any, unit_floats: bool) -> float:
     """What the peer's white is in the file's grey levels."""
     import numpy as np
 
     if picture.pixels.dtype.kind in "iu":
         return float(np.iinfo(picture.pixels.dtype).max)
-    if peer == "skimage" or picture.pixels.dtype.kind == "b":
+    if unit_floats or picture.pixels.dtype.kind == "b":
         return 1.0
     return grey_range(picture.pixels)

@@ -1,6 +1,5 @@
 """--like: another program's parameters, by the names that its own call has."""
 
-import inspect
 from typing import Any
 
 import click
@@ -20,20 +19,21 @@ class LikeType(click.ParamType[PeerCall]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> PeerCall:
-        from nlmeans.peers import PEERS
+        from nlmeans.peers import KNOWN
 
         if isinstance(value, PeerCall):
             return value
-        peer, _, rest = value.partition(":")
-        if peer not in PEERS:
-            self.fail(f"{peer!r} is unknown; there are {', '.join(PEERS)}", param, ctx)
-        parameters = inspect.signature(PEERS[peer]).parameters
+        name_of_peer, _, rest = value.partition(":")
+        peer = KNOWN.get(name_of_peer)
+        if peer is None:
+            self.fail(f"{name_of_peer!r} is unknown; there are {', '.join(KNOWN)}", param, ctx)
+        parameters = peer.parameters
         names = [name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
         given = {}
         for part in filter(None, rest.split(",")):
             name, _, text = part.partition("=")
             if name not in names:
-                self.fail(f"{peer} has no {name!r}; it has {', '.join(names)}", param, ctx)
+                self.fail(f"{peer.name} has no {name!r}; it has {', '.join(names)}", param, ctx)
             given[name] = _value(text)
             flag = isinstance(parameters[name].default, bool)
             if flag != isinstance(given[name], bool):
