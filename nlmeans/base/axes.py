@@ -27,7 +27,7 @@ class Layout:
     alpha : bool
         Whether the last channel is alpha.
     stack : {"volume", "clip", "pages"} or None
-        What the first of three axes besides channels is; None for an image of two.
+        What the first of three axes besides channels is; None for an image or a signal.
     """
 
     channel_axis: int | None
@@ -100,10 +100,10 @@ def layout_of(
             "'clip', whose images are compared with each other, or 'pages', each for itself"
         )
         raise ValueError(message)
-    if len(grid) != (2 if stack == "auto" else 3):
+    if len(grid) not in ((1, 2) if stack == "auto" else (3,)):
         message = (
-            f"image has shape {shape}, {len(grid)} axes besides channels; denoise takes 2, or 3 "
-            f"with stack, here {stack!r}; name the channel axis with channel_axis"
+            f"image has shape {shape}, {len(grid)} axes besides channels; denoise takes 1 or 2, or "
+            f"3 with stack, here {stack!r}; name the channel axis with channel_axis"
         )
         raise ValueError(message)
     channels = 1 if axis is None else shape[axis]

@@ -55,7 +55,7 @@ def denoise(
 
     Parameters
     ----------
-    image : array (H, W), or (N, H, W) with `stack`, and a channel axis if there is one
+    image : array (H, W), (N, H, W) with `stack` or (N,), and a channel axis if there is one
         bool, uint8, uint16, int16, float16, float32 or float64; never changed. Channels are
         filtered jointly: one weight for all of them.
     sigma : float, from 0, or one a channel, or array of the positions' shape, optional

@@ -134,4 +134,5 @@ def keep_detail(
 
 
 def _smoothing(ndim: int, stack: str | None) -> tuple[float, ...]:
-    return (0.0 if stack == "clip" else SMOOTHING,) * (ndim - 2) + (SMOOTHING, SMOOTHING)
+    depth = 0.0 if stack == "clip" else SMOOTHING
+    return (depth,) * max(ndim - 2, 0) + (SMOOTHING,) * min(ndim, 2)

@@ -15,8 +15,8 @@ SMALLEST = 16  # side of an image that holds enough patches to choose from
 
 
 @dataclass(frozen=True)
-class Case:
-    """What a method is to be used on, as far as methods differ.
+class Demand:
+    """What a method is asked for, as far as methods differ.
 
     `named` lists what is asked for that only the classical filter has, such as "h".
     """
@@ -29,7 +29,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Method:
+class FilterMethod:
     """A way to denoise.
 
     Attributes
@@ -39,42 +39,48 @@ class Method:
         The filter, made of the classical operation, the noise level to take out, and how many times
         more to take out of the differences between channels.
     lacks : callable
-        Why it cannot be used on a case, with what to do; None where it can.
+        Why it cannot be used for a demand, with what to do; None where it can.
     suits : callable
         Whether it is the one to use where none is asked for.
     """
 
     name: MethodName
     filter: Callable[[Operation, float, float], Filter]
-    lacks: Callable[[Case], str | None]
-    suits: Callable[[Case], bool]
+    lacks: Callable[[Demand], str | None]
+    suits: Callable[[Demand], bool]
 
 
-def _ridge_lacks(case: Case) -> str | None:
-    if case.stack is not None:
-        return f"method 'ridge' takes images and pages, no {case.stack}; use 'classic'"
-    if case.noise.kind == "rician":
+def _ridge_lacks(demand: Demand) -> str | None:
+    if len(demand.grid) == 1:
+        return "method 'ridge' takes images and pages, no signal of one axis; use 'classic'"
+    if demand.stack is not None:
+        return f"method 'ridge' takes images and pages, no {demand.stack}; use 'classic'"
+    if demand.noise.kind == "rician":
         return "method 'ridge' does not take Rician noise; use 'classic'"
-    if case.named:
-        return f"method 'ridge' takes no {case.named[0]}; leave it out, or use 'classic'"
+    if demand.named:
+        return f"method 'ridge' takes no {demand.named[0]}; leave it out, or use 'classic'"
     return None
 
 
-def _ridge_suits(case: Case) -> bool:
-    return _ridge_lacks(case) is None and min(case.grid) >= SMALLEST and case.noise.extent == 1
+def _ridge_suits(demand: Demand) -> bool:
+    return (
+        _ridge_lacks(demand) is None and min(demand.grid) >= SMALLEST and demand.noise.extent == 1
+    )
 
 
-def _classic_lacks(case: Case) -> str | None:
-    if case.chroma_strength == 1:
+def _classic_lacks(demand: Demand) -> str | None:
+    if demand.chroma_strength == 1:
         return None
     return (
-        f"chroma_strength is {case.chroma_strength:g}, and method 'classic' filters all channels "
+        f"chroma_strength is {demand.chroma_strength:g}, and method 'classic' filters all channels "
         "alike; leave it out, or use 'ridge'"
     )
 
 
 # The first that suits is the default.
-METHODS: dict[MethodName, Method] = {
-    "ridge": Method("ridge", ridge, _ridge_lacks, _ridge_suits),
-    "classic": Method("classic", lambda operation, *_: operation, _classic_lacks, lambda _: True),
+METHODS: dict[MethodName, FilterMethod] = {
+    "ridge": FilterMethod("ridge", ridge, _ridge_lacks, _ridge_suits),
+    "classic": FilterMethod(
+        "classic", lambda operation, *_: operation, _classic_lacks, lambda _: True
+    ),
 }

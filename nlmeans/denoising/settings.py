@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from nlmeans.base.arrays import checked_array, grid_shape
 from nlmeans.base.axes import Auto, Layout, Stack, layout_of
 from nlmeans.base.checks import SMALLEST_NUMBER, ParameterError, check_size
-from nlmeans.denoising.methods import METHODS, Case, MethodName
+from nlmeans.denoising.methods import METHODS, Demand, MethodName
 from nlmeans.denoising.request import Request, Size, root_mean_square
 from nlmeans.denoising.table import PATCH_FRAMES, SEARCH_FRAMES, table_row
 from nlmeans.denoising.unbiased import Unbiased
@@ -179,10 +179,10 @@ def choose_settings(image: Array, layout: Layout, request: Request) -> Settings:
     used = _with_sizes(image, layout, request)
     if used.h and (sigma_map is not None or h_map is not None):
         used = replace(used, maps=_maps(used, sigma_map, h_map, request))
-    case = Case(used.noise, grid, layout.stack, tuple(named), request.chroma_strength)
-    suiting = (name for name, each in METHODS.items() if each.suits(case))
+    demand = Demand(used.noise, grid, layout.stack, tuple(named), request.chroma_strength)
+    suiting = (name for name, each in METHODS.items() if each.suits(demand))
     name = next(suiting) if request.method is None else request.method
-    lacking = METHODS[name].lacks(case)
+    lacking = METHODS[name].lacks(demand)
     if lacking is not None:
         raise ParameterError(lacking)
     if request.keep_detail:

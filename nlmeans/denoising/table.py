@@ -74,7 +74,8 @@ def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float
     variances counts.
     """
     planes = image[None] if axis is None else np.moveaxis(image, axis, 0)
-    planes = planes.reshape(-1, *planes.shape[-2:])
+    rows = planes.shape[-2:] if planes.ndim > 2 else (1, planes.shape[-1])  # a signal is one row
+    planes = planes.reshape(-1, *rows)
     if planes.dtype == np.float16:  # it holds no scale above 65,504
         planes = planes.astype(np.float32)
     # Scaled first, so that squares of any magnitude stay finite.

@@ -228,7 +228,7 @@ def _channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     if len(grid_shape(array.shape, axis)) != 2:
         message = (
             f"image has shape {array.shape}; estimating its noise takes 2 axes, and one more with "
-            "channel_axis"
+            "channel_axis; for others pass sigma"
         )
         raise ValueError(message)
     channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
