@@ -205,7 +205,7 @@ def bad(exception, match, *args, **options):
 
 def test_bad_images(rng):
     image = rng.normal(100, 10, (20, 20))
-    bad(ValueError, r"shape \(9,\), 1 axes", np.ones(9), 1)
+    bad(ValueError, r"shape \(\), 0 axes", np.float64(9), 1)
     bad(ValueError, r"5 axes", np.ones((2, 2, 2, 2, 2)), 1)
     bad(ValueError, "only up to 4; name it with channel_axis", np.ones((5, 20, 20)), 1)
     bad(ValueError, r"is empty: its shape is \(0, 20\)", image[:0], 1)
