@@ -23,53 +23,22 @@ Header = tuple[str, tuple[int, ...]]  # sample type and shape
 
 @dataclass(frozen=True)
 class Format:
-    """A format of files.
-
-    Attributes
-    ----------
-    name : str
-    suffixes : tuple of str
-        What names of its files end in, lower-case; the first one is usual.
-    signature : bytes
-        A regular expression that its content begins with.
-    samples : tuple of str
-        Types of samples that it holds.
-    carries : tuple of str
-        Fields of `Metadata` that it holds.
-    colours : tuple of int
-        Numbers of channels besides alpha that it holds; empty: any.
-    alpha : tuple of str
-        The suffixes under which it holds an alpha channel.
-    kinds : mapping
-        Suffixes that stand for one kind of pixels: "1-bit", "grey" or "RGB".
-    pages : bool
-        Whether it holds more than one picture.
-    lossy : bool
-        Whether it takes a quality.
-    drops_opaque_alpha : bool
-        Whether it stores no alpha channel that is opaque everywhere.
-    longest_side : int or None
-        In pixels.
-    largest_text : int or None
-        Bytes that it holds of EXIF, and of XMP.
-    advice : str
-        What to do with a file that is not read here.
-    """
+    """A format of files; of one that is only recognised, a name and what to do."""
 
     name: str
-    suffixes: tuple[str, ...] = ()
-    signature: bytes = b""
-    samples: tuple[str, ...] = ()
-    carries: tuple[str, ...] = ()
-    colours: tuple[int, ...] = (1, 3)
-    alpha: tuple[str, ...] = ()
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    pages: bool = False
-    lossy: bool = False
-    drops_opaque_alpha: bool = False
-    longest_side: int | None = None
-    largest_text: int | None = None
-    advice: str = ""
+    suffixes: tuple[str, ...] = ()  # what names of its files end in; the first one is usual
+    signature: bytes = b""  # regular expression that its content begins with
+    samples: tuple[str, ...] = ()  # types of samples that it holds
+    carries: tuple[str, ...] = ()  # fields of Metadata that it holds
+    colours: tuple[int, ...] = (1, 3)  # channels besides alpha that it holds; (): any number
+    alpha: tuple[str, ...] = ()  # suffixes under which it holds an alpha channel
+    drops_opaque_alpha: bool = False  # it stores no alpha channel that is opaque everywhere
+    kinds: Mapping[str, str] = field(default_factory=dict)  # what a suffix is for: grey, ...
+    pages: bool = False  # it holds more than one picture
+    lossy: bool = False  # it takes a quality
+    longest_side: int | None = None  # in pixels
+    largest_text: int | None = None  # bytes of EXIF, and of XMP
+    advice: str = ""  # what to do with a file that is not read here
 
     def read(self, data: bytes) -> Picture:
         """The picture in a file; raises Unsupported, or whatever the library does."""

@@ -72,20 +72,6 @@ def header(data: bytes, picture: Picture) -> tuple[str, tuple[int, ...]]:
         return dtype, (image.height, image.width, *channels)
 
 
-def metadata_of(info: dict[Any, Any]) -> Metadata:
-    """What Pillow found besides the pixels."""
-    exif = (info.get("exif") or b"").removeprefix(EXIF_PREFIX)
-    dpi = tuple(float(v) for v in info.get("dpi", ()))
-    sound = len(dpi) == 2 and all(0 < v < float("inf") for v in dpi)
-    xmp = info.get("xmp")
-    return Metadata(
-        exif=exif or None,
-        icc=info.get("icc_profile") or None,
-        dpi=(dpi[0], dpi[1]) if sound else None,
-        xmp=(xmp.encode() if isinstance(xmp, str) else xmp) or None,
-    )
-
-
 def metadata_options(metadata: Metadata) -> dict[str, Any]:
     """Pillow's keywords for what is there."""
     options = {
@@ -98,8 +84,26 @@ def metadata_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def picture_of(
-    pixels: NDArray[Any], name: str, metadata: Metadata, notes: tuple[str, ...] = ()
+    pixels: NDArray[Any],
+    name: str,
+    info: dict[Any, Any],
+    notes: tuple[str, ...] = (),
+    chunks: tuple[tuple[bytes, bytes], ...] = (),
 ) -> Picture:
-    """A picture whose alpha, if there is any, is the second or fourth channel."""
+    """A picture with what Pillow found besides the pixels, and chunks of a PNG.
+
+    Its alpha, if there is any, is the second or fourth channel.
+    """
+    exif = (info.get("exif") or b"").removeprefix(EXIF_PREFIX)
+    dpi = tuple(float(v) for v in info.get("dpi", ()))
+    sound = len(dpi) == 2 and all(0 < v < float("inf") for v in dpi)
+    xmp = info.get("xmp")
+    metadata = Metadata(
+        exif=exif or None,
+        icc=info.get("icc_profile") or None,
+        dpi=(dpi[0], dpi[1]) if sound else None,
+        xmp=(xmp.encode() if isinstance(xmp, str) else xmp) or None,
+        png=chunks,
+    )
     alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
     return Picture(pixels, alpha, name, metadata, notes)

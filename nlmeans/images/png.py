@@ -10,16 +10,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from nlmeans.images import pillow
 from nlmeans.images.picture import Metadata, Picture, native
-from nlmeans.images.pillow import (
-    decoded,
-    encoded,
-    metadata_of,
-    metadata_options,
-    opened,
-    palette_notes,
-    picture_of,
-)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
@@ -45,7 +37,7 @@ def read(data: bytes) -> Picture:
     pixels_only = SIGNATURE + b"".join(raw for name, raw in chunks if name in PIXELS)
     deep = data[24:25] == b"\x10"
     # Texts and EXIF may stand behind the pixels; before them, Pillow finds all without decoding.
-    image, mode = opened(SIGNATURE + front + NO_PIXELS, "PNG", deep=deep)
+    image, mode = pillow.opened(SIGNATURE + front + NO_PIXELS, "PNG", deep=deep)
     # Pillow cuts 16-bit colour to 8 bits, and does not scale the colour key of 2- and 4-bit grey.
     # The decoders get the pixels only: imageio stumbles over damaged EXIF, and libpng prints its
     # warnings about the other chunks to the terminal.
@@ -54,7 +46,7 @@ def read(data: bytes) -> Picture:
 
         pixels = native(png_decode(pixels_only))
     else:
-        pixels = decoded(pixels_only, mode)
+        pixels = pillow.decoded(pixels_only, mode)
     kept = tuple(
         (name, raw[8:-4])
         for name, raw in chunks
@@ -62,8 +54,8 @@ def read(data: bytes) -> Picture:
     )
     lost = sorted(name.decode("latin-1") for name in set(names) - READ - KEPT - STALE)
     notes = (f"PNG chunks not kept: {', '.join(lost)}",) if lost else ()
-    metadata = replace(metadata_of(image.info), png=kept)
-    return picture_of(pixels, "PNG", metadata, palette_notes(image, mode) + notes)
+    notes = pillow.palette_notes(image, mode) + notes
+    return pillow.picture_of(pixels, "PNG", image.info, notes, chunks=kept)
 
 
 def write(picture: Picture, _suffix: str, _quality: int | None) -> tuple[bytes, tuple[str, ...]]:
@@ -73,7 +65,7 @@ def write(picture: Picture, _suffix: str, _quality: int | None) -> tuple[bytes, 
 
         data = bytes(png_encode(picture.pixels))
     else:
-        data = encoded(picture, {})
+        data = pillow.encoded(picture, {})
     end_of_header = len(SIGNATURE) + 25
     return data[:end_of_header] + _metadata_chunks(picture.metadata) + data[end_of_header:], ()
 
@@ -91,7 +83,7 @@ def _metadata_chunks(metadata: Metadata) -> bytes:
         info.add(name, body)
     if metadata.xmp is not None:
         info.add(b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + metadata.xmp)
-    options = metadata_options(replace(metadata, xmp=None))
+    options = pillow.metadata_options(replace(metadata, xmp=None))
     buffer = io.BytesIO()
     Image.new("L", (1, 1)).save(buffer, "PNG", pnginfo=info, **options)
     return b"".join(
