@@ -4,81 +4,31 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-from av.codec import Codec
-from av.codec.codec import PixFmtLoss, find_best_pix_fmt_of_list
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 from av.stream import Stream
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from nlmeans.base.texts import shown
 from nlmeans.images.atomic import check_place, in_place
-from nlmeans.images.errors import ImageReadError, ImageWriteError, StrPath, Unsupported, cause_of
+from nlmeans.images.encoders import HOLDS, encoder_for, pixel_format_for
+from nlmeans.images.errors import StrPath, Unsupported, cause_of, reported
 from nlmeans.images.formats import VIDEOS
-from nlmeans.images.video import SCALING, Clip, side_data
+from nlmeans.images.frames import SCALING, side_data
+from nlmeans.images.video import Clip
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """An encoder, and its scale of quality from the worst value to the best."""
-
-    name: str
-    option: str = ""  # none: the encoder is lossless
-    worst: int = 0
-    best: int = 0
-    usual: int = 0  # where differences no longer show
-    options: tuple[tuple[str, str], ...] = ()
-
-    def settings(self, quality: int | None) -> dict[str, str]:
-        """The encoder's options for a quality from 1 to 100."""
-        if not self.option:
-            return dict(self.options)
-        value: float = self.usual
-        if quality is not None:
-            value = self.worst + (self.best - self.worst) * quality / 100
-        return {self.option: str(round(value)), **dict(self.options)}
-
-
-# One thread each where the bits would depend on their number; filtering takes far longer.
-ENCODERS = {
-    "h264": Encoder("libx264", "crf", 51, 0, 17),
-    "hevc": Encoder(
-        "libx265", "crf", 51, 0, 18,
-        (("x265-params", "log-level=none:frame-threads=1:pools=none"),),
-    ),
-    "vp8": Encoder("libvpx", "crf", 63, 4, 10, (("b", "1G"), ("cpu-used", "2"))),
-    "vp9": Encoder("libvpx-vp9", "crf", 63, 0, 18, (("b", "0"), ("cpu-used", "2"))),
-    "av1": Encoder("libsvtav1", "crf", 63, 1, 18, (("preset", "6"), ("svtav1-params", "lp=1"))),
-    "mjpeg": Encoder("mjpeg", "qscale", 31, 2, 2),
-    "mpeg4": Encoder("mpeg4", "qscale", 31, 2, 2),
-    "mpeg2video": Encoder("mpeg2video", "qscale", 31, 2, 2),
-    "mpeg1video": Encoder("mpeg1video", "qscale", 31, 2, 2),
-    "prores": Encoder("prores_ks", options=(("profile", "hq"),)),
-} | {
-    name: Encoder(name) for name in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo")
-}  # fmt: skip
-LOSSLESS_INSTEAD = "ffv1"
-INSTEAD = {"webm": "vp9", "avi": "mpeg4", "mpeg": "mpeg2video"}  # others take H.264
-# AVI could hold more, but has no time stamps: frames stored out of order would come late.
-HOLDS = {
-    "avi": {"mjpeg", "mpeg4", "ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo"},
-    "mpeg": {"mpeg1video", "mpeg2video"},
-}
-EVEN_SIDES_ONLY = {"libx264", "libx265", "huffyuv", "utvideo"}  # where chroma is sub-sampled
 LARGEST_MPEG4_CLOCK = 65535  # ticks a second
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 
@@ -124,7 +74,7 @@ def save_clip(
         The frames are not as many as the clip's.
     """
     target = Path(os.path.realpath(path))
-    with _explained(path):
+    with reported(path, (FFmpegError, OSError)):
         check_place(path, VIDEOS, overwrite, clip.path)
         with in_place(target, overwrite) as temporary:
             writer = _Writer(temporary, VIDEOS[Path(path).suffix.lower()], clip, quality)
@@ -139,23 +89,8 @@ def save_clip(
 
 def check_clip_target(path: StrPath, source: StrPath, *, overwrite: bool) -> None:
     """Raise what `save_clip` would of the path, before there is anything to write."""
-    with _explained(path):
+    with reported(path, (FFmpegError, OSError)):
         check_place(path, VIDEOS, overwrite, source)
-
-
-@contextmanager
-def _explained(path: StrPath) -> Iterator[None]:
-    """Failures to write in one line; those of the frames' source pass."""
-    try:
-        yield
-    except (ImageReadError, ImageWriteError):
-        raise
-    except Unsupported as error:
-        msg = f"{shown(path)}: {error}"
-        raise ImageWriteError(msg) from error
-    except (FFmpegError, OSError) as error:
-        msg = f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
-        raise ImageWriteError(msg) from error
 
 
 class _Writer:
@@ -192,7 +127,9 @@ class _Writer:
     def _encoded(self, container: str, quality: int | None) -> VideoStream:
         """The stream of new frames, set up like the old one."""
         clip, kind = self.clip, self.clip.kind
-        encoder = self._choose(container)
+        codec = clip.stream.codec_context.codec.canonical_name
+        encoder, note = encoder_for(codec, container, self._out.supported_codecs)
+        self.notes += note
         if quality is not None and not encoder.option:
             msg = f"quality {quality} has no meaning for {encoder.name}: leave it out"
             raise Unsupported(msg)
@@ -200,7 +137,8 @@ class _Writer:
             os.environ.setdefault("SVT_LOG", "1")  # it prints on its own; this says: errors only
         settings = encoder.settings(quality)
         qscale = settings.pop("qscale", None)
-        self._format = self._pixel_format(encoder)
+        self._format, note = pixel_format_for(encoder, kind)
+        self.notes += note
         stream = self._out.add_stream(encoder.name, rate=clip.rate, options=settings)
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
@@ -210,25 +148,8 @@ class _Writer:
         if qscale is not None:
             context.qscale = True
             context.global_quality = int(qscale) * 118  # FF_QP2LAMBDA
-        first = clip.first
-        if clip.stream.sample_aspect_ratio:
-            context.sample_aspect_ratio = clip.stream.sample_aspect_ratio
-        context.colorspace, context.color_trc = first.colorspace, first.color_trc
-        context.color_primaries = first.color_primaries
-        context.color_range = ColorRange.JPEG if kind.full_range else first.color_range
-        matrix = side_data(first).get(Type.DISPLAYMATRIX)
-        if matrix is not None:
-            stream.set_display_matrix(struct.unpack("=9i", bytes(matrix)))
-
-        base = clip.stream.time_base or 1 / clip.rate
-        constant = (
-            container in HOLDS
-            or encoder.name in HOLDS["mpeg"]
-            or (encoder.name == "mpeg4" and base.denominator > LARGEST_MPEG4_CLOCK)
-        )
-        self._base, self._tick = base, 1 / clip.rate if constant else base
-        context.time_base = self._tick
-        stream.time_base = self._tick if container == "avi" else base
+        self._set_look(stream)
+        self._set_pace(stream, container, encoder.name)
         stream.metadata.update(_carried(clip.stream.metadata))
         stream.disposition = clip.stream.disposition
         try:
@@ -241,42 +162,30 @@ class _Writer:
             raise Unsupported(msg) from error
         return stream
 
-    def _choose(self, container: str) -> Encoder:
-        codec = self.clip.stream.codec_context.codec.canonical_name
-        instead = INSTEAD.get(container, "h264")
-        wanted = [codec, instead]
-        if codec in ENCODERS and not ENCODERS[codec].option:
-            wanted.insert(1, LOSSLESS_INSTEAD)
-        held = HOLDS.get(container, self._out.supported_codecs)
-        name = next(name for name in wanted if name in ENCODERS and name in held)
-        if name != codec:
-            why = f"{container} does not hold it" if codec in ENCODERS else "it has no encoder here"
-            self.notes.append(f"encoded as {name} in place of {codec}: {why}")
-        return ENCODERS[name]
+    def _set_look(self, stream: VideoStream) -> None:
+        """Shape of pixels, meaning of colours and rotation, as in the clip."""
+        clip, first, context = self.clip, self.clip.first, stream.codec_context
+        if clip.stream.sample_aspect_ratio:
+            context.sample_aspect_ratio = clip.stream.sample_aspect_ratio
+        context.colorspace, context.color_trc = first.colorspace, first.color_trc
+        context.color_primaries = first.color_primaries
+        context.color_range = ColorRange.JPEG if clip.kind.full_range else first.color_range
+        matrix = side_data(first).get(Type.DISPLAYMATRIX)
+        if matrix is not None:
+            stream.set_display_matrix(struct.unpack("=9i", bytes(matrix)))
 
-    def _pixel_format(self, encoder: Encoder) -> str:
-        """The clip's, or the one nearest to it that the encoder takes."""
-        kind = self.clip.kind
-        known = [f.name for f in Codec(encoder.name, "w").video_formats or ()]
-        fitting = [
-            name
-            for name in known
-            if _plain(name)
-            and (encoder.name not in EVEN_SIDES_ONLY or _fits(name, kind.width, kind.height))
-        ] or [kind.pixel_format]
-        found, loss = find_best_pix_fmt_of_list(fitting, kind.pixel_format)
-        assert found is not None
-        if found.name != kind.pixel_format:
-            why = "it is the nearest that it takes"
-            if loss & PixFmtLoss.DEPTH:
-                bits = max(c.bits for c in found.components)
-                why = f"{kind.bits} bits a sample became {bits}, the most that it takes"
-            elif kind.pixel_format in known:
-                why = f"that needs even sides, and frames are {kind.width}x{kind.height}"
-            self.notes.append(
-                f"{encoder.name} stores {found.name} in place of {kind.pixel_format}: {why}"
-            )
-        return found.name
+    def _set_pace(self, stream: VideoStream, container: str, encoder: str) -> None:
+        """The clip's clock, or a beat where the format holds a constant rate only."""
+        clip, context = self.clip, stream.codec_context
+        base = clip.stream.time_base or 1 / clip.rate
+        constant = (
+            container in HOLDS
+            or encoder in HOLDS["mpeg"]
+            or (encoder == "mpeg4" and base.denominator > LARGEST_MPEG4_CLOCK)
+        )
+        self._base, self._tick = base, 1 / clip.rate if constant else base
+        context.time_base = self._tick
+        stream.time_base = self._tick if container == "avi" else base
 
     def _carry(self, stream: Stream, container: str) -> None:
         """A stream that is copied packet by packet; refused where it would be lost unasked."""
@@ -377,20 +286,6 @@ class _Writer:
         """Close the file, if it is not, whatever it takes: it is removed after this."""
         with suppress(FFmpegError):
             self._out.close()
-
-
-def _plain(name: str) -> bool:
-    """Whether a pixel format holds colours alone, and is none of the outdated full-range ones."""
-    layout = VideoFormat(name)
-    alpha = any(c.is_alpha for c in layout.components)
-    return not (alpha or layout.has_palette or name.startswith("yuvj"))
-
-
-def _fits(name: str, width: int, height: int) -> bool:
-    """Whether chroma of this pixel format covers a picture of that size exactly."""
-    layout = VideoFormat(name, width, height)
-    factors = layout.chroma_width(64), layout.chroma_height(64)
-    return width * factors[0] % 64 == 0 and height * factors[1] % 64 == 0
 
 
 def _carried(tags: dict[str, str]) -> dict[str, str]:

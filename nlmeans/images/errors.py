@@ -24,16 +24,16 @@ class ImageWriteError(OSError):
 
 
 @contextmanager
-def reported(path: StrPath) -> Iterator[None]:
-    """Say every failure to write in one line that starts with the path."""
+def reported(path: StrPath, failures: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """Say failures to write in one line that starts with the path; what says so already passes."""
     try:
         yield
-    except MemoryError:
+    except (MemoryError, ImageReadError, ImageWriteError):
         raise
     except Unsupported as error:
         msg = f"{shown(path)}: {error}"
         raise ImageWriteError(msg) from error
-    except Exception as error:
+    except failures as error:
         msg = f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
         raise ImageWriteError(msg) from error
 

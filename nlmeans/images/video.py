@@ -6,87 +6,35 @@ Needs PyAV, which brings the FFmpeg libraries: ``pip install 'nlmeans[video]'``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from nlmeans.base.texts import shown
 from nlmeans.images.errors import ImageReadError, StrPath, Unsupported, cause_of
 from nlmeans.images.files import file_bytes
+from nlmeans.images.frames import SCALING, FrameKind, described, kind_of, not_kept
 
 Array = NDArray[Any]
 
-# Frames are filtered as RGB, as images are: sigma then means the same for a clip and a still of it,
-# and the table of settings holds. The planes of Y'CbCr would spare a conversion, but chroma is
-# mostly stored at half the resolution, so that weights joint over all three need planes of one size
-# in any case. There and back again changes no luma at all and chroma by 0.8 grey levels (root mean
-# square, 4:2:0); full-range chroma falls by half a grey level, which swscale loses.
-SCALING = (
-    Interpolation.LANCZOS
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
 # Containers that are opened: others, such as playlists, could make a file open further files.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,m4v,mpegvideo"
 USUAL_RATE = Fraction(25)  # frames a second of a clip that does not say
-
-# Side data of frames that is not written again, and what it is called.
-NOT_KEPT = {
-    Type.A53_CC: "closed captions",
-    Type.MASTERING_DISPLAY_METADATA: "HDR mastering display",
-    Type.CONTENT_LIGHT_LEVEL: "HDR light level",
-    Type.DYNAMIC_HDR_PLUS: "HDR10+",
-    Type.DOVI_METADATA: "Dolby Vision",
-    Type.STEREO3D: "stereo layout",
-    Type.SPHERICAL: "spherical projection",
-    Type.ICC_PROFILE: "ICC profile",
-}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What all frames of a clip have in common."""
-
-    width: int
-    height: int
-    pixel_format: str  # FFmpeg's name, without the j of the full-range ones
-    full_range: bool
-
-    @property
-    def bits(self) -> int:
-        """Of a sample as it is stored."""
-        return max(c.bits for c in VideoFormat(self.pixel_format).components)
-
-    @property
-    def working_format(self) -> str:
-        """The format that frames are filtered in: grey or RGB, of 8 or 16 bits."""
-        colours = [c for c in VideoFormat(self.pixel_format).components if not c.is_alpha]
-        deep = self.bits > 8
-        if len(colours) == 1 and "pal" not in self.pixel_format:
-            return "gray16le" if deep else "gray"
-        return "rgb48le" if deep else "rgb24"
-
-    @property
-    def has_alpha(self) -> bool:
-        return any(c.is_alpha for c in VideoFormat(self.pixel_format).components)
 
 
 @dataclass(frozen=True)
@@ -167,7 +115,7 @@ class Clip:
         The first frame, for what it says of colours, shape of pixels and rotation.
     """
 
-    kind: Kind
+    kind: FrameKind
     first: VideoFrame
 
     def __init__(self, path: StrPath, container: InputContainer, keep_partial: bool) -> None:
@@ -304,12 +252,12 @@ class Clip:
             raise Unsupported(msg)
 
     def _pixels(self, frame: VideoFrame) -> Array:
-        kind = _kind(frame)
+        kind = kind_of(frame)
         if self.count == 0:
             self.kind, self.first = kind, frame
-            self._notes += _not_kept(frame, kind)
+            self._notes += not_kept(frame, kind)
         elif kind != self.kind:
-            change = f"is {_described(kind)} after {_described(self.kind)}"
+            change = f"is {described(kind)} after {described(self.kind)}"
             msg = f"{change}; only one is written: split the clip there"
             raise Unsupported(msg)
         converted = self._reformatter.reformat(
@@ -358,31 +306,3 @@ def _size_by_header(path: StrPath) -> int:
             return 0
         end += length + size + 4
     return end - 4
-
-
-def _kind(frame: VideoFrame) -> Kind:
-    name = frame.format.name
-    full = name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    return Kind(frame.width, frame.height, name.replace("yuvj", "yuv"), full)
-
-
-def side_data(frame: VideoFrame) -> dict[Type, SideData]:
-    """What a frame says besides its pixels."""
-    # PyAV's annotation calls it a dict with one string for a key.
-    return {data.type: data for data in cast(Iterable[SideData], frame.side_data)}
-
-
-def _described(kind: Kind) -> str:
-    full = ", full range" if kind.full_range else ""
-    return f"{kind.width}x{kind.height} {kind.pixel_format}{full}"
-
-
-def _not_kept(frame: VideoFrame, kind: Kind) -> list[str]:
-    """What is lost of the frames, by the first of them."""
-    found = side_data(frame)
-    notes = [f"{name} data not kept" for kind_of, name in NOT_KEPT.items() if kind_of in found]
-    if kind.has_alpha:
-        notes.append("alpha channel not kept")
-    if frame.interlaced_frame:
-        notes.append("interlaced frames are filtered and stored as whole ones: deinterlace first")
-    return notes
