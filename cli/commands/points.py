@@ -20,7 +20,7 @@ from nlmeans.cli.options.types import NumberType
 from nlmeans.cli.outputs import progress_bar, targets_of
 
 if TYPE_CHECKING:
-    from nlmeans.images.clouds import Cloud
+    from nlmeans.images.clouds import CloudFile
 
 
 @click.command(
@@ -153,7 +153,7 @@ def points(
     return each_file(inputs, work, as_json=as_json, quiet=quiet)
 
 
-def _loaded(path: Path) -> "Cloud":
+def _loaded(path: Path) -> "CloudFile":
     from nlmeans.images import ImageReadError
     from nlmeans.images.clouds import load_cloud
 

@@ -22,7 +22,6 @@ from nlmeans.images.atomic import check_place, put_in_place
 from nlmeans.images.errors import ImageReadError, StrPath, Unsupported, cause_of, reported
 from nlmeans.images.files import file_bytes
 
-CLOUDS = (".ply", ".xyz")
 COMMENTS = ("#", "//")
 EXTRA_DECIMALS = 2  # kept below the noise level
 MOST_DECIMALS = 12  # numbers with more, or with an exponent, are written by their digits
@@ -34,7 +33,7 @@ class _File(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
+class CloudFile:
     """A file's points (N, 3), float32 or float64, and how to write others in their place."""
 
     points: NDArray[Any]
@@ -42,7 +41,7 @@ class Cloud:
     file: _File
 
 
-def load_cloud(path: StrPath) -> Cloud:
+def load_cloud(path: StrPath) -> CloudFile:
     """Read the positions in a .ply (text or binary) or .xyz file.
 
     An .xyz file has a row a point: x, y, z and maybe more, between blanks, commas or semicolons.
@@ -56,19 +55,19 @@ def load_cloud(path: StrPath) -> Cloud:
         For .ply, if the package plyfile is missing.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in CLOUDS:
-        msg = f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(CLOUDS)} are read"
+    if suffix not in READERS:
+        msg = f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(READERS)} are read"
         raise ImageReadError(msg)
     data = file_bytes(path)
     try:
-        return _read_ply(data) if suffix == ".ply" else _read_xyz(data)
+        return READERS[suffix](data)
     except Unsupported as error:
         msg = f"{shown(path)}: {error}"
         raise ImageReadError(msg) from error
 
 
 def check_cloud_output(
-    path: StrPath, cloud: Cloud, *, overwrite: bool = False, source: StrPath | None = None
+    path: StrPath, cloud: CloudFile, *, overwrite: bool = False, source: StrPath | None = None
 ) -> None:
     """Find out, before any work, whatever would keep points from being saved at ``path``.
 
@@ -82,7 +81,7 @@ def check_cloud_output(
 
 
 def save_cloud(
-    path: StrPath, cloud: Cloud, points: NDArray[Any], sigma: float, *, overwrite: bool = False
+    path: StrPath, cloud: CloudFile, points: NDArray[Any], sigma: float, *, overwrite: bool = False
 ) -> None:
     """Write the file that the cloud came from with other positions: all of it or nothing.
 
@@ -163,7 +162,7 @@ def _lines(data: bytes) -> list[str]:
 BLANKS = re.compile(r"(\s+)")
 
 
-def _read_xyz(data: bytes) -> Cloud:
+def _read_xyz(data: bytes) -> CloudFile:
     mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
     lines = _lines(mark) + _lines(data.removeprefix(mark))
     rows: list[int] = []
@@ -183,7 +182,7 @@ def _read_xyz(data: bytes) -> Cloud:
         msg = "holds no points: rows of three numbers x y z are needed"
         raise Unsupported(msg)
     file = _Text(lines, rows, (0, 1, 2), separator)
-    return Cloud(file.points(), ".xyz", file)
+    return CloudFile(file.points(), ".xyz", file)
 
 
 def _is_row(pieces: list[str]) -> bool:
@@ -211,7 +210,7 @@ class _BinaryPly:
         return bytes(data)
 
 
-def _read_ply(data: bytes) -> Cloud:
+def _read_ply(data: bytes) -> CloudFile:
     from plyfile import PlyData, PlyListProperty, PlyParseError
 
     header = _header(data)
@@ -242,10 +241,10 @@ def _read_ply(data: bytes) -> Cloud:
         first = len(header.splitlines()) + sum(each.count for each in before)
         x, y, z = map(names.index, "xyz")
         rows = range(first, first + vertex.count)
-        return Cloud(points, ".ply", _Text(_lines(data), rows, (x, y, z), BLANKS))
+        return CloudFile(points, ".ply", _Text(_lines(data), rows, (x, y, z), BLANKS))
     start = len(header) + sum(map(_size, before))
     record = vertex.dtype(ply.byte_order)
-    return Cloud(points, ".ply", _BinaryPly(data, start, vertex.count, record))
+    return CloudFile(points, ".ply", _BinaryPly(data, start, vertex.count, record))
 
 
 def _header(data: bytes) -> bytes:
@@ -277,3 +276,6 @@ def _size(element: Any) -> int:
         else:
             total += element.count * np.dtype(each.val_dtype).itemsize
     return total
+
+
+READERS = {".ply": _read_ply, ".xyz": _read_xyz}

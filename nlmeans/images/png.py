@@ -53,8 +53,8 @@ def read(data: bytes) -> Picture:
         if name in KEPT and not raw[8:].startswith(XMP_KEYWORD)
     )
     lost = sorted(name.decode("latin-1") for name in set(names) - READ - KEPT - STALE)
-    notes = (f"PNG chunks not kept: {', '.join(lost)}",) if lost else ()
-    notes = pillow.palette_notes(image, mode) + notes
+    notes = pillow.palette_notes(image, mode)
+    notes += (f"PNG chunks not kept: {', '.join(lost)}",) if lost else ()
     return pillow.picture_of(pixels, "PNG", image.info, notes, chunks=kept)
 
 
