@@ -1,10 +1,6 @@
 """What several tests share."""
 
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -52,21 +48,6 @@ def interruptible():
     yield
     for number, handler in usual.items():
         signal.signal(number, handler)
-
-
-def run_python(*code: str, **environment: str) -> str:
-    """What the pieces of code print, in a process of their own that has to end well."""
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(map(textwrap.dedent, code))],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment},
-        capture_output=True,
-        text=True,
-        timeout=400,  # two children compile a kernel of their own
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout
 
 
 def by_reference(

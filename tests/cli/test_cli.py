@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from commands import bad, files
 from nlmeans.cli import exits
 from nlmeans.cli.main import main
 from PIL import Image
+from processes import HANGS, of_a_user, on_a_terminal, program, reaching
 from skimage import data
 
 import nlmeans
@@ -357,11 +357,13 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(cli):
     assert files("out") == []
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes everywhere")
-def test_unwritable_folder(cli):
-    picture("a.png")
-    Path("locked").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-    bad(cli, 1, "not writable", "denoise", "a.png", "-O", "locked")
+def test_unwritable_folder(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "locked").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    done = command("denoise", "a.png", "-O", "locked", before=of_a_user(), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (exits.FAILED, "", 1)
+    assert "not writable" in done.stderr
+    assert files(tmp_path / "locked") == []
 
 
 def test_errors_that_are_bugs_say_so(cli, monkeypatch):
@@ -500,9 +502,9 @@ def test_formats_in_help_are_those_that_are_read(cli):
         assert name in out
 
 
-def command(*arguments, **options):
+def command(*arguments, before=(), **options):
     return subprocess.run(
-        [sys.executable, "-m", "nlmeans", *map(str, arguments)],
+        [*before, *program(*arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -526,51 +528,21 @@ def test_version_and_help_load_neither_numba_nor_numpy():
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
-@pytest.mark.parametrize("doing", ["compiling", "filtering"])
-def test_interrupted_runs_leave_no_file(tmp_path, doing, name, code):
-    big = np.tile(GREY, (60, 60)).astype(np.uint8)
-    arguments = ["denoise", "a.png", "--sigma", "15", "--search-size"]
-    save(tmp_path / "a.png", Picture(big[:40, :40], alpha=False, format="PNG"))
-    if doing == "filtering":  # then the kernel is there
-        assert command(*arguments, "5", cwd=tmp_path).returncode == 0
-        (tmp_path / "a_denoised.png").unlink()
-        save(tmp_path / "a.png", Picture(big, alpha=False, format="PNG"), overwrite=True)
-    kept = {"NUMBA_CACHE_DIR": "/proc/none"} if doing == "compiling" else {}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nlmeans", *arguments, "2001"],
-        env={**os.environ, **kept},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        time.sleep(4)
-        assert process.poll() is None
+@pytest.mark.parametrize("state", ["compiling", "filtering"])
+def test_interrupted_runs_leave_no_file(tmp_path, state, name, code):
+    """They wait neither for a compiler nor for a kernel, which here never end."""
+    picture(tmp_path / "a.png")
+    arguments = ("denoise", "a.png", "--sigma", "15")
+    with reaching(state, *arguments, cwd=tmp_path, NUMBA_CACHE_DIR="/proc/none") as process:
         process.send_signal(getattr(signal, name))
-        start = time.perf_counter()
-        out, err = process.communicate(timeout=120)
-        assert time.perf_counter() - start < 3  # 0.1 s here; compiling would take 10 more
-    finally:
-        process.kill()
-    assert process.returncode == code
-    assert out == ""
+        out, err = process.communicate(timeout=HANGS)
+    assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert files(tmp_path) == ["a.png"]
 
 
 def test_a_terminal_shows_progress(tmp_path):
-    pty = pytest.importorskip("pty")
-    save(tmp_path / "a.png", Picture(np.tile(GREY, (12, 12)).astype(np.uint8), False, "PNG"))
-    parent, child = pty.openpty()
-    subprocess.run(
-        [sys.executable, "-m", "nlmeans", "denoise", "a.png", "--sigma", "15"],
-        cwd=tmp_path,
-        stderr=child,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    os.close(child)
-    shown = os.read(parent, 100_000).decode()
+    picture(tmp_path / "a.png")
+    shown = on_a_terminal("denoise", "a.png", "--sigma", "15", cwd=tmp_path)
     assert "a.png" in shown
     assert "100%" in shown

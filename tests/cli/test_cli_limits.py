@@ -1,9 +1,10 @@
 """--max-memory, and what is said of long runs and of compiling."""
 
+import io
 import json
 import re
 import sys
-import time
+import threading
 from dataclasses import asdict
 
 import numpy as np
@@ -13,6 +14,7 @@ from imageio.v3 import imread, imwrite
 from nlmeans.cli import notices
 from numba import njit
 from numba.extending import overload
+from processes import HANGS
 
 import nlmeans
 
@@ -139,29 +141,51 @@ def test_the_time_for_estimating_the_noise_is_counted(cli, picture, rng):
     assert several["seconds"] == pytest.approx(3 * one["seconds"])
 
 
-def test_compiling_is_told_once_and_only_while_it_lasts(monkeypatch, capsys):
-    monkeypatch.setattr(notices, "PATIENCE", 0.2)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+class Terminal(io.StringIO):
+    """What a test can wait for a line on."""
 
+    def __init__(self):
+        super().__init__()
+        self.line = threading.Event()
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        count = super().write(text)
+        if "\n" in text:
+            self.line.set()
+        return count
+
+
+def test_compiling_is_told_once_and_only_while_it_lasts(monkeypatch):
     def same(x):
         return x
 
     @overload(same)
     def _same(x):
-        time.sleep(0.6)  # what the compiler takes, for each type
+        if notices.PATIENCE < HANGS and not silent:
+            terminal.line.wait()  # the compiler takes just longer than that
         return lambda x: x
 
     @njit
     def slow(x):
         return same(x)
 
-    with notices.compiling_notice(silent=True):
-        slow(1)
-    assert capsys.readouterr().err == ""
-    with notices.compiling_notice(silent=False):
-        slow(1.0)
-    assert capsys.readouterr().err == "nlmeans: compiling, the first time only\n"
-    with notices.compiling_notice(silent=False):
-        slow(1.0)  # compiled already
-        time.sleep(0.4)
-    assert capsys.readouterr().err == ""
+    def told(*, silent, patience, values):
+        monkeypatch.setattr(notices, "PATIENCE", patience)
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with notices.compiling_notice(silent=silent):
+            for value in values:
+                slow(value)
+        return terminal.getvalue()
+
+    line = "nlmeans: compiling, the first time only\n"
+    silent, terminal = True, Terminal()
+    assert told(silent=True, patience=0.01, values=[1]) == ""
+    silent = False
+    assert told(silent=False, patience=HANGS, values=[1j]) == ""
+    assert told(silent=False, patience=0.01, values=[1.0, np.float32(1)]) == line
+    terminal = Terminal()
+    assert told(silent=False, patience=0.0, values=[1.0]) == ""  # compiled already
+    assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]

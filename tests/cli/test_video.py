@@ -1,19 +1,18 @@
 """Video files end to end: what is kept, what is refused, and that nothing is lost in silence."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from nlmeans.cli import exits, notices
+from processes import HANGS, on_a_terminal, reaching
 
 import nlmeans
 from nlmeans.images import ImageReadError, ImageWriteError
@@ -507,60 +506,23 @@ def test_a_plan_is_of_what_denoise_runs(cli):
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
 def test_an_interrupt_leaves_nothing(tmp_path, name, code):
-    make(tmp_path / "a.mp4", size=(160, 120), count=40)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "nlmeans",
-            "denoise",
-            "a.mp4",
-            "--sigma",
-            "8",
-            "--search-size",
-            "99",
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while len(files(tmp_path)) == 1 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
+    make(tmp_path / "a.mp4")
+    with reaching("filtering", "denoise", "a.mp4", "--sigma", "8", cwd=tmp_path) as process:
+        assert len(files(tmp_path)) == 2  # the one that is being written
         process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+        out, err = process.communicate(timeout=HANGS)
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert files(tmp_path) == ["a.mp4"]
 
 
 def test_a_terminal_shows_progress(tmp_path):
-    pty = pytest.importorskip("pty")
-    make(tmp_path / "a.mp4", size=(320, 240), count=60)
-    slow = ("--sigma", "8", "--patch-size", "3", "--search-size", "13")  # the bar waits a second
-    parent, child = pty.openpty()
-    subprocess.run(
-        [sys.executable, "-m", "nlmeans", "denoise", "a.mp4", *slow],
-        cwd=tmp_path,
-        stderr=child,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    os.close(child)
-    shown = b""
-    with contextlib.suppress(OSError):  # the end, on Linux
-        while part := os.read(parent, 4096):
-            shown += part
-    assert b"a.mp4" in shown
-    assert re.search(rb"\d\d:\d\d:\d\d", shown)  # the time left
-    assert b"100%" in shown
+    make(tmp_path / "a.mp4")
+    blocks = ("--sigma", "8", "--search-size", "1,3,3")  # of one frame
+    shown = on_a_terminal("denoise", "a.mp4", *blocks, cwd=tmp_path, state="passing")
+    assert "a.mp4" in shown
+    assert re.search(r"\d\d:\d\d:\d\d", shown)  # the time left
+    assert "100%" in shown
 
 
 def test_without_the_extra_a_line_says_what_to_install(cli, monkeypatch):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from conftest import run_python
+from processes import run_python
 from skimage import data
 
 import nlmeans
