@@ -24,13 +24,23 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(TESTS), **more}
 
 
-def run_python(*code: str, before: tuple[str, ...] = (), **more: str) -> str:
+def run_python(
+    *code: str, before: tuple[str, ...] = (), arguments: tuple[Path, ...] = (), **more: str
+) -> str:
     """What the pieces of code print, in a process of their own that has to end well.
 
     `before` is a program that starts Python, `more` the child's environment.
     """
     result = subprocess.run(
-        [*before, sys.executable, "-W", "error", "-c", "\n".join(map(textwrap.dedent, code))],
+        [
+            *before,
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            "\n".join(map(textwrap.dedent, code)),
+            *arguments,
+        ],
         env=environment(**more),
         capture_output=True,
         text=True,

@@ -518,7 +518,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, name, code):
 
 def test_a_terminal_shows_progress(tmp_path):
     make(tmp_path / "a.mp4")
-    blocks = ("--sigma", "8", "--search-size", "1,3,3")  # of one frame
+    blocks = ("--sigma", "8", "--search-size", "1x3x3")  # of one frame
     shown = on_a_terminal("denoise", "a.mp4", *blocks, cwd=tmp_path, state="passing")
     assert "a.mp4" in shown
     assert re.search(r"\d\d:\d\d:\d\d", shown)  # the time left

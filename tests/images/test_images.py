@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
+from processes import of_a_user, run_python
 
 from nlmeans.images import (
     ImageReadError,
@@ -888,10 +889,22 @@ def test_the_input_is_recognised_under_any_name(tmp_path):
     check_output(tmp_path / "b.png", picture_of(), source=source)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_folder_without_permission(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    assert "not writable" in write_refusal(tmp_path / "locked" / "a.png", picture_of())
+    out = run_python(
+        """
+        import sys, numpy as np
+        from nlmeans.images import ImageWriteError, Picture, save
+        try:
+            save(sys.argv[1], Picture(np.zeros((4, 5), np.uint8), alpha=False, format="PNG"))
+        except ImageWriteError as error:
+            print(error)
+        """,
+        before=of_a_user(),
+        arguments=(tmp_path / "locked" / "a.png",),
+    )
+    assert "not writable" in out
+    assert out.count("\n") == 1
 
 
 # --------------------------------------------------------------------------- writing safely
