@@ -1,4 +1,4 @@
-"""What the pages of a TIFF are to each other, and their way into one array and back."""
+"""The order of the pages of a TIFF, and their way into one array and back."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Arrangement:
 
     @property
     def stack(self) -> str:
-        """As in `Picture`: without the channels, time before depth."""
+        """The axes as in `Picture`: without the channels, time before depth."""
         return "".join(axis for axis in "TZI" if axis in self.axes)
 
     def shape(self, page: tuple[int, ...]) -> tuple[int, ...]:
-        """Of a picture made of such pages, (H, W) or (H, W, samples)."""
+        """The shape of a picture made of pages (H, W) or (H, W, samples)."""
         shape = self.lengths + page
         return tuple(shape[k] for k in self._order(len(page)))
 
@@ -66,18 +66,18 @@ SINGLE = Arrangement("", ())
 
 @dataclass(frozen=True)
 class Series:
-    """What tifffile makes of a file's words about its pages: its one series.
+    """The one series of pages that tifffile finds in a file.
 
     Attributes
     ----------
     kind : str
-        Of the words: "imagej", "ome", "shaped", "generic" and others.
+        The program whose words it goes by: "imagej", "ome", "shaped", "generic" and others.
     axes, shape
-        Of the series, the pages' own axes last.
+        The axes of the series and their lengths, those of a page last.
     indices : tuple of int or None
-        Which page of the file lies where in the series.
+        The pages of the file, in the order of the series.
     contiguous : bool
-        Whether the pixels lie one after the other, of pages that the file does not list too.
+        Whether all pixels lie one after the other, even those of pages that are not listed.
     """
 
     kind: str
@@ -95,7 +95,7 @@ def page_count(series: Series | None, page_axes: str, listed: int) -> int:
 
 
 def arrangement_of(series: Series | None, page_axes: str, text: str, count: int) -> Arrangement:
-    """Of ``count`` pages; without a meaning where the file tells none or contradicts itself."""
+    """The arrangement of ``count`` pages; "I" where the file tells none or contradicts itself."""
     if count == 1:
         return SINGLE
     unknown = Arrangement("I", (count,))

@@ -44,8 +44,8 @@ class CloudFile:
 def load_cloud(path: StrPath) -> CloudFile:
     """Read the positions in a .ply (text or binary) or .xyz file.
 
-    An .xyz file has a row a point: x, y, z and maybe more, between blanks, commas or semicolons.
-    Before the first row there may be a header; blank lines and comments (#, //) anywhere.
+    An .xyz file has a row for each point: x, y, z and maybe more, between blanks, commas or
+    semicolons. A header may stand before the first row, blank lines and comments (#, //) anywhere.
 
     Raises
     ------
@@ -222,17 +222,17 @@ def _read_ply(data: bytes) -> CloudFile:
         )
         raise Unsupported(msg) from error
     if "vertex" not in ply:
-        msg = "holds no element 'vertex', which points are"
+        msg = "holds no element 'vertex': save the points as vertices"
         raise Unsupported(msg)
     vertex = ply["vertex"]
     names = [each.name for each in vertex.properties]
     lists = [each.name for each in vertex.properties if isinstance(each, PlyListProperty)]
     if lists:
-        msg = f"the vertices have a list ({lists[0]!r}); only single numbers are supported"
+        msg = f"the vertices have a list ({lists[0]!r}); only numbers are read: remove it first"
         raise Unsupported(msg)
     kinds = [vertex.data.dtype[name] for name in "xyz" if name in names]
     if len(kinds) < 3 or any(kind.kind != "f" for kind in kinds):
-        msg = "the vertices need x, y and z of type float or double"
+        msg = "the vertices need x, y and z of type float or double: convert them first"
         raise Unsupported(msg)
     dtype = np.result_type(*kinds).newbyteorder("=")
     points = np.stack([vertex[name] for name in "xyz"], axis=1).astype(dtype)
@@ -251,7 +251,7 @@ def _header(data: bytes) -> bytes:
     """The header, once it is sure that the file can be as large as it says."""
     end = re.search(rb"^end_header[ \t]*(\r\n|\n|\r)", data, re.MULTILINE)
     if not data.startswith(b"ply") or end is None:
-        msg = "is no PLY: it has no header from 'ply' to 'end_header'"
+        msg = "is no PLY, it has no header from 'ply' to 'end_header': save it as PLY again"
         raise Unsupported(msg)
     header = data[: end.end()]
     values = 0  # of a byte each, at least
@@ -266,7 +266,7 @@ def _header(data: bytes) -> bytes:
 
 
 def _size(element: Any) -> int:
-    """Bytes of a binary element."""
+    """The bytes that a binary element takes."""
     total = 0
     for each in element.properties:
         if hasattr(each, "len_dtype"):

@@ -1,4 +1,4 @@
-"""Pictures of weights: who gives how much to one position."""
+"""Pictures of weights: how much each pixel gives to a position."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
 class Weights(NamedTuple):
-    """Of one position: (row, column), and how much each pixel gives, (H, W)."""
+    """A position (row, column), and how much each pixel gives to it, (H, W)."""
 
     position: tuple[int, int]
     map: NDArray[np.float64]

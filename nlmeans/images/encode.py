@@ -188,7 +188,7 @@ class _Writer:
         stream.time_base = self._tick if container == "avi" else base
 
     def _carry(self, stream: Stream, container: str) -> None:
-        """A stream that is copied packet by packet; refused where it would be lost unasked."""
+        """Add a stream that is copied packet by packet; refuse what the container cannot hold."""
         name = stream.codec_context.name if stream.codec_context else stream.name
         if stream.type == "attachment" and container == "matroska":
             self._out.add_stream_from_template(stream)
@@ -289,7 +289,7 @@ class _Writer:
 
 
 def _carried(tags: dict[str, str]) -> dict[str, str]:
-    """Without those that describe the file itself, which the new one gets anew."""
+    """The tags without those that describe the file itself, which the new one gets anew."""
     return {
         name: text
         for name, text in tags.items()

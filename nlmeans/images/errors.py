@@ -1,4 +1,4 @@
-"""What keeps a file from being read or written, in a line that starts with its path, and notes."""
+"""Errors of reading and writing: one line each, which starts with the path."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reported(path: StrPath, failures: tuple[type[Exception], ...] = (Exception,)
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error of a library or of the system says, short and on one line."""
+    """The text of an error of a library or of the system, short and on one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split())

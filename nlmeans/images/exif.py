@@ -41,7 +41,7 @@ class Directory:
 
 
 def descriptive(data: bytes, offset: int) -> tuple[Directory, tuple[str, ...]]:
-    """What tells about the picture in the directory at ``offset``; damage is a note, not an end."""
+    """The tags at ``offset`` that tell about the picture; damage is a note, not an error."""
     try:
         with warnings.catch_warnings(record=True) as trouble:
             warnings.simplefilter("always")

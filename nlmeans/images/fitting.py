@@ -1,4 +1,4 @@
-"""What of a picture a format can hold: the rest is refused, or left out with a note."""
+"""A picture as a format can hold it: the rest is refused, or left out with a note."""
 
 from __future__ import annotations
 

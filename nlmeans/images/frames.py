@@ -1,4 +1,4 @@
-"""Frames of a video: what all of a clip have in common, and what they say besides their pixels."""
+"""Frames of a video: their size, their format of pixels, and the data beside these."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOT_KEPT = {
 
 @dataclass(frozen=True)
 class FrameKind:
-    """What all frames of a clip have in common."""
+    """The size and the format of pixels that all frames of a clip have in common."""
 
     width: int
     height: int
@@ -46,7 +46,7 @@ class FrameKind:
 
     @property
     def bits(self) -> int:
-        """Of a sample as it is stored."""
+        """Bits of a stored sample."""
         return max(c.bits for c in VideoFormat(self.pixel_format).components)
 
     @property
@@ -70,7 +70,7 @@ def kind_of(frame: VideoFrame) -> FrameKind:
 
 
 def side_data(frame: VideoFrame) -> dict[Type, SideData]:
-    """What a frame says besides its pixels."""
+    """The data of a frame besides its pixels."""
     # PyAV's annotation calls it a dict with one string for a key.
     return {data.type: data for data in cast(Iterable[SideData], frame.side_data)}
 
@@ -81,7 +81,7 @@ def described(kind: FrameKind) -> str:
 
 
 def not_kept(frame: VideoFrame, kind: FrameKind) -> list[str]:
-    """What is lost of the frames, by the first of them."""
+    """A line for each thing that the first frame has and the output will not."""
     found = side_data(frame)
     notes = [f"{name} data not kept" for key, name in NOT_KEPT.items() if key in found]
     if kind.has_alpha:

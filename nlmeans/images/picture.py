@@ -25,9 +25,9 @@ class TiffPages:
     text : bytes or None
         The description that says so: ImageJ's, OME's or tifffile's.
     imagej : tuple of tags
-        What else ImageJ says, as tifffile writes it: code, type, count, value, once.
+        Further tags of ImageJ, as tifffile writes them: code, type, count, value, once.
     exif : tuple of bytes or None
-        That of the pages after the first, as in `Metadata`.
+        The EXIF of the pages after the first, as in `Metadata`.
     """
 
     axes: str
@@ -50,7 +50,7 @@ class TiffLayout:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says besides its pixels. All plain values, carried to the output.
+    """The values that a file holds besides its pixels, carried to the output.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class Picture:
         return self.alpha and layout is not None and layout.extrasamples[-1:] == (1,)
 
     def with_pixels(self, pixels: NDArray[Any]) -> Picture:
-        """The same picture with other pixels."""
+        """This picture with other pixels."""
         return replace(self, pixels=pixels)
 
 

@@ -1,4 +1,4 @@
-"""What PNG, JPEG, WebP and BMP share: Pillow finds what is in a file, imageio codes the pixels."""
+"""Shared by PNG, JPEG, WebP and BMP: Pillow opens files, and imageio codes the pixels."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def in_bytes(colours: NDArray[Any], low: float, high: float) -> Bytes:
-    """As 8 bits, black at `low` and white at `high`, of one channel or the first three."""
+    """The first channel, or three, in 8 bits: black at `low`, white at `high`."""
     if colours.ndim == 3:
         colours = colours[..., :3] if colours.shape[-1] >= 3 else colours[..., 0]
     scaled = (colours.astype(np.float64) - low) * (255 / (high - low if high > low else 1.0))
@@ -26,7 +26,7 @@ def in_bytes(colours: NDArray[Any], low: float, high: float) -> Bytes:
 
 
 def black_and_white(colours: NDArray[Any]) -> tuple[float, float]:
-    """What a screen shows as such: the ends of unsigned integers, of others the extremes."""
+    """The values shown as black and white: the ends of unsigned integers, else the extremes."""
     if colours.dtype.kind in "bu":
         return 0.0, whole_range(colours.dtype)
     return float(colours.min()), float(colours.max())

@@ -82,7 +82,7 @@ def _planes(pages: list[Any]) -> NDArray[Any]:
 
 
 def _planes_behind(data: bytes, count: int, first: Any) -> NDArray[Any]:
-    """The same of pages that lie behind the first, and are not listed."""
+    """The planes of a file that lists only the first of its pages."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         planes = native(file.series[0].asarray()).reshape(count, *first.shape)
     return np.moveaxis(planes, 1, 3) if first.axes == "SYX" else planes

@@ -1,4 +1,4 @@
-"""What a TIFF says besides its pixels, and a line for what of it is left behind."""
+"""The values of a TIFF besides its pixels, and a line for each that is left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMAGEJ_COUNTS, IMAGEJ_DATA = 50838, 50839
 def metadata_of_pages(
     pages: list[Any], data: bytes, series: Series | None, count: int
 ) -> tuple[Metadata, tuple[str, ...]]:
-    """What the file says besides its pixels, and a line for what of it is left behind."""
+    """The metadata of all pages, and a line for each thing that is left behind."""
     first = pages[0]
     tags = {tag.code: tag.value for tag in first.tags}
     exif, text, notes = _exif_from(data, first.offset, arranged=count > 1)

@@ -44,13 +44,13 @@ def full_pages(file: tifffile.TiffFile) -> list[Any]:
             raise Unsupported(msg)
         if _described(page) != _described(pages[0]):
             kinds = f"page {number} is {_described(page)}, page 1 {_described(pages[0])}"
-            msg = f"{kinds}; a stack has pages alike: split it first"
+            msg = f"{kinds}; all pages of a stack must be alike: split it first"
             raise Unsupported(msg)
     return pages
 
 
 def _described(page: Any) -> str:
-    """What pages of a stack have in common."""
+    """A page in words: pages of a stack have the same."""
     size = " x ".join(map(str, page.shape))
     extra = "".join(f" {int(kind)}" for kind in page.extrasamples)
     name = getattr(page.photometric, "name", page.photometric)
@@ -76,7 +76,7 @@ def check_samples(page: Any) -> None:
     single = dtype == "bool" or photometric == PALETTE
     if inverted or (single and page.samplesperpixel > 1):
         what = f"{page.samplesperpixel} channels of {dtype}, {page.photometric.name}"
-        msg = f"{what}, is not read: convert it to RGB first"
+        msg = f"{what}, are not read: convert it to RGB first"
         raise Unsupported(msg)
     if any(kind in (1, 2) for kind in page.extrasamples[:-1]):
         msg = "alpha is not the last channel: reorder the channels first"
@@ -101,7 +101,7 @@ def check_segments(pages: list[Any], size: int) -> None:
 
 
 def series_of(data: bytes, pages: list[Any]) -> Series | None:
-    """What the file says of its pages; None where that makes several series, or no sense."""
+    """The one series of the file; None where there are several, or its words make no sense."""
     # Only these two leave pages unlisted.
     if len(pages) == 1 and not pages[0].description.encode().startswith((SHAPED, IMAGEJ)):
         return None
@@ -128,7 +128,7 @@ def series_of(data: bytes, pages: list[Any]) -> Series | None:
 
 @contextmanager
 def of_page(number: int, count: int) -> Iterator[None]:
-    """Errors say which of several pages they are from."""
+    """Name the page in errors, where there are several."""
     try:
         with errors_logged_are_raised():
             yield
@@ -146,7 +146,7 @@ def _on_page(number: int, count: int, text: str) -> str:
 
 @contextmanager
 def _log_collected() -> Iterator[list[logging.LogRecord]]:
-    """What tifffile logs meanwhile, which goes nowhere else."""
+    """Collect what tifffile logs meanwhile; it goes nowhere else."""
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""A picture to the bytes of a TIFF, page by page, as like the one it came from as may be."""
+"""A picture as the bytes of a TIFF, laid out like the TIFF that it came from."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _resolution_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def _sample_options(picture: Picture, plane: NDArray[Any]) -> dict[str, Any]:
-    """As the TIFF it came from, where that still fits; else the plain choice."""
+    """The layout of the TIFF that it came from, where that still fits; else the plain choice."""
     layout = picture.metadata.tiff
     channels = plane.shape[2] if plane.ndim == 3 else 1
     rgb = channels - picture.alpha >= 3

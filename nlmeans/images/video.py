@@ -54,7 +54,7 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
     path : path-like
         A file that holds video: MP4, MOV, Matroska, WebM, AVI or MPEG.
     keep_partial : bool
-        Of a clip that is damaged or cut short, take the frames before the damage.
+        Take the frames before the damage of a clip that is damaged or cut short.
 
     Yields
     ------
@@ -188,7 +188,7 @@ class Clip:
         except (FFmpegError, Unsupported) as error:
             self._stop(error)
         if self.count == 0:
-            msg = f"{shown(self.path)}: holds no frames"
+            msg = f"{shown(self.path)}: holds no frames: fetch it again"
             raise ImageReadError(msg)
         packets = self._read_of[self.stream.index] - self._unshown
         if packets > self.count:
@@ -258,7 +258,7 @@ class Clip:
             self._notes += not_kept(frame, kind)
         elif kind != self.kind:
             change = f"is {described(kind)} after {described(self.kind)}"
-            msg = f"{change}; only one is written: split the clip there"
+            msg = f"{change}; all frames must be alike: split the clip there"
             raise Unsupported(msg)
         converted = self._reformatter.reformat(
             frame, format=kind.working_format, interpolation=SCALING
@@ -286,7 +286,9 @@ def _main_stream(path: StrPath, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    msg = f"{shown(path)}: holds no video, only {len(container.streams)} other streams"
+    msg = (
+        f"{shown(path)}: holds no video, only {len(container.streams)} other streams: name a video"
+    )
     raise ImageReadError(msg)
 
 
