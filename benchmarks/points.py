@@ -102,7 +102,7 @@ def rms(values: NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
 
 
-class Result(NamedTuple):
+class Distances(NamedTuple):
     """RMS distances, over all points and near edges."""
 
     noisy: tuple[float, float]
@@ -112,7 +112,7 @@ class Result(NamedTuple):
     seconds: float
 
 
-def measure(surface: Shape, sigma: float, rng: np.random.Generator, **options: Any) -> Result:
+def measure(surface: Shape, sigma: float, rng: np.random.Generator, **options: Any) -> Distances:
     noisy = surface.clean + rng.normal(0, sigma, surface.clean.shape)
 
     def both(points: Points) -> tuple[float, float]:
@@ -124,7 +124,7 @@ def measure(surface: Shape, sigma: float, rng: np.random.Generator, **options: A
     seconds = time.perf_counter() - start
     averages = [(both(average(noisy, k)), k) for k in AVERAGED]
     averaged, neighbours = min(averages)
-    return Result(both(noisy), both(filtered), averaged, neighbours, seconds)
+    return Distances(both(noisy), both(filtered), averaged, neighbours, seconds)
 
 
 def main() -> None:

@@ -19,9 +19,7 @@ from pathlib import Path
 
 from measure import options_of, report
 
-ROWS = (
-    "grey", "colour", "volume", "clip", "drop_in", "drop_in_slow", "own", "limit", "command",
-)  # fmt: skip
+ROWS = ("grey", "colour", "volume", "clip", "drop_in", "drop_in_slow", "own", "limit", "command")
 
 
 def main() -> None:

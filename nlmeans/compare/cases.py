@@ -17,7 +17,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Case:
+class PictureCase:
     """A clean picture and what makes it noisy.
 
     Attributes
@@ -108,7 +108,7 @@ def by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 def find_cases(
     clean: Path, sigmas: Sequence[float], noisy: Path | None, *, clip: bool = False
-) -> tuple[list[Case], list[str]]:
+) -> tuple[list[PictureCase], list[str]]:
     """The cases, by noise level and name, and what of the folders cannot be compared.
 
     Parameters
@@ -148,7 +148,7 @@ def find_cases(
         raise ImageReadError(message)
     levels: Iterable[float | None] = sigmas if noisy is None else [*sigmas, None][:1]
     cases = [
-        Case(shown(files[stem].name), files[stem], sigma, others.get(stem), clip)
+        PictureCase(shown(files[stem].name), files[stem], sigma, others.get(stem), clip)
         for sigma in levels
         for stem in stems
     ]

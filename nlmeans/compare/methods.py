@@ -21,7 +21,7 @@ Filter = Callable[[Image, float, int], Image]
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """How a noisy picture is filtered.
 
     Attributes
@@ -102,37 +102,37 @@ def bm3d(x: Image, sigma: float, threads: int) -> Image:
     return filtered
 
 
-METHODS: dict[str, Method] = {
-    "noisy": Method(noisy, "nlmeans", "the input", timed=False),
-    "classic": Method(
+METHODS: dict[str, ComparedMethod] = {
+    "noisy": ComparedMethod(noisy, "nlmeans", "the input", timed=False),
+    "classic": ComparedMethod(
         partial(ours, method="classic"), "nlmeans",
         "pixelwise non-local means, parameters by the table",
     ),
-    "ridge": Method(
+    "ridge": ComparedMethod(
         partial(ours, method="ridge"), "nlmeans",
         "classic, then groups of like patches with the weights of least expected error",
     ),
-    "auto": Method(
+    "auto": ComparedMethod(
         auto, "nlmeans", "told nothing: finds the kind and level of the noise and the method",
     ),
-    "skimage": Method(
+    "skimage": ComparedMethod(
         partial(skimage, fast=True), "skimage",
         "denoise_nl_means, fast mode, patch 5, distance 6, h 0.6 sigma, sigma given, 1 thread",
     ),
-    "skimage-slow": Method(
+    "skimage-slow": ComparedMethod(
         partial(skimage, fast=False), "skimage",
         "denoise_nl_means, slow mode, patch 5, distance 6, h 0.8 sigma, sigma given, 1 thread",
     ),
-    "opencv": Method(
+    "opencv": ComparedMethod(
         opencv, "cv2",
         "fastNlMeansDenoising(Colored), patch 7, search 21, h 1.05, 0.95, 0.8 sigma up to 20, 35, "
         "above, in colour 0.55 sigma; input clipped to 8 bits",
     ),
-    "bm3d": Method(bm3d, "bm3d", "bm3d, bm3d_rgb: its defaults, another filter"),
+    "bm3d": ComparedMethod(bm3d, "bm3d", "bm3d, bm3d_rgb: its defaults, another filter"),
 }  # fmt: skip
 
 
-def weights(file: Path) -> Method:
+def weights(file: Path) -> ComparedMethod:
     """Trained weights; the same for every noise level."""
 
     def run(x: Image, sigma: float, threads: int) -> Image:
@@ -142,7 +142,7 @@ def weights(file: Path) -> Method:
         filtered: Image = loaded(x * scale, channel_axis=axis, threads=threads) / scale
         return filtered
 
-    return Method(run, "nlmeans.weights", f"weights of {shown(file)}")
+    return ComparedMethod(run, "nlmeans.weights", f"weights of {shown(file)}")
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,11 @@ class Candidate:
         """The folder of finished pictures, of a method that runs elsewhere."""
         return self.path if self.kind == "results" else None
 
-    def method(self) -> Method:
+    def method(self) -> ComparedMethod:
         if self.path is None:
             return METHODS[self.text]
         if self.results:
-            return Method(noisy, "nlmeans", f"pictures of {shown(self.path)}", timed=False)
+            return ComparedMethod(noisy, "nlmeans", f"pictures of {shown(self.path)}", timed=False)
         return weights(self.path)
 
     def missing(self) -> str | None:

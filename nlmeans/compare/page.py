@@ -14,7 +14,7 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 
-from nlmeans.compare.cases import Bytes, Case
+from nlmeans.compare.cases import Bytes, PictureCase
 from nlmeans.compare.run import Outcome, png
 from nlmeans.compare.scores import quantised
 from nlmeans.compare.tables import COLUMNS, MethodRow, cell, flat, incomplete
@@ -165,7 +165,7 @@ class _View:
 
 
 def _figures(outcomes: Sequence[Outcome]) -> list[str]:
-    by_case: dict[Case, list[tuple[str, Path]]] = {}
+    by_case: dict[PictureCase, list[tuple[str, Path]]] = {}
     for outcome in outcomes:
         if outcome.picture is not None and outcome.task.method.text != "noisy":
             found = (outcome.task.method.label, outcome.picture)
@@ -173,7 +173,7 @@ def _figures(outcomes: Sequence[Outcome]) -> list[str]:
     return [_figure(case, pictures) for case, pictures in by_case.items()]
 
 
-def _figure(case: Case, pictures: Sequence[tuple[str, Path]]) -> str:
+def _figure(case: PictureCase, pictures: Sequence[tuple[str, Path]]) -> str:
     """The middle of a picture: noisy, clean, by each method, and what each took away."""
     clean, noisy = case.pictures()
     height, width = clean.shape[:2]

@@ -9,7 +9,7 @@ from typing import Any
 from nlmeans.base.checks import ParameterError, check_choice, check_number, check_threads
 from nlmeans.base.machine import processor, usable_threads
 from nlmeans.compare import tables
-from nlmeans.compare.cases import Case, find_cases, shown
+from nlmeans.compare.cases import PictureCase, find_cases, shown
 from nlmeans.compare.methods import Candidate, candidate
 from nlmeans.compare.page import page
 from nlmeans.compare.run import STORE, plan_tasks, run, versions
@@ -24,7 +24,7 @@ BASELINE = "noisy"
 class Comparison:
     """What is to be done, all of it checked: see `prepare`."""
 
-    cases: list[Case]
+    cases: list[PictureCase]
     methods: list[Candidate]
     tasks: list[CaseTask]
     problems: list[str]

@@ -27,7 +27,7 @@ from nlmeans.base.machine import processor
 from nlmeans.compare.cases import (
     SEED,
     Bytes,
-    Case,
+    PictureCase,
     by_stem,
     check_shape,
     shown,
@@ -253,7 +253,7 @@ def png(picture: Bytes) -> bytes:
 
 
 def plan_tasks(
-    cases: Sequence[Case], methods: Sequence[Candidate], threads: int
+    cases: Sequence[PictureCase], methods: Sequence[Candidate], threads: int
 ) -> tuple[list[CaseTask], list[str]]:
     """All tasks, and what of the folders of results cannot be compared."""
     clean = {case.clean.stem: case.clean for case in cases}

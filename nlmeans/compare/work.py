@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nlmeans.compare.cases import Bytes, Case, Floats, read_bytes
+from nlmeans.compare.cases import Bytes, Floats, PictureCase, read_bytes
 from nlmeans.compare.methods import Candidate
 from nlmeans.compare.scores import quantised, scores
 
@@ -27,7 +27,7 @@ class CaseTask:
 
     Attributes
     ----------
-    case : Case
+    case : PictureCase
     method : Candidate
     result : Path or None
         The finished picture, of a method that runs elsewhere.
@@ -35,7 +35,7 @@ class CaseTask:
         Of a task that is timed; None for one that is scored.
     """
 
-    case: Case
+    case: PictureCase
     method: Candidate
     result: Path | None = None
     threads: int | None = None
@@ -93,7 +93,7 @@ def clock(task: CaseTask) -> tuple[dict[str, Any], None]:
     }, None
 
 
-def level(case: Case, noisy: Floats) -> float:
+def level(case: PictureCase, noisy: Floats) -> float:
     """The sigma that methods are told, in [0, 1]: given, or estimated."""
     from nlmeans.noise.level import estimate_sigma, joint_sigma
 

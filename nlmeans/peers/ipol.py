@@ -10,8 +10,13 @@ from nlmeans.peers.peer import Peer
 
 # "Non-Local Means Denoising", Buades, Coll, Morel, IPOL 2011: sigma up to (0 to 255), sides of
 # patch and window, h/sigma.
-IPOL_GREY = ((15, 3, 21, 0.40), (30, 5, 21, 0.40), (45, 7, 35, 0.35), (75, 9, 35, 0.35),
-             (100, 11, 35, 0.30))  # fmt: skip
+IPOL_GREY = (
+    (15, 3, 21, 0.40),
+    (30, 5, 21, 0.40),
+    (45, 7, 35, 0.35),
+    (75, 9, 35, 0.35),
+    (100, 11, 35, 0.30),
+)
 IPOL_COLOUR = ((25, 3, 21, 0.55), (55, 5, 35, 0.40), (100, 7, 35, 0.35))
 
 

@@ -20,8 +20,8 @@ from skimage import data
 import nlmeans
 from nlmeans import ParameterError
 from nlmeans.compare import methods, run, tables, work
-from nlmeans.compare.cases import Case, find_cases
-from nlmeans.compare.methods import METHODS, Candidate, Method, candidate
+from nlmeans.compare.cases import PictureCase, find_cases
+from nlmeans.compare.methods import METHODS, Candidate, ComparedMethod, candidate
 from nlmeans.compare.report import finish, prepare
 from nlmeans.compare.run import Outcome
 from nlmeans.compare.scores import NAMES, PSNR, SSIM_GAUSSIAN, SSIM_UNIFORM, quantised, scores
@@ -54,14 +54,14 @@ def clean(tmp_path):
 
 
 def test_noise_is_that_of_the_published_tables(clean):
-    case = Case("0.png", clean / "0.png", 25.0)
+    case = PictureCase("0.png", clean / "0.png", 25.0)
     np.random.seed(0)  # noqa: NPY002  # as the protocol says
     expected = crop(0) / 255 + np.random.normal(0, 25 / 255, (SIDE, SIDE))  # noqa: NPY002
     picture, noisy = case.pictures()
     np.testing.assert_array_equal(picture, crop(0))
     np.testing.assert_allclose(noisy, expected, atol=1e-6)
     assert noisy.min() < 0 or noisy.max() > 1
-    _, clipped = Case("0.png", clean / "0.png", 25.0, clip=True).pictures()
+    _, clipped = PictureCase("0.png", clean / "0.png", 25.0, clip=True).pictures()
     np.testing.assert_array_equal(clipped, quantised(expected) / np.float32(255))
 
 
@@ -100,7 +100,7 @@ def test_every_method_makes_it_cleaner(clean, name, colour):
     if candidate(name).missing():
         pytest.skip(candidate(name).missing())
     path = clean / ("colour.png" if colour else "0.png")
-    case = Case(path.name, path, 20.0)
+    case = PictureCase(path.name, path, 20.0)
     found, result = score(CaseTask(case, candidate(name)))
     assert result.dtype == np.uint8
     assert result.shape == case.pictures()[0].shape
@@ -112,7 +112,7 @@ def test_every_method_makes_it_cleaner(clean, name, colour):
 
 
 def test_classic_is_denoise(clean):
-    case = Case("0.png", clean / "0.png", 20.0)
+    case = PictureCase("0.png", clean / "0.png", 20.0)
     expected = quantised(nlmeans.denoise(case.pictures()[1], 20 / 255, method="classic"))
     np.testing.assert_array_equal(score(CaseTask(case, candidate("classic")))[1], expected)
 
@@ -156,7 +156,7 @@ def test_opencv_has_an_h_of_its_own_in_colour(sigma):
 
 
 def test_an_unknown_level_is_estimated(clean):
-    case = Case("0.png", clean / "0.png", None, noisy=clean / "0.png")
+    case = PictureCase("0.png", clean / "0.png", None, noisy=clean / "0.png")
     expected = quantised(nlmeans.denoise(case.pictures()[1], method="classic"))
     np.testing.assert_array_equal(score(CaseTask(case, candidate("classic")))[1], expected)
 
@@ -167,10 +167,10 @@ def test_time_and_memory(clean, monkeypatch):
         return np.ones(8 * 2**20)[: x.size].reshape(x.shape) * x
 
     monkeypatch.setattr(work, "LEAST_SECONDS", math.inf)
-    monkeypatch.setitem(METHODS, "hungry", Method(hungry, "nlmeans", "takes 64 MiB"))
+    monkeypatch.setitem(METHODS, "hungry", ComparedMethod(hungry, "nlmeans", "takes 64 MiB"))
     monkeypatch.setattr("os.sched_setaffinity", lambda *_: None, raising=False)
     record, nothing = clock(
-        CaseTask(Case("0", clean / "0.png", 10.0), candidate("hungry"), threads=1)
+        CaseTask(PictureCase("0", clean / "0.png", 10.0), candidate("hungry"), threads=1)
     )
     assert nothing is None
     assert record["megapixels"] == SIDE**2 / 1e6
@@ -190,7 +190,7 @@ class Clock:
         monkeypatch.setattr(work, "time", times)
         monkeypatch.setattr(work, "waited", lambda: self.waited)
         monkeypatch.setattr("os.sched_setaffinity", lambda *_: None, raising=False)
-        monkeypatch.setitem(METHODS, "timed", Method(self.run, "nlmeans", ""))
+        monkeypatch.setitem(METHODS, "timed", ComparedMethod(self.run, "nlmeans", ""))
 
     def run(self, x, sigma, threads):
         seconds, waited = next(self.takes)
@@ -202,7 +202,9 @@ class Clock:
 
 def test_slow_methods_run_twice_and_the_better_time_counts(clean, monkeypatch):
     Clock(monkeypatch, (0, 0), (3, 0), (1, 0))  # the first is the untimed call
-    record, _ = clock(CaseTask(Case("0", clean / "0.png", 10.0), candidate("timed"), threads=1))
+    record, _ = clock(
+        CaseTask(PictureCase("0", clean / "0.png", 10.0), candidate("timed"), threads=1)
+    )
     assert (record["runs"], record["seconds"], record["core_share"]) == (2, 1, 1)
 
 
@@ -216,7 +218,9 @@ def test_the_share_of_cores_is_of_what_was_used_and_waited_for():
 
 def test_a_machine_that_is_busy_only_during_a_run_is_noticed(clean, monkeypatch):
     Clock(monkeypatch, (0, 0), (4, 1), (5, 0))
-    record, _ = clock(CaseTask(Case("0", clean / "0.png", 9.0), candidate("timed"), threads=1))
+    record, _ = clock(
+        CaseTask(PictureCase("0", clean / "0.png", 9.0), candidate("timed"), threads=1)
+    )
     assert (record["seconds"], record["core_share"]) == (4, 0.75)
 
 
@@ -319,7 +323,9 @@ def report(tmp_path_factory):
         write(root / "clean" / f"{k}.png", crop(k))
         write(root / "mine" / f"{k}.png", crop(k) // 2 * 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(METHODS, "absent", Method(methods.noisy, "no_such_package", "not there"))
+        patch.setitem(
+            METHODS, "absent", ComparedMethod(methods.noisy, "no_such_package", "not there")
+        )
         comparison = prepare(
             root / "clean",
             ["classic", "absent", f"results:{root / 'mine'}"],
@@ -417,9 +423,9 @@ def test_a_changed_picture_is_done_again(report, tmp_path):
     store = comparison.folder / "cases"
     assert run._kept(task, store, frozenset()) is not None
     write(tmp_path / "0.png", crop(3))
-    moved = CaseTask(Case("0.png", tmp_path / "0.png", 20.0), task.method)
+    moved = CaseTask(PictureCase("0.png", tmp_path / "0.png", 20.0), task.method)
     assert run._kept(moved, store, frozenset()) is None
-    louder = CaseTask(Case("0.png", task.case.clean, 21.0), task.method)
+    louder = CaseTask(PictureCase("0.png", task.case.clean, 21.0), task.method)
     assert run._kept(louder, store, frozenset()) is None
     run._digest.cache_clear()
 
@@ -468,10 +474,11 @@ def test_failing_cases_and_dying_processes_spoil_only_themselves(tmp_path):
     write(tmp_path / "0.png", crop(0))
     (tmp_path / "plugin.py").write_text(
         "import os\n"
-        "from nlmeans.compare.methods import METHODS, Method\n"
+        "from nlmeans.compare.methods import METHODS, ComparedMethod\n"
         "def fails(x, sigma, threads): raise ValueError('of no use')\n"
         "def dies(x, sigma, threads): os._exit(3)\n"
-        "for f in (fails, dies): METHODS[f.__name__] = Method(f, 'nlmeans', '', timed=False)\n"
+        "for f in (fails, dies):\n"
+        "    METHODS[f.__name__] = ComparedMethod(f, 'nlmeans', '', timed=False)\n"
     )
     out = run_python(
         f"folder = {str(tmp_path)!r}",
@@ -486,7 +493,7 @@ def test_failing_cases_and_dying_processes_spoil_only_themselves(tmp_path):
                 count, multiprocessing.get_context("spawn"),
                 initializer=__import__, initargs=("plugin",),
             )
-            case = cases.Case("0.png", Path(folder) / "0.png", 20.0)
+            case = cases.PictureCase("0.png", Path(folder) / "0.png", 20.0)
             names = ("fails", "dies", "noisy")
             tasks = [work.CaseTask(case, methods.Candidate(name)) for name in names]
             for outcome in run.run(tasks, Path(folder), 1):

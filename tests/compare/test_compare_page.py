@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from nlmeans.compare.cases import Case
+from nlmeans.compare.cases import PictureCase
 from nlmeans.compare.methods import Candidate
 from nlmeans.compare.page import page
 from nlmeans.compare.run import Outcome
@@ -37,7 +37,7 @@ def shown(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     clean = data.camera()[100:140, 100:400]
     imageio.imwrite(folder / "clean.png", clean)
-    case = Case(HOSTILE, folder / "clean.png", 25.0)
+    case = PictureCase(HOSTILE, folder / "clean.png", 25.0)
     outcomes = []
     for name in ("noisy", "classic", METHOD):
         result = quantised(case.pictures()[1]) if name == "noisy" else clean // 2

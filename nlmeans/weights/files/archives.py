@@ -8,10 +8,8 @@ from nlmeans.weights.errors import Refusal
 
 # Float weights hardly shrink when compressed; what grows more than this is no weights file.
 LARGEST_GROWTH, SPARE = 20, 2**20
-UNREADABLE = (
-    zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, zlib.error,
-)  # fmt: skip
-PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
+UNREADABLE = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, zlib.error)
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # whose output can be read piece by piece
 
 
 class Budget:
@@ -47,7 +45,7 @@ class Archive:
             if info.filename in self._members:
                 message = f"holds two members named {info.filename!r}; it has been tampered with"
                 raise Refusal(message)
-            if info.compress_type not in PLAIN or info.flag_bits & 1:
+            if info.compress_type not in COMPRESSIONS or info.flag_bits & 1:
                 message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
                 raise Refusal(message)
             self._members[info.filename] = info

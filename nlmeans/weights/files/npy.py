@@ -12,9 +12,7 @@ from nlmeans.weights.files.archives import Archive
 from nlmeans.weights.files.stored import Tensors, from_numpy, shaped
 
 # What NumPy lets out of a header, which it has Python's own parser read.
-UNREADABLE = (
-    ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError,
-)  # fmt: skip
+UNREADABLE = (ValueError, KeyError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError)
 MAGIC = b"\x93NUMPY"
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,31 +78,10 @@ def _read(path: Path) -> Tensors:
             "ask where it comes from before you rename it"
         )
         raise Refusal(message)
-    match kind:
-        case "safetensors":
-            return read_safetensors(data)
-        case "npy":
-            message = "is one array alone; save theta, phi, g and out by name with numpy.savez"
-            raise Refusal(message)
-        case "npz":
-            return npy.read_npz(Archive(data))
-        case "PyTorch zip":
-            return torch.read_torch_zip(Archive(data))
-        case "PyTorch legacy":
-            return torch.read_torch_legacy(data)
-        case "Keras zip":
-            return hdf5.read_keras_zip(Archive(data))
-        case "HDF5":
-            return hdf5.read_hdf5(data, Budget(len(data)))
-        case "MATLAB":
-            return mat.read_mat(data)
-        case "MATLAB 7.3":
-            message = "is a MATLAB 7.3 file; save it with -v7"
-            raise Refusal(message)
-        case "pickle":
-            return _read_pickle_of_arrays(data)
-    message = f"is {kind}, which holds no weights"
-    raise Refusal(message)
+    if kind not in READERS:
+        message = USELESS.get(kind, f"is {kind}, which holds no weights")
+        raise Refusal(message)
+    return READERS[kind](data)
 
 
 def _content(path: Path) -> bytes:
@@ -161,3 +141,20 @@ def _read_pickle_of_arrays(data: bytes) -> Tensors:
     found, notes = flattened(read_pickle(io.BytesIO(data), budget), ArrayBeing, budget)
     arrays = {key: from_numpy(made.array) for key, made in found.items() if made.array is not None}
     return Tensors("pickle", arrays, notes=notes)
+
+
+# Kind -> its reader, or why there is none.
+READERS: dict[str, Callable[[bytes], Tensors]] = {
+    "safetensors": read_safetensors,
+    "npz": lambda data: npy.read_npz(Archive(data)),
+    "PyTorch zip": lambda data: torch.read_torch_zip(Archive(data)),
+    "PyTorch legacy": torch.read_torch_legacy,
+    "Keras zip": lambda data: hdf5.read_keras_zip(Archive(data)),
+    "HDF5": lambda data: hdf5.read_hdf5(data, Budget(len(data))),
+    "MATLAB": mat.read_mat,
+    "pickle": _read_pickle_of_arrays,
+}
+USELESS = {
+    "npy": "is one array alone; save theta, phi, g and out by name with numpy.savez",
+    "MATLAB 7.3": "is a MATLAB 7.3 file; save it with -v7",
+}
