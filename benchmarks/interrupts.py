@@ -1,6 +1,8 @@
-"""How long Ctrl-C takes: from the signal until nlmeans has ended, compiling and filtering.
+"""How long does nlmeans take to end after Ctrl-C, while it compiles and while it filters?
 
     python benchmarks/interrupts.py
+
+Data: made up. Time: about a minute.
 
 Tests assert that nothing is left behind and that neither compiler nor kernel is waited for; how
 fast that is depends on the machine. 0.2 s are promised.
@@ -16,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from imageio.v3 import imwrite
+from measure import options_of
 
 DELAYS = (0.05, 0.1, 0.5, 1.0, 2.0)  # seconds after a kernel was asked for
 SIDE, SEARCH = 3000, 2001  # hours of filtering
@@ -58,6 +61,7 @@ def seconds_to_end(folder: Path, delay: float, kernels: str) -> float:
 
 
 def main() -> None:
+    options_of(__doc__).parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     with TemporaryDirectory() as name:
         folder = Path(name)

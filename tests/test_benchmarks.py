@@ -5,7 +5,8 @@ import json
 import re
 
 import pytest
-from conftest import ROOT, run_python
+from conftest import ROOT
+from processes import run_python
 
 SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
 INDEX = (ROOT / "benchmarks" / "README.md").read_text()
