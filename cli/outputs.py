@@ -1,7 +1,5 @@
 """Where results go, and what is seen of the work: options and helpers of commands that write."""
 
-import io
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,26 +106,11 @@ def png_target(path: Path, output: Path | None, ending: str) -> Path:
 
 def save_png(output: Path, source: Path, pixels: Any, overwrite: bool) -> None:
     """A drawing, whole or not at all, and never in place of its source."""
-    from PIL import Image
+    from nlmeans.images import Picture, check_output, save
 
-    from nlmeans.images import ImageWriteError
-    from nlmeans.images.atomic import put_in_place
-
-    if output.exists() and output.samefile(source):
-        message = f"{shown(output)}: is the input; choose another name"
-        raise ImageWriteError(message)
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    try:
-        put_in_place(Path(os.path.realpath(output)), data.getvalue(), overwrite)
-    except FileExistsError as error:
-        message = (
-            f"{shown(output)}: exists already: choose another name, or allow it by --overwrite"
-        )
-        raise ImageWriteError(message) from error
-    except OSError as error:
-        message = f"{shown(output)}: cannot be written ({error.strerror}); nothing was changed"
-        raise ImageWriteError(message) from error
+    picture = Picture(pixels, alpha=False, format="PNG")
+    check_output(output, picture, overwrite=overwrite, source=source)
+    save(output, picture, overwrite=overwrite)
 
 
 @contextmanager

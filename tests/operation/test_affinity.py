@@ -299,7 +299,7 @@ def test_a_link_stays_one(cli, tmp_path):
         (("--at", "300,2", "-o", "a.png"), 2, "outside"),
         (("--at", "1,2", "-o", "there.png"), 1, "exists already"),
         (("--at", "1,2", "-o", "a.png", "--sigma", "0"), 1, "holds no noise"),
-        (("--at", "1,2", "-o", "no/a.png"), 1, "cannot be written"),
+        (("--at", "1,2", "-o", "no/a.png"), 1, "does not exist: create it first"),
         (("--at", "1,2", "-o", "a.png", "--layout", "mmcv"), 2, "--weights"),
     ],
 )
