@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import by_reference, run_python
+from conftest import by_reference
+from processes import run_python
 from skimage import data
 
 from nlmeans import (

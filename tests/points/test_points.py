@@ -10,7 +10,9 @@ import nlmeans.points.denoise as points_module
 from nlmeans import denoise_points, estimate_points_sigma
 from nlmeans.points.surfaces import _on_one_side, point_side
 
-BENCHMARK = runpy.run_path(str(ROOT / "benchmarks" / "points.py"))
+with pytest.MonkeyPatch.context() as patch:  # the script imports its neighbours
+    patch.syspath_prepend(ROOT / "benchmarks")
+    BENCHMARK = runpy.run_path(str(ROOT / "benchmarks" / "points.py"))
 sphere, cube, scan, measure, rms = map(BENCHMARK.get, ("sphere", "cube", "scan", "measure", "rms"))
 
 
