@@ -3,11 +3,13 @@
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from math import ceil
 from pathlib import Path
 
 CGROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+THREADS = Path("/proc/self/task")
 
 
 def cores() -> int:
@@ -26,6 +28,33 @@ def usable_threads() -> int:
     import numba
 
     return min(cores(), int(numba.get_num_threads()))
+
+
+@contextmanager
+def usual_scheduling() -> Iterator[None]:
+    """Threads are scheduled after the block as before it, and new ones as the caller's.
+
+    SVT-AV1, run by root, makes its threads and the caller's real-time ones: they would take every
+    core from the rest of the machine, and from threads of this process that they wait for.
+    """
+    if not (hasattr(os, "sched_setscheduler") and THREADS.is_dir()):
+        yield
+        return
+    own, before = _scheduling(0), {thread: _scheduling(thread) for thread in _threads()}
+    yield
+    for thread in _threads():
+        with suppress(ProcessLookupError):  # it has ended
+            usual = before.get(thread, own)
+            if _scheduling(thread) != usual:
+                os.sched_setscheduler(thread, usual[0], os.sched_param(usual[1]))
+
+
+def _threads() -> list[int]:
+    return [int(entry.name) for entry in THREADS.iterdir()]
+
+
+def _scheduling(thread: int) -> tuple[int, int]:
+    return os.sched_getscheduler(thread), os.sched_getparam(thread).sched_priority
 
 
 @cache

@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from nlmeans.base.machine import usual_scheduling
 from nlmeans.images.atomic import check_place, in_place
 from nlmeans.images.encoders import HOLDS, encoder_for, pixel_format_for
 from nlmeans.images.errors import StrPath, Unsupported, cause_of, reported
@@ -153,7 +154,8 @@ class _Writer:
         stream.metadata.update(_carried(clip.stream.metadata))
         stream.disposition = clip.stream.disposition
         try:
-            context.open()
+            with usual_scheduling():
+                context.open()
         except FFmpegError as error:
             msg = (
                 f"{encoder.name} does not take {kind.width}x{kind.height} pixels of {self._format} "

@@ -15,6 +15,7 @@ from nlmeans.cli import exits, notices
 from processes import HANGS, on_a_terminal, reaching
 
 import nlmeans
+from nlmeans.base.machine import usual_scheduling
 from nlmeans.images import ImageReadError, ImageWriteError
 
 av = pytest.importorskip("av", reason="video needs PyAV: pip install 'nlmeans[video]'")
@@ -57,6 +58,8 @@ def make(
         video.codec_context.time_base = base
         video.codec_context.thread_count = 1
         set_up(out, video)
+        with usual_scheduling():
+            video.codec_context.open()
         tone = out.add_stream(sound, rate=16000, layout="mono") if sound else None
         deep = "10" in pixels
         for k, x in enumerate(pictures(count, width, height, np.uint16 if deep else np.uint8)):
@@ -141,6 +144,14 @@ def test_everything_but_the_noise_is_kept(cli, name, codec, pixels, sound):
         assert abs((x - y).mean()) < 1.5
         assert 0 < np.abs(x - y).mean() < 10
     assert Path(name).read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system lists no threads")
+def test_no_encoder_makes_threads_real_time(cli):
+    make("a.mp4", codec="libsvtav1", size=(64, 48), count=2)
+    assert cli("denoise", "a.mp4", *FAST)[0] == 0
+    found = {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+    assert found == {os.SCHED_OTHER}
 
 
 @pytest.mark.parametrize("pixels", ["bgr0", "gray", "gray16le"])
