@@ -78,7 +78,7 @@ def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
 
 
 def real_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
-    """The same; complex numbers, of which a conversion keeps a half, are a TypeError."""
+    """The array of `as_array`; complex numbers, of which a conversion keeps a half, are refused."""
     array = as_array(name, x)
     if array.dtype.kind == "c":
         message = f"{name} holds complex numbers; only real ones are allowed"
@@ -146,7 +146,7 @@ def as_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
 
 
 def to_planes(array: Array, axis: int | None, dtype: np.dtype[Any]) -> Array:
-    """The same, contiguous; the array itself where it already is."""
+    """The planes of `as_planes`, contiguous; the array itself where it already is."""
     return np.ascontiguousarray(as_planes(array, axis, dtype))
 
 

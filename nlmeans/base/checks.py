@@ -85,7 +85,7 @@ def check_whole(
 def check_wholes(
     name: str, values: object, *, low: int = 1, otherwise: str = ""
 ) -> int | tuple[int, ...]:
-    """The same of one number, or of each in a tuple."""
+    """One whole number as `check_whole` takes it, or a tuple of them."""
     if isinstance(values, tuple):
         return tuple(check_whole(name, each, low=low, otherwise=otherwise) for each in values)
     return check_whole(name, values, low=low, otherwise=otherwise)

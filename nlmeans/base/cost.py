@@ -34,7 +34,7 @@ class Cost:
     bytes: int
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Of one after the other."""
+        """The cost of one after the other."""
         return Cost(self.seconds + other.seconds, max(self.bytes, other.bytes))
 
 
@@ -117,7 +117,7 @@ def in_parts(
 
 
 def _lengths(count: int) -> Iterator[int]:
-    """Of parts, from a half of all positions to one of them."""
+    """Lengths of parts to try, from a half of all positions down to one of them."""
     parts = 2
     while parts < 2 * count:
         yield -(-count // parts)
@@ -135,7 +135,7 @@ def show_bytes(count: float) -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """Of an estimate: two digits are more than is known.
+    """An estimated duration, to two digits: no more is known.
 
     >>> show_seconds(0.034), show_seconds(75), show_seconds(9000)
     ('0.034 s', '1.2 min', '2.5 h')

@@ -230,7 +230,7 @@ def _block(frame: Array, task: Task, max_memory: int | None) -> tuple[int, int]:
 
 
 def block_cost(frame: Array, task: Task, length: int) -> Cost:
-    """Of a block of so many frames with those around it, all of which are held."""
+    """What a block of so many frames takes, with the frames around it, which are held as well."""
     held = length + 2 * _halo(task)
     clip = np.broadcast_to(frame, (held, *frame.shape))
     cost = replace(task, layout=_layout(frame)).cost(clip)

@@ -109,6 +109,6 @@ class Request:
 
 
 def root_mean_square(values: NDArray[Any]) -> float:
-    """Of numbers from 0 whose squares may be no floats."""
+    """The root mean square of numbers from 0, whose squares may be beyond floats."""
     most = float(values.max())
     return most * float(np.sqrt(np.mean(np.square(values / most)))) if most > 0 else 0.0

@@ -128,7 +128,7 @@ class Ridge:
         return tuple(pilot + more for more in self.second.halo(ndim))
 
     def on(self, part: tuple[slice, ...]) -> Ridge:
-        """The same chain for a part of the image, to which maps are cut."""
+        """This chain for a part of the image, to which maps are cut."""
         return replace(self, classic=self.classic.on(part))
 
     def plan(

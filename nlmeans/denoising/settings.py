@@ -67,7 +67,7 @@ class Settings:
         return METHODS[self.method].filter(classic, level, self.chroma_strength)
 
     def filter(self, **options: Any) -> Filter | None:
-        """The same filter as it runs on the image: of magnitudes without their bias."""
+        """The filter as it runs on the image: averages of magnitudes lose their bias."""
         made = self.operation(**options)
         if made is None or self.noise.kind != "rician":
             return made
@@ -87,7 +87,7 @@ class Settings:
         )
 
     def times(self, strength: float) -> Settings:
-        """The same at so many times the strength."""
+        """These settings at so many times the strength."""
         maps = None if self.maps is None else Maps(self.maps.sigma, strength * self.maps.h)
         return replace(self, h=strength * self.h, strength=strength * self.strength, maps=maps)
 

@@ -173,7 +173,7 @@ class Task:
         return kept + max(self._cost(image, part).bytes for part in parts)
 
     def _cost(self, image: Array, part: Box) -> Cost:
-        """Of filtering a part as if it were all."""
+        """What filtering a part as if it were all takes."""
         original = image[self.layout.index(part)]
         colours = self.layout.colours(original)
         cost = (
@@ -328,6 +328,6 @@ def run_tasks(
 
 
 def _rows(box: Box, rows: slice) -> Box:
-    """Of a box the part with these of its rows, counted from its first."""
+    """The part of a box with these of its rows, counted from its first."""
     first = box[0].start
     return (slice(first + rows.start, first + rows.stop), *box[1:])

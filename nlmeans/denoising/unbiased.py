@@ -51,7 +51,7 @@ class Unbiased:
         return self.operation.halo(ndim)
 
     def on(self, part: Box) -> "Unbiased":
-        """The same for a part of the image, to which maps are cut."""
+        """This filter for a part of the image, to which maps are cut."""
         sigma = self.sigma if np.ndim(self.sigma) == 0 else np.asarray(self.sigma)[part]
         return replace(self, operation=self.operation.on(part), sigma=sigma)
 
