@@ -88,7 +88,7 @@ def relative_noise(sigma: float, image: NDArray[Any], axis: int | None) -> float
 
 
 def _variance(plane: NDArray[Any], scale: float) -> float:
-    """The figures of plane / scale, some rows at a time: no large image is copied whole."""
+    """The variance of plane / scale, some rows at a time: no large image is copied whole."""
     mean = float(np.mean(plane, dtype=np.float64)) / scale
     blocks = np.array_split(plane, math.ceil(plane.size / 2**20))
     squares = (float(np.square(rows / scale - mean, dtype=np.float64).sum()) for rows in blocks)
