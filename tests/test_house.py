@@ -1,6 +1,8 @@
 """Who may import whom: the packages, their order, and no circles among files."""
 
 import ast
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +92,22 @@ def test_no_circles_of_files():
         for module in ends:
             del graph[module]
     assert not graph
+
+
+def test_no_two_classes_have_one_name():
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files_of_code())
+    names = Counter(
+        node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def files_of_code() -> list[Path]:
+    return [path.with_suffix(".py") for path in FILES.values()]
+
+
+def test_every_package_is_installed():
+    """An editable install finds packages that a wheel lacks."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name for name in FILES if FILES[name].stem == "__init__"}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages
