@@ -22,10 +22,10 @@ Array = NDArray[Any]
 Asked = NoiseKind | Auto | Noise
 Levels = float | Sequence[float] | NDArray[np.floating[Any]]
 
-# Seconds for each patch that a noise level, or kind and level, are estimated from: of images from
-# 256x256 on, of which at most so many patches are looked at, it is about the same for all, 0.06 and
-# 0.17 s a channel. And for each number of the image, which is searched for its range and contrast.
-LEVEL_OF_PATCH, KIND_OF_PATCH, RANGE_OF_NUMBER = 0.9e-6, 2.6e-6, 5e-9
+# Seconds for each patch that a noise level, or kind and level, are estimated from. Images from
+# 256x256 on have about the same number of them: 0.02 and 0.04 s a channel.
+LEVEL_OF_PATCH, KIND_OF_PATCH = 0.35e-6, 0.6e-6
+RANGE_OF_NUMBER = 5e-9  # and for each number of the image, which is searched for its range
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from nlmeans.noise.patches import BASIS, ORDER, SIDE
+from nlmeans.base.blas import blas_at_most
+from nlmeans.noise.patches import BASIS, ORDER, SIDE, cosines
 
 Array = NDArray[Any]
 
@@ -28,8 +29,10 @@ _STEP_BLOCKS, _FEWEST_NONZERO, _LEAST_SCORE = 1024, 8, 0.6
 _FEWEST_STEPS, _FEWEST_VARIED, _FEWEST_MULTIPLES = 10, 6, 6
 _TEXTURE, _MARGIN = 0.6, 1.1
 _ROUNDS = 12
+_FIRST_HIGH = 3  # the lowest i and j with i + j > 9
 
 
+@blas_at_most(1)
 def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | None:
     """Standard deviation of white noise before the image was compressed; None if it was not.
 
@@ -103,7 +106,7 @@ def luma_weights(channels: int) -> Array:
 
 
 def _transformed(patches: Array) -> Array:
-    return (patches - patches[:, :1]) @ BASIS
+    return np.asarray((patches - patches[:, :1]) @ BASIS)
 
 
 def _place_of_blocks(colours: Array, weights: Array) -> tuple[int, int] | None:
@@ -112,16 +115,21 @@ def _place_of_blocks(colours: Array, weights: Array) -> tuple[int, int] | None:
     count = min(_SHIFTED, rows * columns)
     some = np.random.default_rng(0).choice(rows * columns, count, replace=False)
     within = np.arange(2 * SIDE - 1)
-    y = (some // columns * SIDE)[:, None, None] + within[:, None]
-    x = (some % columns * SIDE)[:, None, None] + within
-    areas = sliding_window_view(colours[y, x] @ weights, (SIDE, SIDE), (1, 2))
-    high = BASIS[:, ORDER > 9]
-    zeros = np.empty((SIDE, SIDE))
-    for place in np.ndindex(zeros.shape):
-        patches = areas[:, *place].reshape(count, -1)
-        zeros[place] = (np.abs((patches - patches[:, :1]) @ high) < _ROUNDING).mean()
-    best = np.unravel_index(zeros.argmax(), zeros.shape)
-    if zeros[best] < _LEAST_RATIO * np.median(zeros) or zeros[best] == 0:
+    windows = sliding_window_view(colours, (len(within), len(within)), (0, 1))
+    places = windows[some // columns * SIDE, some % columns * SIDE]
+    areas = np.tensordot(places.astype(np.float32), weights.astype(np.float32), (1, 0))
+    # All that is linear at once: the frequencies of every window along one axis, then the other.
+    basis = np.zeros((len(within), SIDE, SIDE - _FIRST_HIGH), np.float32)
+    for place in range(SIDE):
+        basis[place : place + SIDE, place] = cosines()[_FIRST_HIGH:].T
+    flat = basis.reshape(len(within), -1)
+    coefficients = np.swapaxes(areas @ flat, 1, 2) @ flat
+    zeros = (np.abs(coefficients) < _ROUNDING).astype(np.float32).reshape(count, -1)
+    shares = (np.ones(count, np.float32) @ zeros / count).reshape(2 * (SIDE, SIDE - _FIRST_HIGH))
+    high = ORDER.reshape(SIDE, SIDE)[_FIRST_HIGH:, _FIRST_HIGH:] > 9
+    means = np.swapaxes(shares, 1, 2)[..., high].mean(axis=2).T
+    best = np.unravel_index(means.argmax(), means.shape)
+    if means[best] < _LEAST_RATIO * np.median(means) or means[best] == 0:
         return None
     return int(best[0]), int(best[1])
 

@@ -11,39 +11,29 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.base.axes import stack_axis
-from nlmeans.base.scaling import exponent_of, largest_of
 from nlmeans.noise.jpeg import luma_weights, sigma_before_jpeg
 from nlmeans.noise.level import (
     LOW_MEDIAN,
-    estimate_sigma,
+    checked_channels,
     estimate_stack_sigma,
     flat_variance,
     joint_sigma,
     spread_slices,
+    white_level,
 )
 from nlmeans.noise.model import Noise
-from nlmeans.noise.patches import (
-    BASIS,
-    ORDER,
-    PATCHES,
-    SIDE,
-    clipping_levels,
-    grid_patches,
-    patch_count,
-)
+from nlmeans.noise.patches import HIGH, ODD, ORDER, SIDE, Spectra, spectra_of
 
 Array = NDArray[Any]
 
-_LOWEST, _LOW, _HIGH = (ORDER <= 1), (ORDER == 2) | (ORDER == 3), (ORDER > 9)
-_TOLD_BY = (ORDER > 0) & ~_HIGH  # frequencies that tell how flat a patch is
+_LOWEST, _ABOVE_LOWEST = (ORDER <= 1), (ORDER == 2) | (ORDER == 3)
 _TAILS = (ORDER > 3) & (ORDER < 7)  # codecs leave these, and slopes of the image are below them
 
 # Chosen on some of Train400 and the odd-numbered Kodak24 images with simulated noise: Gaussian of
 # 1 to 50, Poisson-Gaussian of gain 0.5 to 24 on images darkened as micrographs are, clipped and
 # rounded to 0..255, and noise blurred, interpolated or gone through JPEG.
-_BINS, _FEWEST_IN_BIN = 16, 300  # of patches by their mean
-_DARK, _BRIGHT = 0.3, 0.02  # of a bin's pixels on the lowest, highest value: more are left out
-_LEAST_ROUND = 0.02  # relative error of a bin's variance that is always expected
+_DARK, _BRIGHT = 0.3, 0.02  # of a group's pixels on the lowest, highest value: more are left out
+_LEAST_ROUND = 0.02  # relative error of a group's variance that is always expected
 _GROWTH = 1.6  # of the variance over the range of means, from which it depends on the signal
 _LEAST_FLAT = 0.01  # of a group's patches, lest texture that is brighter passes for noise
 _HEAVIEST = 1.08  # fourth moment over that of a Gaussian: noise up to 1.03, brighter texture 1.1 up
@@ -148,9 +138,14 @@ def estimate_noise(
     if stack and len(grid_shape(array.shape, axis)) == 3:  # else `estimate_stack_sigma` says so
         array = spread_slices(array, axis)
     array, step = whole_levels(array)
-    levels = (estimate_stack_sigma if stack else estimate_sigma)(array, channel_axis=channel_axis)
-    white = np.atleast_1d(np.asarray(levels, np.float64))  # and the arguments are checked
-    noise, sigma = _noise_of(array, axis, stack, white, signal_dependent)
+    if stack:
+        white = np.atleast_1d(np.asarray(estimate_stack_sigma(array, channel_axis=channel_axis)))
+    else:
+        checked_channels(array, channel_axis)
+    spectra = channel_spectra(array, axis, stack)
+    if not stack:
+        white = np.array([white_level(channel) for channel in spectra])
+    noise, sigma = _noise_of(array, axis, stack, spectra, white, signal_dependent)
     before = None if stack or signal_dependent else sigma_before_jpeg(array, axis)
     if before is not None:
         left = _LEFT * before * float(np.linalg.norm(luma_weights(len(white))))
@@ -166,103 +161,59 @@ def estimate_noise(
     return replace(noise, gain=gain, read_noise=read_noise, offset=offset), sigma
 
 
-def _noise_of(
-    array: Array, channel_axis: int | None, stack: bool, white: Array, signal_dependent: bool
-) -> tuple[Noise, Array]:
-    """The noise of an image that no codec quantised, with these levels if it is white."""
-    if array.min() == array.max():
-        return Noise(), white
-    scale = math.ldexp(1.0, -exponent_of(largest_of(array)))
-    channels = channel_images(array, channel_axis, stack)
-    lines = [_line(planes, scale) for planes in channels]
-    noise, unit = Noise(), white
-    if signal_dependent or any(line.depends for line in lines):
-        noise = _poisson_gaussian(lines, scale)
-        unit = np.ones(len(channels))
-        scale = 1.0
-        channels = channel_images(noise.stabilise(array, channel_axis), channel_axis, stack)
-    correlation = _correlation(channels, scale)
-    if correlation is None:
-        return noise, unit
-    variance, extent = correlation
-    if noise.kind == "gaussian":
-        return replace(noise, extent=extent), np.sqrt(variance) / scale
-    gain = tuple((np.array(noise.gain) * variance).tolist())
-    read_noise = tuple((np.array(noise.read_noise) * np.sqrt(variance)).tolist())
-    return replace(noise, gain=gain, read_noise=read_noise, extent=extent), unit
-
-
-def channel_images(array: Array, axis: int | None, stack: bool) -> list[list[Array]]:
-    """The images of every channel: several of a stack."""
+def channel_spectra(array: Array, axis: int | None, stack: bool) -> list[Spectra]:
+    """The spectra of every channel: of an image, or of the images of a stack together."""
     if stack:
         array = np.moveaxis(spread_slices(array, axis), stack_axis(axis), 0)
         axis = axis if axis is None or axis == 0 else axis - 1
     images = array if stack else array[None]
     planes = images[:, None] if axis is None else np.moveaxis(images, axis + 1, 1)
-    return [[image[k] for image in planes] for k in range(planes.shape[1])]
+    return [spectra_of([image[k] for image in planes]) for k in range(planes.shape[1])]
 
 
-def level_groups(planes: list[Array], scale: float = 1.0) -> Array:
-    """Rows of mean, variance, shares of dark and bright pixels: one for patches of like means."""
-    return _level_rows(_spectra(planes, scale))
+def _noise_of(
+    array: Array,
+    axis: int | None,
+    stack: bool,
+    spectra: list[Spectra],
+    white: Array,
+    signal_dependent: bool,
+) -> tuple[Noise, Array]:
+    """The noise of an image that no codec quantised, with these levels if it is white."""
+    if all(channel.low == channel.high for channel in spectra):
+        return Noise(), white
+    lines = [_line(channel) for channel in spectra]
+    noise, unit = Noise(), white
+    if signal_dependent or any(line.depends for line in lines):
+        noise = _poisson_gaussian(lines)
+        unit = np.ones(len(spectra))
+        spectra = channel_spectra(noise.stabilise(array, axis), axis, stack)
+    correlation = _correlation(spectra)
+    if correlation is None:
+        return noise, unit
+    variance, extent = correlation
+    if noise.kind == "gaussian":
+        return replace(noise, extent=extent), np.sqrt(variance)
+    gain = tuple((np.array(noise.gain) * variance).tolist())
+    read_noise = tuple((np.array(noise.read_noise) * np.sqrt(variance)).tolist())
+    return replace(noise, gain=gain, read_noise=read_noise, extent=extent), unit
 
 
-def _level_rows(spectra: _Spectra) -> Array:
+def level_rows(spectra: Spectra) -> Array:
+    """The mean, variance, and shares of dark and bright pixels of each group, a row each."""
     rows = []
-    for which in spectra.groups():
-        squares = spectra.squares[which].astype(np.float64)
-        high = squares[:, _HIGH]
-        energy = squares[:, 1:].sum(axis=1) - high.sum(axis=1)
-        variance = flat_variance(energy, high, np.full(len(energy), np.inf))
-        dark, bright = (part[which].mean() for part in (spectra.dark, spectra.bright))
-        rows.append((spectra.mean[which].mean(), variance, dark, bright))
+    for group in spectra.groups:
+        variance = flat_variance(spectra, group)
+        means = (each[group].mean() for each in (spectra.mean, spectra.dark, spectra.bright))
+        rows.append((variance, *means))
     return np.array(rows)
 
 
 @dataclass(frozen=True)
-class _Spectra:
-    """Of the patches of planes: mean, squared DCT, shares of pixels on clipping levels."""
-
-    mean: Array
-    squares: Array
-    dark: Array
-    bright: Array
-
-    def groups(self) -> list[Array]:
-        """Which patches are of like means; those mostly clipped are left out if others remain."""
-        order = np.argsort(self.mean, kind="stable")
-        free = np.maximum(self.dark, self.bright)[order] <= 0.5
-        if free.sum() >= _BINS * _FEWEST_IN_BIN:
-            order = order[free]
-        return np.array_split(order, max(1, min(_BINS, len(order) // _FEWEST_IN_BIN)))
-
-
-def _spectra(planes: list[Array], scale: float) -> _Spectra:
-    low, high = (float(f([f(plane) for plane in planes])) for f in (np.min, np.max))
-    most = PATCHES // len(planes)
-    counts = [patch_count(plane, most) for plane in planes]
-    mean, dark, bright = np.zeros((3, sum(counts)))
-    squares = np.empty((sum(counts), SIDE**2), np.float32)  # the largest array that is held
-    done = 0
-    for plane in planes:
-        clipped = clipping_levels(plane, low, high)
-        for patches in grid_patches(plane, scale, most):
-            part = slice(done, done + len(patches))
-            first = patches[:, :1].copy()
-            coefficients = (patches - first) @ BASIS
-            mean[part] = coefficients[:, 0] / SIDE + first[:, 0]
-            np.square(coefficients, out=squares[part], casting="same_kind")
-            for level, shares in ((low, dark), (high, bright)):
-                if level in clipped:
-                    shares[part] = (patches == level * scale).mean(axis=1)
-            done += len(patches)
-    return _Spectra(mean, squares, dark, bright)
-
-
-@dataclass(frozen=True)
 class _Line:
-    """v = slope m + constant, fitted for means m from low to high."""
+    """v = slope m + constant, fitted for means m from low to high; all of scaled values."""
 
+    scale: float
     slope: float
     constant: float
     low: float
@@ -270,17 +221,17 @@ class _Line:
     depends: bool  # on the signal, clearly
 
 
-def _line(planes: list[Array], scale: float) -> _Line:
+def _line(spectra: Spectra) -> _Line:
     """The variance of a channel's noise as a line over the mean."""
-    spectra = _spectra(planes, scale)
-    mean, variance, dark, bright = _level_rows(spectra).T
+    scale = spectra.scale
+    variance, mean, dark, bright = level_rows(spectra).T
     usable = variance > 0
     unclipped = usable & (dark <= _DARK) & (bright <= _BRIGHT)
     if unclipped.sum() >= max(len(mean) // 4, 3):
         usable = unclipped
     if usable.sum() < 3 or np.ptp(mean[usable]) == 0:
         level = float(np.median(variance[usable])) if usable.any() else 0.0
-        return _Line(0.0, level, float(mean.min()), float(mean.max()), depends=False)
+        return _Line(scale, 0.0, level, float(mean.min()), float(mean.max()), depends=False)
     mean, variance = mean[usable], variance[usable]
     slope, constant = _robust_line(mean, variance)
     low, high = float(mean.min()), float(mean.max())
@@ -293,29 +244,30 @@ def _line(planes: list[Array], scale: float) -> _Line:
         _flat_share(spectra, slope, constant) < _LEAST_FLAT or _tails(spectra) > _HEAVIEST
     ):
         # Correlated noise holds more at low frequencies than at the high ones measured.
-        depends = _correlation([planes], scale) is not None
-    return _Line(slope, constant, low, high, bool(depends))
+        depends = _correlation([spectra]) is not None
+    return _Line(scale, slope, constant, low, high, bool(depends))
 
 
-def _tails(spectra: _Spectra) -> float:
+def _tails(spectra: Spectra) -> float:
     """Kurtosis over 3 of the highest frequencies of a group's flattest patches: the median."""
     found = []
-    for which in spectra.groups():
-        squares = spectra.squares[which]
-        count = min(max(_FEWEST, int(_FLATTEST * len(which))), len(which))
-        flattest = np.argpartition(squares @ _TOLD_BY.astype(np.float32), count - 1)[:count]
-        high = squares[flattest][:, _HIGH].astype(np.float64)
+    for group in spectra.groups:
+        high = spectra.flattest(group, 0, _few_of(group))[HIGH]
         found.append(np.square(high).mean() / (3 * max(high.mean() ** 2, 1e-30)))
     return float(np.median(found))
 
 
-def _flat_share(spectra: _Spectra, slope: float, constant: float) -> float:
+def _few_of(group: Array) -> int:
+    """How many of a group's patches tell its spectrum."""
+    return min(max(_FEWEST, int(_FLATTEST * len(group))), len(group))
+
+
+def _flat_share(spectra: Spectra, slope: float, constant: float) -> float:
     """Share of patches that hold no more than noise of these variances: median over the groups."""
     shares = []
-    for which in spectra.groups():
-        variance = slope * spectra.mean[which].mean() + constant
-        energy = spectra.squares[which] @ _TOLD_BY.astype(np.float32)
-        shares.append(np.mean(energy <= LOW_MEDIAN * variance))
+    for group in spectra.groups:
+        variance = slope * spectra.mean[group].mean() + constant
+        shares.append(np.mean(spectra.sums[0, group] <= LOW_MEDIAN * variance))
     return float(np.median(shares))
 
 
@@ -341,7 +293,7 @@ def _robust_line(mean: Array, variance: Array) -> tuple[float, float]:
     return float(line[0]), float(line[1])
 
 
-def _poisson_gaussian(lines: list[_Line], scale: float) -> Noise:
+def _poisson_gaussian(lines: list[_Line]) -> Noise:
     gains, read_noises, offsets = [], [], []
     for line in lines:
         middle = line.slope * (line.low + line.high) / 2 + line.constant
@@ -349,53 +301,54 @@ def _poisson_gaussian(lines: list[_Line], scale: float) -> Noise:
         least = 0.01 * max(middle, 1e-12) / max(line.high - line.low, 1e-6)
         slope = max(line.slope, least)
         constant = line.constant if line.slope >= least else middle
-        gains.append(slope / scale)
-        read_noises.append(math.sqrt(max(constant, 0.0)) / scale)
-        offsets.append(max(-constant / slope, 0.0) / scale)
+        gains.append(slope / line.scale)
+        read_noises.append(math.sqrt(max(constant, 0.0)) / line.scale)
+        offsets.append(max(-constant / slope, 0.0) / line.scale)
     return Noise("poisson-gaussian", tuple(gains), tuple(read_noises), tuple(offsets))
 
 
-def _correlation(channels: list[list[Array]], scale: float) -> tuple[Array, float] | None:
+def _correlation(channels: list[Spectra]) -> tuple[Array, float] | None:
     """Variance a channel and extent of correlated noise; None where it seems white."""
-    found = [_spectrum(_spectra(planes, scale)) for planes in channels]
-    spectra = np.array([spectrum for spectrum, _, _ in found])
+    found = [_spectrum(channel) for channel in channels]
+    spectra = np.array([spectrum for spectrum, _ in found])
     means = spectra.mean(axis=1)
     if not means.all():
         return None
-    excess = float(np.mean(means / np.maximum(spectra[:, _HIGH].mean(axis=1), 1e-6 * means)))
-    share, tails = np.mean([others for _, *others in found], axis=0)
-    evidence = _EVIDENCE[0] if tails > _TEXTURE[1] else _EVIDENCE[1]
-    if excess < _EXCESS or excess * share < evidence or _TEXTURE[0] < tails < _TEXTURE[1]:
+    excess = float(np.mean(means / np.maximum(spectra[:, HIGH].mean(axis=1), 1e-6 * means)))
+    tails = float(np.mean([tails for _, tails in found]))
+    if excess < _EXCESS or _TEXTURE[0] < tails < _TEXTURE[1]:
+        return None
+    share = np.mean([_flat_as(*pair) for pair in zip(channels, spectra, strict=True)])
+    if excess * share < (_EVIDENCE[0] if tails > _TEXTURE[1] else _EVIDENCE[1]):
         return None
     extent = float(np.mean(np.sqrt(np.square(spectra).mean(axis=1)) / means))
-    return None if extent > _WIDEST else (means, max(1.0, extent))
+    scales = np.array([channel.scale for channel in channels])
+    return None if extent > _WIDEST else (means / scales**2, max(1.0, extent))
 
 
-def _spectrum(spectra: _Spectra) -> tuple[Array, float, float]:
-    """Mean square of every frequency over the flattest patches, their share, their kurtosis."""
-    odd = ORDER % 2 == 1
+def _spectrum(channel: Spectra) -> tuple[Array, float]:
+    """Mean square of every frequency over the flattest patches, and their kurtosis over 3."""
     found = []
     fourth = np.zeros(SIDE**2)
-    for which in spectra.groups():
-        squares = spectra.squares[which]
-        count = min(max(_FEWEST, int(_FLATTEST * len(which))), len(which))
+    for group in channel.groups:
         spectrum = np.empty(SIDE**2)
-        for chosen_by, measured in ((odd, ~odd), (~odd, odd)):
-            energy = squares @ (chosen_by & (ORDER > 0)).astype(np.float32)
-            flattest = np.argpartition(energy, count - 1)[:count]
-            here = squares[flattest][:, measured].astype(np.float64)
-            spectrum[measured] = here.mean(axis=0)
+        for chosen_by, measured in ((1, ~ODD), (2, ODD)):
+            here = channel.flattest(group, chosen_by, _few_of(group))[measured]
+            spectrum[measured] = here.mean(axis=1)
             least = np.maximum(spectrum[measured], 1e-30)
-            fourth[measured] += np.square(here / least).mean(axis=0)
+            fourth[measured] += np.square(here / least[:, None]).mean(axis=1)
         # The lowest frequencies hold slopes of the image: noise has no more there than just above.
-        above = spectrum[_LOW].mean()
+        above = spectrum[_ABOVE_LOWEST].mean()
         spectrum[_LOWEST] = np.minimum(spectrum[_LOWEST], above)
         spectrum[0] = above
         found.append(spectrum)
     found.sort(key=np.mean)
-    spectrum = found[int(_QUANTILE * (len(found) - 1))]
+    return found[int(_QUANTILE * (len(found) - 1))], float(fourth[_TAILS].mean()) / (3 * len(found))
+
+
+def _flat_as(channel: Spectra, spectrum: Array) -> float:
+    """The share of patches that hold no more than noise of this spectrum."""
     # Frequencies that a codec took away do not count more than a twentieth of the mean would.
     precision = 1 / np.maximum(spectrum, max(0.05 * spectrum.mean(), 1e-30))
     precision[0] = 0
-    flat = spectra.squares @ precision.astype(np.float32) <= spectrum @ precision
-    return spectrum, float(flat.mean()), float(fourth[_TAILS].mean()) / (3 * len(found))
+    return channel.share_within(precision, float(spectrum @ precision))

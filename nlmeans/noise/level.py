@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, overload
 
 import numpy as np
@@ -11,8 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.base.axes import stack_axis
-from nlmeans.base.scaling import exponent_of
-from nlmeans.noise.patches import BASIS, ORDER, SIDE, clipping_levels, grid_patches, patch_count
+from nlmeans.noise.patches import (
+    HIGH,
+    MIDDLE,
+    ORDER,
+    SIDE,
+    Spectra,
+    order_of,
+    spectra_of,
+)
+
+Array = NDArray[Any]
 
 MOST_SLICES = 15  # of a stack looked at; odd, so that the median is one of them
 _SMALLEST = 16  # side of an image; the standard error is 15 % there, 3 % at 64
@@ -28,17 +38,9 @@ _ROUNDS = 20  # 3 to 8 are usual
 _LOOKED_AT, _FEWEST_LOOKED_AT = 0.02, 50
 _EXCESS, _IN_HIGHEST, _DIFFERENCE, _LEAST_LEFT = 1.1, 0.6, 0.4, 0.05
 
-# A cut at i + j > 7 or 8 changes the error by a tenth; the highest hold the least texture.
-_HIGH = ORDER > 9
-_MIDDLE = (ORDER > 5) & ~_HIGH
-_ODD = ORDER % 2 == 1
-_HIGH_ORDER = ORDER[_HIGH]
-_LOW_COUNT = SIDE**2 - 1 - np.count_nonzero(_HIGH)
+_HIGH_ORDER = ORDER[HIGH]
+_LOW_COUNT = SIDE**2 - 1 - np.count_nonzero(HIGH)
 LOW_MEDIAN = _LOW_COUNT * (1 - 2 / (9 * _LOW_COUNT)) ** 3  # of chi-square, by Wilson and Hilferty
-# What is summed of a patch's squares: the low frequencies; of the odd and of the even, all of them
-# and those in the middle.
-_LOW = (ORDER > 0) & ~_HIGH
-_SUMS = np.stack([_LOW, _ODD, ~_ODD & (ORDER > 0), _ODD & _MIDDLE, ~_ODD & _MIDDLE], axis=1)
 
 
 @overload
@@ -140,8 +142,8 @@ def estimate_sigma(
     >>> estimate_sigma(np.stack([noisy, noisy / 2]), channel_axis=0).round()
     array([20., 10.])
     """
-    channels, step = whole_levels(_channels(image, channel_axis))
-    levels = [step * _level(c, float(c.min()), float(c.max())) for c in channels]
+    channels, step = whole_levels(checked_channels(image, channel_axis))
+    levels = [step * white_level(spectra_of([channel])) for channel in channels]
     return levels[0] if channel_axis is None else np.array(levels)
 
 
@@ -221,7 +223,7 @@ def joint_sigma(levels: float | Sequence[float] | NDArray[np.float64]) -> float:
     return math.hypot(*each) / math.sqrt(len(each))
 
 
-def _channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
+def checked_channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     """The image as (channel, row, column), checked."""
     array = checked_array("image", image)
     axis = checked_axis("image", array.ndim, channel_axis)
@@ -242,110 +244,110 @@ def _channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     return channels
 
 
-def _level(channel: NDArray[Any], low: float, high: float) -> float:
-    """Noise level of one channel with values from low to high."""
+def white_level(spectra: Spectra) -> float:
+    """The level of the noise of one channel if it is white; see `estimate_sigma`."""
     # Measured (benchmarks/noise_level.py): RMSE on Kodak24 at sigma 5 and 25 is 0.18 and 0.13;
     # the wavelet median of scikit-image has 1.60 and 0.74, [3] alone 3.39 and 1.14, the smallest
     # eigenvalue of the flattest patches 0.30 and 0.28, the flattest 0.5 % of blocks 0.21 and 0.32.
-    if low == high:
+    if spectra.low == spectra.high:
         return 0.0
-    # A power of two brings the values into [-1, 1] and is undone exactly.
-    exponent = exponent_of(max(abs(low), abs(high)))
-    scale = math.ldexp(1.0, -exponent)
-    clipped = [v * scale for v in clipping_levels(channel, low, high)]
-    count = patch_count(channel)
-    sums, spectrum = (np.empty((count, n)) for n in (_SUMS.shape[1], np.count_nonzero(_HIGH)))
-    margin = np.empty(count)
-    done = 0
-    for patches in grid_patches(channel, scale):
-        part = slice(done, done + len(patches))
-        sums[part], spectrum[part], margin[part] = _measure(patches, clipped)
-        done += len(patches)
-    variance = flat_variance(sums[:, 0], spectrum, margin)
-    kept = margin >= 3 * math.sqrt(variance)
-    if np.count_nonzero(kept) >= _FEWEST_LOOKED_AT:
-        variance = _without_texture(variance, sums, spectrum, kept)
-    return math.ldexp(math.sqrt(variance), exponent)
-
-
-def _measure(patches: NDArray[np.float64], clipped: list[float]) -> tuple[NDArray[np.float64], ...]:
-    """Sums of squares as in `_SUMS`, squared high frequencies, distance from clipping levels."""
-    first = patches[:, :1].copy()
-    coefficients = (patches - first) @ BASIS  # a flat patch becomes exactly 0, whatever its value
-    mean = coefficients[:, 0] / SIDE + first[:, 0]
-    squares = coefficients**2
-    margin = np.full(len(patches), np.inf)
-    for level in clipped:
-        np.minimum(margin, np.abs(mean - level), out=margin)
-    if clipped:
-        margin[np.isin(patches, clipped).sum(axis=1) > SIDE**2 // 2] = -np.inf
-    return squares @ _SUMS, squares[:, _HIGH], margin
+    margin = None  # distance from clipping levels
+    if spectra.clipped:
+        margin = np.abs(np.subtract.outer(spectra.clipped, spectra.mean)).min(axis=0)
+        margin[spectra.dark + spectra.bright > 0.5] = -np.inf
+    variance = flat_variance(spectra, margin=margin)
+    kept = None if margin is None else margin >= 3 * math.sqrt(variance)
+    if kept is None or np.count_nonzero(kept) >= _FEWEST_LOOKED_AT:
+        sums, high = spectra.sums, spectra.highest
+        if kept is not None and not kept.all():
+            sums, high = sums[:, kept], high[:, kept]
+        variance = _without_texture(variance, sums, high)
+    return math.sqrt(variance) / spectra.scale
 
 
 def flat_variance(
-    energy: NDArray[np.float64], spectrum: NDArray[np.float64], margin: NDArray[np.float64]
+    spectra: Spectra, which: Array | None = None, margin: Array | None = None
 ) -> float:
-    """Fixed point of variance -> flat patches away from clipping levels -> variance."""
-    order = np.argsort(energy, kind="stable")
-    margin = margin[order]
-    unclipped = np.sort(margin[margin > -np.inf])
-    # With no patch unclipped, as in a drawing in two colours, all of them count.
-    enough = unclipped[-math.ceil(_UNCLIPPED_SHARE * len(unclipped))] if len(unclipped) else -np.inf
-    variance, used = 0.0, (0, 0)
+    """Fixed point of variance -> flat patches away from clipping levels -> variance.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    which : array of int, optional
+        The patches that count; all by default.
+    margin : array (patches,), optional
+        Distance of the mean of those from the nearest clipping level, -inf for no use at all.
+    """
+    energy = spectra.sums[0] if which is None else spectra.sums[0, which]
+    order = order_of(energy)
+    high = spectra.highest.take(order if which is None else which[order], axis=1)
+    energy = energy[order]
+    enough = -math.inf
+    if margin is not None:
+        margin = margin[order]
+        unclipped = np.sort(margin[margin > -np.inf])
+        # With no patch unclipped, as in a drawing in two colours, all of them count.
+        if len(unclipped):
+            enough = float(unclipped[-math.ceil(_UNCLIPPED_SHARE * len(unclipped))])
+    kept, used, flattest = np.arange(len(order)), (0, 0), 0.0
+    variance = 0.0
     for _ in range(_ROUNDS):
-        kept = order[margin >= min(3 * math.sqrt(variance), enough)]
+        if margin is not None:
+            kept = np.flatnonzero(margin >= min(3 * math.sqrt(variance), enough))
         fewest = max(min(_FEWEST, len(kept)), int(_FEWEST_SHARE * len(kept)))
-        flat = int(np.searchsorted(energy[kept], LOW_MEDIAN * variance, side="right"))
-        count = max(fewest, flat)
+        seen = energy if margin is None else energy[kept]
+        count = max(fewest, int(np.searchsorted(seen, LOW_MEDIAN * variance, side="right")))
         if used == (len(kept), count):
             break
+        if used[0] != len(kept):
+            flattest = _smallest_group(_means(high, kept[:fewest]))
         used = (len(kept), count)
-        flattest, all_flat = (
-            _smallest_group(spectrum[kept[:n]].mean(axis=0)) for n in (fewest, count)
-        )
+        all_flat = _smallest_group(_means(high, kept[:count])) if count > fewest else flattest
         variance = min(all_flat, _GROWTH * flattest)
     return variance
 
 
-def _without_texture(
-    variance: float,
-    sums: NDArray[np.float64],
-    spectrum: NDArray[np.float64],
-    kept: NDArray[np.bool_],
-) -> float:
-    """The variance less the texture that the flattest of the patches kept seem to hold."""
-    low = sums[kept, 0]
+def _means(rows: Array, which: Array) -> Array:
+    """The mean of each row over these places, which are in order."""
+    end = int(which[-1]) + 1
+    if end == len(which):
+        return np.asarray(np.add.reduce(rows[:, :end], axis=1) / np.float64(end))
+    weights = np.zeros(end, rows.dtype)  # three times as fast as copies of the places
+    weights[which] = 1
+    return np.asarray(np.einsum("ij,j->i", rows[:, :end], weights) / np.float64(len(which)))
+
+
+def _without_texture(variance: float, sums: Array, high: Array) -> float:
+    """The variance less the texture that the flattest of these patches seem to hold."""
+    low = sums[0]
     fewest = min(max(_FEWEST, int(_FEWEST_SHARE * len(low))), len(low)) - 1
-    limit = max(LOW_MEDIAN * variance, np.partition(low, fewest)[fewest])
-    flat = kept & (sums[:, 0] <= limit)
-    each = np.asarray(np.einsum("i,ij->j", flat, spectrum)) / np.count_nonzero(flat)
+    flat = high[:, low <= max(LOW_MEDIAN * variance, np.partition(low, fewest)[fewest])]
+    each = np.asarray(flat.mean(axis=1), np.float64)
     level = float(each.mean())
     if level == 0:
         return variance
     decay = each[_HIGH_ORDER == 10].mean() / max(each[_HIGH_ORDER > 11].mean(), 1e-6 * level)
-    relative = spectrum / level
-    fourth = float(np.einsum("i,ij,ij->", flat, relative, relative))
-    kurtosis = fourth / (3 * each.size * np.count_nonzero(flat))
+    relative = flat / flat.dtype.type(level)
+    kurtosis = float(np.square(relative, out=relative).mean()) / 3
     evidence = min(max(decay * kurtosis - 1, 0.0) / _DIFFERENCE, 1.0)
 
-    sums = sums[kept]
-    count = min(max(_FEWEST_LOOKED_AT, int(_LOOKED_AT * len(sums))), len(sums))
+    count = min(max(_FEWEST_LOOKED_AT, int(_LOOKED_AT * len(low))), len(low))
     middle = 0.0
     for chosen_by, measured in ((1, 4), (2, 3)):
-        flattest = np.argpartition(sums[:, chosen_by], count - 1)[:count]
-        middle += float(sums[flattest, measured].mean()) / np.count_nonzero(_MIDDLE)
-    by_chance = 10 / math.sqrt(len(sums))  # patches overlap: two standard errors, about
+        flattest = np.argpartition(sums[chosen_by], count - 1)[:count]
+        middle += float(sums[measured, flattest].mean()) / np.count_nonzero(MIDDLE)
+    by_chance = 10 / math.sqrt(len(low))  # patches overlap: two standard errors, about
     texture = evidence * max(middle - (_EXCESS + by_chance) * variance, 0.0)
     return float(max(variance - _IN_HIGHEST * texture, _LEAST_LEFT * variance))
 
 
-def _smallest_group(values: NDArray[np.float64]) -> float:
+def _smallest_group(values: Array) -> float:
     """Mean of the largest group of smallest values whose mean is not above their median.
 
     The median is the value next above the middle: of equal expected values, all are taken.
     """
-    values = np.sort(values)
-    size = len(values)
-    while values[:size].mean() > values[(size + 1) // 2]:
-        size -= 1  # two always pass
-    return float(values[:size].mean())
+    ordered = sorted(values.tolist())  # of 15: NumPy would take ten times as long
+    means = [total / (k + 1) for k, total in enumerate(accumulate(ordered))]
+    sizes = range(len(ordered), 2, -1)
+    size = next((n for n in sizes if means[n - 1] <= ordered[(n + 1) // 2]), 2)  # two always pass
+    return float(means[size - 1])

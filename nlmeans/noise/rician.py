@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from nlmeans.base.arrays import whole_levels
 from nlmeans.base.checks import ParameterError
-from nlmeans.base.scaling import exponent_of
-from nlmeans.noise.kind import channel_images, level_groups
+from nlmeans.noise.kind import channel_spectra, level_rows
 from nlmeans.noise.level import spread_slices
 
 Array = NDArray[Any]
@@ -43,14 +42,13 @@ def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool
     """
     image, step = whole_levels(spread_slices(image, channel_axis) if stack else image)
     found = []
-    exponent = exponent_of(float(image.max()))
-    scale = math.ldexp(1.0, -exponent)
-    for images in channel_images(image, channel_axis, stack):
-        mean, variance = level_groups(images, scale)[:, :2].T
+    for spectra in channel_spectra(image, channel_axis, stack):
+        variance, mean = level_rows(spectra)[:, :2].T
         seen = variance > 0
         if seen.any():
-            found.append(np.median(_gaussian_variance(mean[seen], variance[seen])))
-    return step * math.ldexp(math.sqrt(float(np.mean(found))), exponent) if found else 0.0
+            variance = np.median(_gaussian_variance(mean[seen], variance[seen]))
+            found.append(math.sqrt(variance) / spectra.scale)
+    return step * math.hypot(*found) / math.sqrt(len(found)) if found else 0.0
 
 
 def _gaussian_variance(mean: Array, variance: Array) -> Array:

@@ -50,8 +50,9 @@ def trust_in(sigma: float, image: NDArray[Any], channel_axis: int | None = None)
     grid = planes.shape[1:]
     step = math.ceil((math.prod(grid) / _MOST_LOOKED_AT) ** (1 / len(grid)))
     seen = planes[(slice(None), *(slice(None, None, step) for _ in grid))]
-    ends = np.percentile(seen.astype(np.float64), _PERCENTILES, method="nearest")
-    lowest, low, high, highest = map(float, ends / 2)  # a range may be above the largest float
+    ends = np.percentile(seen, _PERCENTILES, method="nearest")
+    # Halved, for a range may be above the largest float.
+    lowest, low, high, highest = map(float, ends.astype(np.float64) / 2)
     half = highest - lowest
     if high > low:
         half = min(half, _MOST_OF_INNER * (high - low))
