@@ -9,12 +9,12 @@ so that a run of them in a row is averaged together, a vector of pixels at a tim
 the largest exponent found so far, after each row of shifts.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.centre import CENTRE_MAX
+from nlmeans.kernels.codes import CENTRE_MAX
 from nlmeans.kernels.exp2 import LOWEST64, exp2_above
 from nlmeans.kernels.lanes import (
     fill,
@@ -49,6 +49,17 @@ class Places(NamedTuple):
     total: int
     sums: int
     end: int
+
+
+class ExponentTerms(NamedTuple):
+    """The exponent of a pair: min(bias - scale D, 0), with D weighted by the taps."""
+
+    scale: float
+    bias: float
+    lowest: float  # an exponent below it is that of no candidate
+    taps_z: Any
+    taps_y: Any
+    taps_x: Any
 
 
 @compiled
@@ -91,40 +102,24 @@ def load_around(M, to, at, image, offset, scale, zs, ys, xs, z, y, x, count, g):
 
 
 @compiled
-def put_exponents(
-    M,
-    at,
-    to,
-    here,
-    away,
-    count,
-    features,
-    maps,
-    centre,
-    scale,
-    bias,
-    lowest,
-    taps_z,
-    taps_y,
-    taps_x,
-):
+def put_exponents(M, at, to, here, away, count, features, maps, centre, terms):
     """The exponents of `count` pixels under one shift; `here` is the first one's patch."""
     L = lanes(M)
-    for m in range(0, count + len(taps_x) - 1, L):
+    for m in range(0, count + len(terms.taps_x) - 1, L):
         s = fill(np.float64(0), 1)
         for c in range(features):
-            for i in range(len(taps_z)):
-                for k in range(len(taps_y)):
+            for i in range(len(terms.taps_z)):
+                for k in range(len(terms.taps_y)):
                     a = at.features + c * at.channel + here + i * at.plane + k * at.row + m
                     d = load_anywhere(M, a, 1) - load_anywhere(M, a + away, 1)
-                    s = s + like(s, taps_z[i] * taps_y[k]) * (d * d)
+                    s = s + like(s, terms.taps_z[i] * terms.taps_y[k]) * (d * d)
         store(M, at.columns + m, s)
     for m in range(0, count, L):
         D = fill(np.float64(0), 1)
-        for k in range(len(taps_x)):
-            D = D + like(D, taps_x[k]) * load_anywhere(M, at.columns + m + k, 1)
+        for k in range(len(terms.taps_x)):
+            D = D + like(D, terms.taps_x[k]) * load_anywhere(M, at.columns + m + k, 1)
         if maps is None:  # known as it is compiled
-            e = like(D, bias) - D * like(D, scale)
+            e = like(D, terms.bias) - D * like(D, terms.scale)
         else:
             a = at.maps + centre + m
             b = a + away
@@ -133,7 +128,7 @@ def put_exponents(
             e = (s - D) * u
         e = smaller(e, like(e, 0.0))
         none = like(e, NO_CANDIDATE)
-        store(M, to + m, e + (none - zero_below(none, e, like(e, lowest))))
+        store(M, to + m, e + (none - zero_below(none, e, like(e, terms.lowest))))
 
 
 @compiled
@@ -161,9 +156,7 @@ def add_candidates(M, at, shifts, first, count, values):
 
 
 @compiled
-def average_run(
-    M, at, z, y, x, count, features, values, maps, g, scale, bias, lowest, taps_z, taps_y, taps_x
-):
+def average_run(M, at, z, y, x, count, features, values, maps, g, terms):
     """The sums of `count` pixels from (z, y, x) on over their candidates."""
     corner = g.search_z * at.plane + g.search_y * at.row + g.search_x
     centre = corner + g.patch_z * at.plane + g.patch_y * at.row + g.patch_x
@@ -176,24 +169,8 @@ def average_run(
         for dy in range(max(-g.search_y, g.first_y - y), min(g.search_y, g.end_y - 1 - y) + 1):
             for k in range(shifts):
                 dx = k - g.search_x
-                to = at.exponents + k * RUN
-                put_exponents(
-                    M,
-                    at,
-                    to,
-                    corner,
-                    dz * at.plane + dy * at.row + dx,
-                    count,
-                    features,
-                    maps,
-                    centre,
-                    scale,
-                    bias,
-                    lowest,
-                    taps_z,
-                    taps_y,
-                    taps_x,
-                )
+                to, away = at.exponents + k * RUN, dz * at.plane + dy * at.row + dx
+                put_exponents(M, at, to, corner, away, count, features, maps, centre, terms)
                 low, end = min(g.first_x - x - dx, count), max(g.end_x - x - dx, 0)
                 if dz == 0 and dy == 0 and dx == 0:
                     low = count  # the centre has a weight of its own
@@ -231,6 +208,7 @@ def isolated_kernel(
 ):
     """Row after row, until none is left to claim."""
     g = Geometry(*to_fixed_tuple(integers[0], GEOMETRY))
+    terms = ExponentTerms(scale, bias, lowest, taps_z, taps_y, taps_x)
     height, width = out.shape[2:]
     features, values = guide.shape[0], image.shape[0]
     at = find_places(g, features, values, 0 if maps is None else 2)
@@ -259,24 +237,7 @@ def isolated_kernel(
             load_around(M, at.values, at, image, offset, image_scale, zs, ys, xs, z, y, x, count, g)
             if maps is not None:
                 load_around(M, at.maps, at, maps, none, 1.0, zs, ys, xs, z, y, x, count, g)
-            average_run(
-                M,
-                at,
-                z,
-                y,
-                x,
-                count,
-                features,
-                values,
-                maps,
-                g,
-                scale,
-                bias,
-                lowest,
-                taps_z,
-                taps_y,
-                taps_x,
-            )
+            average_run(M, at, z, y, x, count, features, values, maps, g, terms)
             for m in range(count):
                 if not isolated[z, y, x + m]:
                     continue

@@ -21,8 +21,16 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
-from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
+from nlmeans.kernels.codes import (
+    BY_COUNT,
+    BY_SUM,
+    CENTRE_AS_COMPUTED,
+    CENTRE_MAX,
+    CENTRE_ONE,
+    THE_SUM,
+    WEIGHT_EXP,
+    WEIGHT_RELU,
+)
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
@@ -209,20 +217,9 @@ def score_rows(M, R, places, at, keys, s, n, row, two):
     for k in range(0, keys, SHIFTS):
         to = at.weights + (k * ROWS + row) * L
         if s.distance != 0:
+            factor, noise, least = n.distance, n.noise, n.least
             put_distances(
-                M,
-                to,
-                queries,
-                R,
-                places,
-                k,
-                s.step,
-                s.d,
-                n.distance,
-                n.noise,
-                n.least,
-                n.masked,
-                ROWS,
+                M, to, queries, R, places, k, s.step, s.d, factor, noise, least, n.masked, ROWS
             )
         elif two:
             put_products(M, to, queries, R, places, k, s.step, s.d, 2)
@@ -381,34 +378,14 @@ def neighbourhood_kernel(
             store(M, at.shrink, one)
             end_y = min(min(y + ROWS, s.height) - 1 + s.first_y + s.side_y, s.keys_y)
             for key_z in range(max(z + s.first_z, 0), end_z):
-                fetch_rows(
-                    R,
-                    s,
-                    key_z,
-                    end_y,
-                    min(end_y + ROWS, s.keys_y),
-                    x + s.first_x + x0,
-                    L - 1 + end_x - x0,
-                )
-                for key_y in range(max(y + s.first_y, 0), end_y, group):
+                below, columns = min(end_y + ROWS, s.keys_y), L - 1 + end_x - x0
+                fetch_rows(R, s, key_z, end_y, below, x + s.first_x + x0, columns)
+                for y0 in range(max(y + s.first_y, 0), end_y, group):
+                    y1 = min(y0 + group, end_y)
                     for k in range(x0, end_x, MOST_KEYS):
                         if cancel[0] != 0:
                             return
-                        add_keys(
-                            M,
-                            R,
-                            places,
-                            at,
-                            s,
-                            n,
-                            z,
-                            y,
-                            x,
-                            key_z,
-                            key_y,
-                            min(key_y + group, end_y),
-                            k,
-                            min(k + MOST_KEYS, end_x),
-                        )
+                        x1 = min(k + MOST_KEYS, end_x)
+                        add_keys(M, R, places, at, s, n, z, y, x, key_z, y0, y1, k, x1)
             write_block(out, M, R, at, s, z, y, x, past)
         done[tile] = 1

@@ -2,7 +2,7 @@
 
     y_i = 1/C_i sum_j w_ij v_j,    w_ij = weight(scale * score(q_i, k_j) + bias_j),    j in S(i)
 
-S(i) is indices[starts[i]:starts[i + 1]]. Rows of queries, keys and values are padded with zeros to
+S(i) is lists[starts[i]:starts[i + 1]]. Rows of queries, keys and values are padded with zeros to
 whole vectors, so that one position's row is read with aligned loads, wherever it lies.
 
 Scores are sums of the rows' own dtype; scaling, exponents and sums of weights are in float64: one
@@ -18,8 +18,17 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE, CENTRE_ZERO
-from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP, WEIGHT_RELU
+from nlmeans.kernels.codes import (
+    BY_COUNT,
+    BY_SUM,
+    CENTRE_AS_COMPUTED,
+    CENTRE_MAX,
+    CENTRE_ONE,
+    CENTRE_ZERO,
+    THE_SUM,
+    WEIGHT_EXP,
+    WEIGHT_RELU,
+)
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import fill, lanes, like, load, store, total
@@ -145,21 +154,20 @@ def neighbours_kernel(
     queries,
     keys,
     values,
-    widths,
+    sizes,
     starts,
-    indices,
+    lists,
     bias,
     offset,
     codes,
     floats,
     out,
-    longest,
     done,
     cancel,
 ):
     kind = Codes(*to_fixed_tuple(codes, CODES))
     numbers = Constants(*to_fixed_tuple(floats, CONSTANTS))
-    scores = aligned_buffer(longest, floats)
+    scores = aligned_buffer(sizes[2], floats)
     scores[:] = -HIGHEST
     sums = aligned_buffer(lanes(values), values)
     while True:
@@ -169,10 +177,10 @@ def neighbours_kernel(
         for i in range(tile * NEIGHBOUR_ROWS, min((tile + 1) * NEIGHBOUR_ROWS, len(out))):
             if cancel[0] != 0:
                 return
-            neighbours = indices[starts[i] : starts[i + 1]]
+            neighbours = lists[starts[i] : starts[i + 1]]
             count = len(neighbours)
             top, own = scores_of(
-                i, queries, keys, widths[0], neighbours, bias, kind, numbers, scores
+                i, queries, keys, sizes[0], neighbours, bias, kind, numbers, scores
             )
             c = weights_from(scores, count, top, own, kind)
             if kind.normaliser == THE_SUM:
@@ -189,6 +197,6 @@ def neighbours_kernel(
             if kind.weight != WEIGHT_EXP:
                 factor *= unit_of(scores, count)
             write_average(
-                out[i], scores, neighbours, values, widths[1], offset, factor, numbers, sums
+                out[i], scores, neighbours, values, sizes[1], offset, factor, numbers, sums
             )
         done[tile] = 1

@@ -76,18 +76,7 @@ def _loop(builder: Any, count: Any, sums: list[Any], step: Any) -> list[Any]:
 
 
 @intrinsic(prefer_literal=True)
-def put_products(
-    typing: Any,
-    M: Any,
-    to: Any,
-    queries: Any,
-    R: Any,
-    places: Any,
-    first: Any,
-    step: Any,
-    d: Any,
-    rows: Any,
-) -> Any:
+def put_products(typing, M, to, queries, R, places, first, step, d, rows):
     """Scores of `rows` vectors of queries with SHIFTS keys each.
 
     M[to + (k ROWS + r) lanes] = b + sum over c of q[c, r] k[c], for shift k and row r. Queries lie
@@ -108,21 +97,8 @@ def put_products(
 
 @intrinsic(prefer_literal=True)
 def put_distances(
-    typing: Any,
-    M: Any,
-    to: Any,
-    queries: Any,
-    R: Any,
-    places: Any,
-    first: Any,
-    step: Any,
-    d: Any,
-    factor: Any,
-    noise: Any,
-    least: Any,
-    masked: Any,
-    rows: Any,
-) -> Any:
+    typing, M, to, queries, R, places, first, step, d, factor, noise, least, masked, rows
+):
     """The same of distances: b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
 
     Where that is below `least` it is `masked`.
@@ -204,20 +180,7 @@ class _Scores:
 
 
 @intrinsic(prefer_literal=True)
-def add_values(
-    typing: Any,
-    M: Any,
-    sums: Any,
-    shrink: Any,
-    weights: Any,
-    count: Any,
-    R: Any,
-    places: Any,
-    values_at: Any,
-    step: Any,
-    rows: Any,
-    channels: Any,
-) -> Any:
+def add_values(typing, M, sums, shrink, weights, count, R, places, values_at, step, rows, channels):
     """Weighted sums of the values of `count` keys in `rows` vectors, for so many channels.
 
     sums[c, r] = shrink[r] sums[c, r] + sum over k of w[k, r] v[k, c], with sums at
@@ -273,7 +236,7 @@ def add_values(
 
 
 @intrinsic
-def gather(typing: Any, array: Any, first: Any, stride: Any) -> Any:
+def gather(typing, array, first, stride):
     """A vector of array[first], array[first + stride] and so on."""
     whole = types.intp
 
@@ -292,7 +255,7 @@ def gather(typing: Any, array: Any, first: Any, stride: Any) -> Any:
 
 
 @intrinsic
-def put_past(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+def put_past(typing, array, index, vector):
     """Store at array[index], a multiple of 64 bytes, past the caches: they would read it first."""
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -307,7 +270,7 @@ def put_past(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic
-def fetch(typing: Any, array: Any, index: Any) -> Any:
+def fetch(typing, array, index):
     """Ask for the cache line of array[index]."""
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:

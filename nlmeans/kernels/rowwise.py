@@ -195,19 +195,8 @@ def rowwise_kernel(
                         continue
                     away = dz * s.plane + dy * s.row + dx
                     for z in range(z0, z1 + 2 * s.patch_z):
-                        a = z * s.plane + row + x0
-                        put_row(
-                            M,
-                            squares,
-                            (z - z0) * step,
-                            features,
-                            a,
-                            a + away,
-                            x1 - x0,
-                            s,
-                            taps_y,
-                            taps_x,
-                        )
+                        to, a = (z - z0) * step, z * s.plane + row + x0
+                        put_row(M, squares, to, features, a, a + away, x1 - x0, s, taps_y, taps_x)
                     for z in range(z0, z1):
                         put_weights(
                             weights, M, (z - z0) * step, step, x1 - x0, taps_z, noises, noisy, limit

@@ -27,8 +27,15 @@ from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from nlmeans.kernels.blocks import GROUPS, KEYS, ROWS, VECTORS, StreamBuffers
-from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRE_MAX, CENTRE_ONE
-from nlmeans.kernels.codes import BY_COUNT, BY_SUM, THE_SUM, WEIGHT_EXP
+from nlmeans.kernels.codes import (
+    BY_COUNT,
+    BY_SUM,
+    CENTRE_AS_COMPUTED,
+    CENTRE_MAX,
+    CENTRE_ONE,
+    THE_SUM,
+    WEIGHT_EXP,
+)
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2
 from nlmeans.kernels.lanes import (
@@ -270,33 +277,11 @@ def stream_kernel(
             if cancel[0] != 0:
                 return
             for g in range(groups):
-                first = start + g * width
-                add_block(
-                    M,
-                    keys,
-                    values,
-                    bias,
-                    j,
-                    min(KEYS, end_key - j),
-                    first,
-                    min(first + width, stop),
-                    of_group(at, g),
-                    t,
-                    scales,
-                    width,
-                )
+                first, n = start + g * width, min(KEYS, end_key - j)
+                end, here = min(first + width, stop), of_group(at, g)
+                add_block(M, keys, values, bias, j, n, first, end, here, t, scales, width)
         for i in range(start, stop):
             g = (i - start) // width
-            write_mean(
-                M,
-                out,
-                values,
-                i,
-                i - start - g * width,
-                end_key - first_key,
-                scales,
-                of_group(at, g),
-                t,
-                width,
-            )
+            lane, count, here = i - start - g * width, end_key - first_key, of_group(at, g)
+            write_mean(M, out, values, i, lane, count, scales, here, t, width)
         done[task] = 1

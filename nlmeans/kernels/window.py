@@ -28,20 +28,10 @@ import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from nlmeans.kernels.centre import CENTRE_MAX, CENTRE_ONE
+from nlmeans.kernels.codes import CENTRE_MAX, CENTRE_ONE
 from nlmeans.kernels.compiling import FUNCTION
 from nlmeans.kernels.exp2 import exp2_above
-from nlmeans.kernels.lanes import (
-    FASTMATH,
-    fill,
-    join,
-    lanes,
-    larger,
-    like,
-    load,
-    smaller,
-    store,
-)
+from nlmeans.kernels.lanes import FASTMATH, fill, join, lanes, larger, like, load, smaller, store
 from nlmeans.kernels.parallel import claim
 from nlmeans.kernels.tiles import ABOVE, COLUMNS, ROWS, SHIFTS, Buffers, Tiles
 
@@ -220,7 +210,7 @@ def put_columns(M, to, row, shift, a, b, stride, side, planes):
 
 
 @compiled
-def put_weighted_columns(M, to, row, shift, a, b, stride, taps_y, side, taps_z, planes):
+def weigh_columns(M, to, row, shift, a, b, stride, taps_y, side, taps_z, planes):
     L = lanes(M)
     for column in range(0, COLUMNS * L, L):
         i, j = a + column, b + column
@@ -290,15 +280,13 @@ def local_weights(M, d, a, b, plane, scales, bias):
 
 
 @inlined
-def add_pairs(
-    M, sums_a, sums_b, total_a, total_b, sums_y, values_a, values_b, source_y, weights, totals
-):
+def add_pairs(M, at, sums_a, sums_b, total_a, total_b, values_a, values_b, weights, totals):
     """sums[a] += w x[b] and sums[b] += w x[a]; with `totals` also total[a] += w, total[b] += w.
 
     Row r of a meets row m = r + s of b under shift s. In the order of m each weight, and each row
     of b, is loaded once.
     """
-    step = COLUMNS * lanes(M)
+    step, sums_y, source_y = COLUMNS * lanes(M), at.sums_y, at.source_y
     x0, x1 = load(M, values_a, 1), load(M, values_a + source_y, 1)
     x2, x3 = load(M, values_a + 2 * source_y, 1), load(M, values_a + 3 * source_y, 1)
     a0 = a1 = a2 = a3 = t0 = t1 = t2 = t3 = fill(M.dtype.type(0), 1)
@@ -367,31 +355,17 @@ def put_biases(M, t, at, box, z, y, up, rows, dz, first, shifts, g, scales):
 
 @compiled
 def add_block(
-    M,
-    t,
-    at,
-    box,
-    z,
-    y,
-    rows,
-    dz,
-    first_dx,
-    first_dy,
-    g,
-    scales,
-    planes,
-    taps_z,
-    taps_y,
-    taps_x,
-    channels,
-    maps,
-    cancel,
+    M, t, at, box, z, y, dz, half, g, scales, planes, taps_z, taps_y, taps_x, channels, maps, cancel
 ):
     """Add the pairs of up to four rows of the box whose ends lie (dz, dy, dx) apart.
 
-    dx from first_dx, but 0 alone if that is 0; dy from first_dy. Where the taps along y and x are
-    None, Numba leaves out what weighted patches take, and 0.6 s of compiling.
+    One of two opposite shifts: dz > 0, or dz = 0 < dx, or dz = dx = 0 < dy, the last being the
+    second half of dz = 0. Where the taps along y and x are None, Numba leaves out what weighted
+    patches take, and 0.6 s of compiling.
     """
+    rows = min(ROWS, t.height - y)
+    first_dx = -g.search_x if dz > 0 else 1 - half
+    first_dy = 1 if half == 1 else -g.search_y
     L = lanes(M)
     row = t.ring * L
     shift = ROWS * row
@@ -431,19 +405,8 @@ def add_block(
                 if taps_y is None:
                     put_columns(M, to, row, shift, a, a + source_away, at.source_y, side_y, planes)
                 else:
-                    put_weighted_columns(
-                        M,
-                        to,
-                        row,
-                        shift,
-                        a,
-                        a + source_away,
-                        at.source_y,
-                        taps_y,
-                        side_y,
-                        taps_z,
-                        planes,
-                    )
+                    b, step = a + source_away, at.source_y
+                    weigh_columns(M, to, row, shift, a, b, step, taps_y, side_y, taps_z, planes)
                 if i < ahead:
                     continue
                 x = low + (i - ahead) * COLUMNS
@@ -471,34 +434,12 @@ def add_block(
                     x_a = at.values + corner + patch + (x + k) * L
                     x_b = x_a + source_away
                     total_a, total_b = at.total + sums_a, at.total + sums_b
-                    add_pairs(
-                        M,
-                        at.sums + sums_a,
-                        at.sums + sums_b,
-                        total_a,
-                        total_b,
-                        at.sums_y,
-                        x_a,
-                        x_b,
-                        at.source_y,
-                        w,
-                        True,
-                    )
-                    for c in range(1, channels):
-                        plane = at.sums + c * at.sums_c
-                        add_pairs(
-                            M,
-                            plane + sums_a,
-                            plane + sums_b,
-                            total_a,
-                            total_b,
-                            at.sums_y,
-                            x_a + c * at.source_c,
-                            x_b + c * at.source_c,
-                            at.source_y,
-                            w,
-                            False,
-                        )
+                    a, b = at.sums + sums_a, at.sums + sums_b
+                    add_pairs(M, at, a, b, total_a, total_b, x_a, x_b, w, True)
+                    for _ in range(1, channels):
+                        a, b = a + at.sums_c, b + at.sums_c
+                        x_a, x_b = x_a + at.source_c, x_b + at.source_c
+                        add_pairs(M, at, a, b, total_a, total_b, x_a, x_b, w, False)
                     if g.centre == CENTRE_MAX:
                         keep_largest(M, at.largest + sums_a, at.largest + sums_b, at.sums_y, w)
 
@@ -633,12 +574,9 @@ def window_kernel(
                 last_z = min(end_z, g.end_z - dz) - box.low_z
             for z in range(first_z, last_z):
                 for y in range(0, t.height, ROWS):
-                    # One of two opposite shifts: dz > 0, or dz = 0 < dx, or dz = dx = 0 < dy.
                     for half in range(1 if dz > 0 else 2):
                         if cancel[0] != 0:
                             return
-                        first_dx = -g.search_x if dz > 0 else 1 - half
-                        first_dy = 1 if half == 1 else -g.search_y
                         add_block(
                             M,
                             t,
@@ -646,10 +584,8 @@ def window_kernel(
                             box,
                             z,
                             y,
-                            min(ROWS, t.height - y),
                             dz,
-                            first_dx,
-                            first_dy,
+                            half,
                             g,
                             scales,
                             planes,

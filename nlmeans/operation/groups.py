@@ -205,11 +205,7 @@ class GroupMeans:
         )
 
     def _run(
-        self,
-        planes: Array,
-        pilot: Array | None,
-        threads: int | None,
-        progress: Progress | None,
+        self, planes: Array, pilot: Array | None, threads: int | None, progress: Progress | None
     ) -> Array:
         channels, height, width = planes.shape
         units = self._units(planes)

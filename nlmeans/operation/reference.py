@@ -81,10 +81,7 @@ def reference(
 
 
 def score(
-    f: Pairwise,
-    query: Float64s,
-    key: Float64s,
-    terms: tuple[Float64s, Float64s] | None = None,
+    f: Pairwise, query: Float64s, key: Float64s, terms: tuple[Float64s, Float64s] | None = None
 ) -> float:
     """The scaled score of one query and one key, without the key's bias.
 

@@ -14,14 +14,5 @@ from nlmeans.operation.run.window import WINDOW
 # The first that can run an operation does; the last can run any.
 KERNELS = {
     kernel.name: kernel
-    for kernel in (
-        WINDOW,
-        ROWWISE,
-        LINEAR,
-        SORTED,
-        STREAM,
-        NEIGHBOURHOOD,
-        NEIGHBOURS,
-        REFERENCE,
-    )
+    for kernel in (WINDOW, ROWWISE, LINEAR, SORTED, STREAM, NEIGHBOURHOOD, NEIGHBOURS, REFERENCE)
 }

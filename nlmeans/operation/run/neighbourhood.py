@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nlmeans.base.scaling import exponent_of, largest_of
-from nlmeans.kernels.centre import CENTRES
-from nlmeans.kernels.codes import NORMALISERS, THE_SUM, WEIGHTS
+from nlmeans.kernels.codes import CENTRES, NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.strips import Sizes, row_step, scratch, tile_of
 from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.features import Features, features

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlmeans.base.scaling import exponent_of
-from nlmeans.kernels.centre import CENTRES
-from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHTS
+from nlmeans.kernels.codes import BY_SUM, CENTRES, NORMALISERS, THE_SUM, WEIGHTS
 from nlmeans.kernels.tiles import NEIGHBOUR_ROWS, VECTOR_BYTES
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.features import features
@@ -74,7 +73,7 @@ def run(call: Call) -> Array:
     return y
 
 
-class _Scored(NamedTuple):
+class _ScoreRows(NamedTuple):
     """Rows whose products or distances are scores, once multiplied by scale."""
 
     queries: NDArray[Any]  # padded, flat
@@ -83,11 +82,11 @@ class _Scored(NamedTuple):
     scale: float
     noise: float
 
-    def turned(self) -> "_Scored":
+    def turned(self) -> "_ScoreRows":
         return self._replace(queries=self.keys, keys=self.queries)
 
 
-def _scored(f: Pairwise, queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _Scored:
+def _scored(f: Pairwise, queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _ScoreRows:
     """Rows in [-1, 1], so that squares neither overflow nor vanish; distances about the middle."""
     if f.score == "sum":  # q + k = (q, 1) . (1, k)
         ones = np.ones_like(queries)
@@ -96,7 +95,7 @@ def _scored(f: Pairwise, queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _Sc
         q, q_unit = _scaled(queries, 0.0)
         k, k_unit = _scaled(keys, 0.0)
         scale = _limited(f.scale * q_unit * k_unit)
-        return _Scored(_padded(q, dtype), _padded(k, dtype), _width(q, dtype), scale, 0.0)
+        return _ScoreRows(_padded(q, dtype), _padded(k, dtype), _width(q, dtype), scale, 0.0)
     low = np.minimum(queries.min(axis=0), keys.min(axis=0))
     high = np.maximum(queries.max(axis=0), keys.max(axis=0))
     both = np.concatenate([queries, keys]) if f.query != f.key else queries
@@ -104,11 +103,11 @@ def _scored(f: Pairwise, queries: Rows, keys: Rows, dtype: np.dtype[Any]) -> _Sc
     padded = _padded(rows[: len(queries)], dtype)
     other = padded if f.query == f.key else _padded(rows[len(queries) :], dtype)
     noise = _limited(f.noise / unit / unit)
-    return _Scored(padded, other, _width(rows, dtype), _limited(f.scale * unit * unit), noise)
+    return _ScoreRows(padded, other, _width(rows, dtype), _limited(f.scale * unit * unit), noise)
 
 
 def _run(
-    rows: _Scored,
+    rows: _ScoreRows,
     values: Rows,
     lists: Lists,
     bias: NDArray[np.float64],
@@ -129,14 +128,15 @@ def _run(
     kind = neighbours.Codes(score, WEIGHTS[f.weight], normaliser, CENTRES[f.centre], turned)
     numbers = neighbours.Constants(rows.scale, rows.noise, unit)
     out = np.empty((count, values.shape[1]))
-    widths = np.array([rows.width, _width(averaged, dtype)])
+    longest = int(np.diff(lists.starts).max())
+    sizes = np.array([rows.width, _width(averaged, dtype), longest], dtype=np.intp)
     driver.run(
         neighbours.neighbours_kernel,
         (
             rows.queries,
             rows.keys,
             _padded(averaged, dtype),
-            widths,
+            sizes,
             lists.starts,
             lists.numbers,
             bias,
@@ -144,7 +144,6 @@ def _run(
             np.array(kind),
             np.array(numbers),
             out,
-            int(np.diff(lists.starts).max()),
         ),
         np.zeros(math.ceil(count / NEIGHBOUR_ROWS), dtype=np.uint8),
         call.threads,

@@ -8,8 +8,15 @@ import numpy as np
 
 from nlmeans.base.scaling import exponent_of, most_exponent
 from nlmeans.kernels.blocks import lay_out, task_size, thread_bytes
-from nlmeans.kernels.centre import CENTRE_AS_COMPUTED, CENTRES
-from nlmeans.kernels.codes import BY_SUM, NORMALISERS, THE_SUM, WEIGHT_EXP, WEIGHTS
+from nlmeans.kernels.codes import (
+    BY_SUM,
+    CENTRE_AS_COMPUTED,
+    CENTRES,
+    NORMALISERS,
+    THE_SUM,
+    WEIGHT_EXP,
+    WEIGHTS,
+)
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.run.arrays import divided, locked, table

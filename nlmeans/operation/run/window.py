@@ -7,7 +7,7 @@ import numpy as np
 
 from nlmeans.base.progress import between
 from nlmeans.base.scaling import exponent_of, middle_of, most_exponent
-from nlmeans.kernels.centre import CENTRE_ONE, CENTRES
+from nlmeans.kernels.codes import CENTRE_ONE, CENTRES
 from nlmeans.kernels.tiles import Axes, Axis, Buffers, Tiles, count, cut, lay_out
 from nlmeans.operation.embed import Embedding, Identity, Patches, mirror
 from nlmeans.operation.maps import Maps
@@ -171,7 +171,7 @@ def run(call: Call) -> Array:
     return out.reshape(shape)
 
 
-class _Centred(NamedTuple):
+class _CentredPlanes(NamedTuple):
     """Planes (C, Z, Y, X) and what brings them near [-1, 1]: (planes - offset) * scale."""
 
     planes: Array
@@ -180,14 +180,14 @@ class _Centred(NamedTuple):
     reach: float  # the largest magnitude so scaled: above 1 for the largest of numbers
 
 
-def _centred(planes: Array) -> _Centred:
+def _centred(planes: Array) -> _CentredPlanes:
     middle, half = middle_of(planes)
     limit = most_exponent(planes.dtype)
     scale = 2.0 ** -exponent_of(half, -limit, limit)
-    return _Centred(locked(planes), middle.reshape(-1), scale, max(half * scale, 1.0))
+    return _CentredPlanes(locked(planes), middle.reshape(-1), scale, max(half * scale, 1.0))
 
 
-def _exponent(f: Pairwise, of: _Centred, elements: int) -> tuple[float, float]:
+def _exponent(f: Pairwise, of: _CentredPlanes, elements: int) -> tuple[float, float]:
     """Scale and bias of 2^min(bias - scale D, 0), D the sum over `elements` scaled differences."""
     factor = min(f.scale / of.scale / of.scale * math.log2(math.e) / elements, 2.0**900)
     largest = (2 * of.reach) ** 2 * elements  # of D
@@ -197,7 +197,7 @@ def _exponent(f: Pairwise, of: _Centred, elements: int) -> tuple[float, float]:
 def _terms(
     maps: Maps | None,
     grid: tuple[int, ...],
-    of: _Centred,
+    of: _CentredPlanes,
     elements: int,
     dtype: type[np.floating[Any]],
 ) -> Array | None:
