@@ -28,6 +28,7 @@ from nlmeans.images.drawing import SIDE, Weights, draw_weights, ramp
 from nlmeans.operation.embed import mirror
 from nlmeans.operation.features import features
 from nlmeans.operation.reference import _sums_over_queries, _weight, scores_of, shares
+from nlmeans.operation.scores import scores
 from nlmeans.operation.support import pool_of
 
 GRID = (7, 6)
@@ -145,11 +146,18 @@ def test_a_position_without_others_keeps_its_own_value(rng):
 
 @pytest.mark.parametrize("over", [Window(35), Everywhere()])
 def test_a_megapixel_takes_no_loop(over, rng, monkeypatch):
-    """Not the function for one pair, a million times: hours."""
-    monkeypatch.delattr("nlmeans.operation.affinity.score")
+    """All pairs are scored by one call: one per pair, a million of them, would take hours."""
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return scores(*arguments)
+
+    monkeypatch.setattr("nlmeans.operation.affinity.scores", counted)
     x = rng.normal(size=(1000, 1000)).astype(np.float32)
     op = Operation(gaussian(1, patch_size=3), over=over)
     assert op.affinity(x, (500, 300)).sum() == pytest.approx(1)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
