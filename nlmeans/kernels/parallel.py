@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 
 def address_of(kernel: Dispatcher, signature: tuple[Any, ...]) -> int:
-    """Of the machine code that the kernel has been compiled to for a signature."""
+    """Address of the machine code that the kernel has been compiled to for a signature."""
     compiled = kernel.overloads[signature]
     address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     return address
@@ -33,7 +33,7 @@ def call_workers(address, workers, arguments):
 
 @njit(nogil=True)
 def call_one(address, workers, arguments):
-    """The same by a single one, whatever `workers` is: it is called as the other."""
+    """kernel(*arguments) by a single worker: called as `call_workers` is."""
     _call(address, _keep(arguments))
 
 

@@ -99,7 +99,7 @@ def put_products(typing, M, to, queries, R, places, first, step, d, rows):
 def put_distances(
     typing, M, to, queries, R, places, first, step, d, factor, noise, least, masked, rows
 ):
-    """The same of distances: b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
+    """Scores of distances: b + min(noise - factor * sum of (q[c, r] - k[c])^2, 0).
 
     Where that is below `least` it is `masked`.
     """

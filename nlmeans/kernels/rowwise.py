@@ -44,7 +44,7 @@ LOWEST = -700.0  # of exponents; beyond is nothing that counts
 
 
 class TileSizes(NamedTuple):
-    """Of a tile, of the array, radii of patch and search, strides of the padded arrays."""
+    """Sizes of a tile and the array, radii of patch and search, strides of the padded arrays."""
 
     band: int  # of a tile, along z; along y it is 1
     columns: int
@@ -205,23 +205,13 @@ def rowwise_kernel(
                         if z >= first_z:
                             x, end = max(x0, first_x), min(x1, end_x)
                             to = (z - first_z) * step + x - first_x
-                            add_row(
-                                sums,
-                                to,
-                                channel,
-                                weights,
-                                x - x0,
-                                values,
-                                start + x + away,
-                                end - x,
-                                s,
-                            )
+                            i, n = start + x + away, end - x
+                            add_row(sums, to, channel, weights, x - x0, values, i, n, s)
                         if both and z + dz < end_z:
                             x, end = max(x0, first_x - dx), min(x1, end_x - dx)
                             to = (z + dz - first_z) * step + x + dx - first_x
-                            add_row(
-                                sums, to, channel, weights, x - x0, values, start + x, end - x, s
-                            )
+                            i, n = start + x, end - x
+                            add_row(sums, to, channel, weights, x - x0, values, i, n, s)
         for z in range(first_z, end_z):
             for x in range(first_x, end_x):
                 i = (z - first_z) * step + x - first_x

@@ -110,7 +110,7 @@ def load_row(M, i, stride):
 
 @inlined
 def next_row(M, i, b):
-    """Of the row above: of its b's all but one are those of the row below."""
+    """The b's of the row above: all but one are those of the row below."""
     return load(M, i, 1), b[0], b[1]
 
 
@@ -166,7 +166,7 @@ def plus_times(s, tap, d):
 
 @inlined
 def four_weighted_rows(M, a, b, stride, taps, side):
-    """The same with rows weighted by taps[3:-3]; the three taps at either end are zero."""
+    """As `four_rows`, with rows weighted by taps[3:-3]; the three taps at either end are zero."""
     zero = fill(M.dtype.type(0), 1)
     none = zero, zero, zero
     s0 = s1 = s2 = s3 = none

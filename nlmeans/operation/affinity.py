@@ -35,7 +35,7 @@ def affinity(f: Pairwise, over: Support, x: Float64s, i: Position) -> Float64s:
 
 
 def _of_part(f: Pairwise, over: Support, x: Float64s, i: Position) -> Float64s:
-    """Of the part of the support that i is in: the others have nothing to do with it."""
+    """Weights in the part of the support that i is in: the others have nothing to do with it."""
     grid = x.shape[:-1]
     for part, of in features(f, Identity(), over, x, x):
         own = _place(part, i, grid)

@@ -155,7 +155,7 @@ class Block:
         return tuple(a + b for a, b in zip(around, self.out.radius(ndim), strict=True))
 
     def on(self, part: tuple[slice, ...]) -> Block:
-        """The same block for a part of the array, to which its maps are cut."""
+        """The block for a part of the array, to which its maps are cut."""
         return replace(self, operation=self.operation.on(part))
 
     def plan(
@@ -301,7 +301,7 @@ class Chain:
         return tuple(map(sum, zip(*around, strict=True))) if len(around) == len(each) else None
 
     def on(self, part: tuple[slice, ...]) -> Chain:
-        """The same chain for a part of the array, to which its maps are cut."""
+        """The chain for a part of the array, to which its maps are cut."""
         return Chain(tuple(block.on(part) for block in self.blocks))
 
     def plan(

@@ -12,7 +12,7 @@ from nlmeans.operation.support import Part, Support, pool_of
 
 
 class Features(NamedTuple):
-    """Of one part: a grid of queries and a grid of keys, d numbers each.
+    """A part's grid of queries and its grid of keys, d numbers each.
 
     Where a window reaches beyond the array the keys' grid is wider by `margin` at every end; where
     keys are sub-sampled it is that of the pool.
@@ -29,7 +29,7 @@ class Features(NamedTuple):
 def features(
     f: Pairwise, g: Embedding, over: Support, x: Floats, guide: Floats
 ) -> Iterator[tuple[Part, Features]]:
-    """Of an array (*grid, C) and the guide (*grid, C') that f looks at, in the arrays' dtypes.
+    """Features of an array (*grid, C) and the guide (*grid, C') that f looks at, in their dtypes.
 
     Yields
     ------

@@ -25,7 +25,7 @@ class Filter(Protocol):
         ...
 
     def on(self, part: Box) -> "Filter":
-        """The same filter for a part of the array, to which its maps are cut."""
+        """The filter for a part of the array, to which its maps are cut."""
         ...
 
     def plan(

@@ -165,7 +165,7 @@ class GroupMeans:
         return (2 * (self.search_size // 2) + self.patch_size,) * ndim
 
     def on(self, part: tuple[slice, ...]) -> GroupMeans:
-        """The same groups for a part of the image."""
+        """Nothing depends on the part: these groups."""
         return self
 
     def plan(self, shape: tuple[int, ...], **options: Any) -> None:
@@ -232,7 +232,7 @@ class GroupMeans:
         return lay_out(channels, (height, width), *numbers, itemsize)
 
     def _itemsize(self, dtype: np.dtype[Any]) -> int:
-        """Of the numbers computed with, at most: the range of floats is not known here."""
+        """Bytes of a number computed with, at most: the range of floats is not known here."""
         known = dtype.kind in "biu"
         faint = not known or self.sigma < FINEST_FLOAT32 * whole_range(dtype)
         return 8 if faint else working_dtype(dtype).itemsize
@@ -283,7 +283,7 @@ def _sums(
     threads: int | None,
     progress: Progress | None,
 ) -> tuple[Array, Array]:
-    """Of each pixel what groups say, times what that counts; and what patches count, at their first
+    """Weighted sums of what groups say about each pixel, and what patches count, at their first
     pixel, for the mean of the channels and for the differences.
     """
     from nlmeans.kernels import driver, groups  # Numba is imported where it is used
@@ -319,7 +319,7 @@ def cosines(count: int) -> NDArray[np.float64]:
 
 
 def _spread(counts: Array, side: int, axis: int) -> Array:
-    """Of every place the sum over it and the side - 1 before it along an axis."""
+    """Sums, at every place, over it and the side - 1 before it along an axis."""
     result = counts.copy()
     here, there = [slice(None)] * 3, [slice(None)] * 3
     for k in range(1, side):

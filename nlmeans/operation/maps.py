@@ -85,7 +85,7 @@ def checked_map(name: str, value: ArrayLike, lowest: float) -> Float64s:
 
 
 def maps_of(sigma: ArrayLike, h: ArrayLike) -> Maps:
-    """Of two maps, or of a map and a number, which then holds everywhere.
+    """Two maps, or a map and a number, which then holds everywhere, as one value.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class Lists(NamedTuple):
 def lists_of(
     points: NDArray[np.float64], k: int | None, radius: float | None, workers: int
 ) -> Lists:
-    """Of every point (N, D) the k nearest, or those within the radius; -1 workers are all cores."""
+    """The k nearest of every point (N, D), or those within the radius; -1 workers are all cores."""
     from scipy.spatial import cKDTree
 
     # By a power of two, which rounds nothing: squared distances are then finite.

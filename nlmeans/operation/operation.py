@@ -255,17 +255,10 @@ class Operation:
 
         def peak(count: int) -> int:
             shape = (*x.shape[:along], count, *x.shape[along + 1 :])
-            return (
-                self.on((slice(0, count),))
-                .cost(
-                    shape,
-                    channel_axis=axis,
-                    dtype=x.dtype,
-                    guide_channels=channels,
-                    threads=threads,
-                )
-                .bytes
-            )
+            op, kind = self.on((slice(0, count),)), x.dtype
+            return op.cost(
+                shape, channel_axis=axis, dtype=kind, guide_channels=channels, threads=threads
+            ).bytes
 
         around = self.halo(len(grid_shape(x.shape, axis)))
         along_rows = Cut(x.shape[along], along, around if around is None else around[0])
@@ -335,7 +328,7 @@ class Operation:
         return tuple(windows * search + max(patches) for search, *patches in reach)
 
     def on(self, part: tuple[slice, ...]) -> Operation:
-        """The same operation for a part of the array, to which its maps are cut."""
+        """The operation for a part of the array, to which its maps are cut."""
         f = self.f
         return self if f.maps is None else replace(self, f=replace(f, maps=f.maps[part]))
 

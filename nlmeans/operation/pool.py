@@ -53,7 +53,7 @@ class Pool:
         check_choice("order", self.order, ("before", "after"))
 
     def sides(self, grid: tuple[int, ...]) -> tuple[int, ...]:
-        """Of a block, one per axis."""
+        """Sides of a block, one per axis."""
         sides = self.size if isinstance(self.size, tuple) else (self.size,) * len(grid)
         if len(sides) != len(grid):
             message = (

@@ -112,7 +112,7 @@ def _matrices(call: Call) -> Matrices:
 
 
 def _near_zero(of: Parts, given: Matrices) -> tuple[Parts, Matrices]:
-    """The same relative to the mean of what f looks at, and of the values, where these lie far."""
+    """Parts and matrices, less the means of features and of values where these lie far from 0."""
     seen, mean = (_far_mean(a) for a in (of.keys, of.values))
     if seen.any():
         keys = of.keys - seen.astype(of.keys.dtype)

@@ -63,7 +63,7 @@ class _Pairs(NamedTuple):
 
 
 class _Factors(NamedTuple):
-    """Of what is given; and for distances score = min(noise - distance * their factor, 0).
+    """Factors of the arrays given; for distances score = min(noise - distance * their factor, 0).
 
     Lower scores than `least` count as none; None for no such limit.
     """
@@ -190,22 +190,9 @@ def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array
     grid, keys_grid = pairs.queries.shape[:-1], pairs.keys.shape[:-1]
     left, step = row_step(keys_grid[-1], dtype.itemsize)
     channels = 0 if pairs.values is None else pairs.values.shape[-1]
-    sizes = Sizes._make(
-        (
-            pairs.queries.shape[-1],
-            channels,
-            *grid,
-            *keys_grid,
-            *pairs.first,
-            *pairs.side,
-            left,
-            step,
-            int(f.score == "distance"),
-            WEIGHTS[f.weight],
-            normaliser,
-            CENTRES[f.centre],
-        )
-    )
+    lengths = (pairs.queries.shape[-1], channels, *grid, *keys_grid, *pairs.first, *pairs.side)
+    traits = (int(f.score == "distance"), WEIGHTS[f.weight], normaliser, CENTRES[f.centre])
+    sizes = Sizes._make((*lengths, left, step, *traits))
     masked = MASKED * LIMITS[dtype.name]
     least = 2 * masked if factors.least is None else factors.least
     constants = Numbers(
@@ -214,15 +201,10 @@ def _run(pairs: _Pairs, normaliser: int, factors: _Factors, call: Call) -> Array
         masked=0.0 if f.weight == "identity" else masked,
         unset=masked / 2,
     )
+    arrays = (pairs.queries, _each(pairs.own), _each(pairs.bias), pairs.keys, pairs.values)
     sources = [
         _flat(array) if array is not None else _zeros(numbers, dtype)
-        for array, numbers in (
-            (pairs.queries, 0),
-            (_each(pairs.own), 1),
-            (_each(pairs.bias), 1),
-            (pairs.keys, 0),
-            (pairs.values, 0),
-        )
+        for array, numbers in zip(arrays, (0, 1, 1, 0, 0), strict=True)
     ]
     strides = np.array([row for _, row in sources], dtype=np.intp)
     integers = table(sizes, scratch(sizes, dtype.itemsize))
@@ -261,7 +243,7 @@ def _flat(array: Array) -> tuple[Array, list[int]]:
 
 
 def _zeros(numbers: int, dtype: np.dtype[Any]) -> tuple[Array, list[int]]:
-    """The same of so many zeros a position."""
+    """As `_flat`, for so many zeros a position."""
     zero, _ = _flat(np.zeros((1, 1, 1, 1), dtype))
     return zero, [0, 0, 0, 0, numbers]
 

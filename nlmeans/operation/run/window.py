@@ -201,7 +201,7 @@ def _terms(
     elements: int,
     dtype: type[np.floating[Any]],
 ) -> Array | None:
-    """Of the exponent (s_i + s_j - D) u_i u_j the planes s and u, on the kernel's grid."""
+    """Planes s and u of the exponent (s_i + s_j - D) u_i u_j, on the kernel's grid."""
     if maps is None:
         return None
     most = 2.0**40 if dtype is np.float32 else 2.0**400
