@@ -23,15 +23,19 @@ class Writing:
     silent: bool
 
 
-def targets_of(
-    inputs: tuple[Path, ...],
-    output: Path | None,
-    folder: Path | None,
-    suffix: str | None,
-    usual: str,
-) -> dict[Path, Path]:
+@dataclass(frozen=True)
+class Destination:
+    """Where outputs go, as -o, -O and --suffix say."""
+
+    output: Path | None
+    output_folder: Path | None
+    suffix: str | None
+
+
+def targets_of(inputs: tuple[Path, ...], destination: Destination, usual: str) -> dict[Path, Path]:
     """Where each input goes; every clash is found before any work is done."""
-    suffix = _checked_suffix(len(inputs), output, folder, suffix, usual)
+    output, folder = destination.output, destination.output_folder
+    suffix = _checked_suffix(len(inputs), destination, usual)
     targets: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
     sources = {_identity(path): path for path in inputs}
@@ -66,10 +70,9 @@ def _with_suffix(name: str, suffix: str) -> str:
     return name[: len(name) - len(ending)] + suffix + ending
 
 
-def _checked_suffix(
-    inputs: int, output: Path | None, folder: Path | None, suffix: str | None, usual: str
-) -> str:
+def _checked_suffix(inputs: int, destination: Destination, usual: str) -> str:
     """The suffix that the output options ask for, which have to go together."""
+    output, folder, suffix = destination.output, destination.output_folder, destination.suffix
     options = (("-o", output), ("-O", folder), ("--suffix", suffix))
     given = [name for name, value in options if value is not None]
     if output is not None and len(given) > 1:

@@ -9,6 +9,7 @@ from nlmeans.cli.jobs import FilterOptions, job_of
 from nlmeans.cli.learned import Loader
 from nlmeans.cli.options.files import drawing_option, inputs_argument, overwrite_option
 from nlmeans.cli.options.filters import filter_options
+from nlmeans.cli.options.types import Parsed, option
 from nlmeans.cli.options.weights import weights_options
 from nlmeans.cli.outputs import png_target, save_png
 from nlmeans.cli.stacks import pages_of
@@ -22,27 +23,18 @@ ENDING = "_affinity.png"
 Point = tuple[int, int]
 
 
-class PointType(click.ParamType[Point]):
-    """X,Y: column and row of a pixel; 0,0 is the one at the top left."""
+def _point(text: str) -> Point:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        message = f"{text!r} is no position; give X,Y, whole numbers from 0, such as 120,80"
+        raise ValueError(message)
+    return int(parts[0]), int(parts[1])
 
-    name = "point"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "X,Y"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Point:
-        if isinstance(value, tuple):
-            return value
-        parts = value.split(",")
-        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-            self.fail(
-                f"{value!r} is no position; give X,Y, whole numbers from 0, such as 120,80",
-                param,
-                ctx,
-            )
-        return int(parts[0]), int(parts[1])
+@option("--at", "points", type=Parsed("X,Y", _point), multiple=True, shown="the middle")
+def at_option() -> None:
+    """The position whose weights are drawn, as column,row: 0,0 is the pixel at the top left. Can be
+    given several times."""
 
 
 @click.command(
@@ -53,15 +45,7 @@ Examples:
   nlmeans affinity photo.png --at 120,80 -o map.png --weights learned.safetensors"""
 )
 @inputs_argument(many=False)
-@click.option(
-    "--at",
-    "points",
-    type=PointType(),
-    multiple=True,
-    show_default="the middle",
-    help="The position whose weights are drawn, as column,row: 0,0 is the pixel at the top left. "
-    "Can be given several times.",
-)
+@at_option
 @drawing_option(ENDING)
 @filter_options
 @weights_options

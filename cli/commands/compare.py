@@ -1,6 +1,5 @@
 """nlmeans compare: methods side by side on a folder of clean pictures."""
 
-import math
 import shlex
 import sys
 from contextlib import nullcontext
@@ -10,30 +9,67 @@ from typing import Any
 import click
 from nlmeans.cli import exits
 from nlmeans.cli.files import shown
+from nlmeans.cli.options.types import FILE, NUMBERS, option
 
-FOLDER: Any = click.Path(path_type=Path)
+
+@option("--sigma", "sigmas", type=NUMBERS, shown="with --noisy: estimated")
+def sigma_option() -> None:
+    """Noise levels to add, in grey levels of 0-255, above 0. With --noisy the one level that
+    methods are told."""
 
 
-class SigmasType(click.ParamType[tuple[float, ...]]):
-    """Noise levels, separated by commas."""
+@option("--noisy", type=FILE, metavar="DIR", shown="noise is added")
+def noisy_option() -> None:
+    """Take noisy pictures from this folder: same names and sizes as the clean ones."""
 
-    name = "sigmas"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "NUMBER,..."
+@option("--method", "methods", multiple=True, default=("classic",), metavar="NAME,...")
+def method_option() -> None:
+    """What to compare: a name such as classic, skimage, opencv or bm3d (an unknown one lists all),
+    weights:FILE (trained weights), or results:DIR (finished pictures; for several noise levels in
+    DIR/15 and so on). Several are separated by commas, or the option is repeated."""
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]
-        try:
-            levels = tuple(float(part) for part in value.split(","))
-        except ValueError:
-            levels = ()
-        if not levels or not all(0 < level < math.inf for level in levels):
-            self.fail(f"{value!r} is no list of noise levels such as 15,25,50", param, ctx)
-        return levels
+
+@option("-o", "--output", "folder", type=FILE, default=Path("report"), metavar="DIR")
+def folder_option() -> None:
+    """Write the report into this folder, which must not be there."""
+
+
+@option("--resume", is_flag=True, shown="refuse")
+def resume_option() -> None:
+    """Go on with an existing report: what was done with the same pictures, methods and versions is
+    not done again."""
+
+
+@option("--clip", is_flag=True, shown="the papers' noise is not clipped")
+def clip_option() -> None:
+    """Clip added noise to 0-255 and round it, as a file would hold it; not with --noisy."""
+
+
+@option("--published", "published_set", metavar="SET", shown="none")
+def published_option() -> None:
+    """Add the rows that others published for this set: Set12, BSD68, Urban100, CBSD68, Kodak24,
+    McMaster or FMD (real noise)."""
+
+
+@option("--pictures", type=click.IntRange(0), default=4)
+def pictures_option() -> None:
+    """How many of the pictures the page shows, from 0."""
+
+
+@option("--threads", type=click.IntRange(1), shown="all cores")
+def threads_option() -> None:
+    """Threads that methods have when they are timed, from 1."""
+
+
+@option("--jobs", type=click.IntRange(1), shown="all cores")
+def jobs_option() -> None:
+    """Cases that are scored at once, from 1. Times are taken afterwards, one at a time."""
+
+
+@option("-q", "--quiet", is_flag=True, shown="print the table")
+def quiet_option() -> None:
+    """Print nothing but errors."""
 
 
 @click.command(
@@ -46,111 +82,20 @@ Examples:
   nlmeans compare Set12 --sigma 25 --method classic --published Set12 -o report
       beside the figures that others published"""
 )
-@click.argument("clean", metavar="CLEAN_DIR", type=FOLDER)
-@click.option(
-    "--sigma",
-    "sigmas",
-    type=SigmasType(),
-    default=None,
-    show_default="with --noisy: estimated",
-    help="Noise levels to add, in grey levels of 0-255, above 0. With --noisy the one level that "
-    "methods are told.",
-)
-@click.option(
-    "--noisy",
-    type=FOLDER,
-    default=None,
-    metavar="DIR",
-    show_default="noise is added",
-    help="Take noisy pictures from this folder: same names and sizes as the clean ones.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    default=("classic",),
-    show_default=True,
-    metavar="NAME,...",
-    help="What to compare: a name such as classic, skimage, opencv or bm3d (an unknown one lists "
-    "all), weights:FILE (trained weights), or results:DIR (finished pictures; for several noise "
-    "levels in DIR/15 and so on). Several are separated by commas, or the option is repeated.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    type=FOLDER,
-    default=Path("report"),
-    metavar="DIR",
-    show_default=True,
-    help="Write the report into this folder, which must not be there.",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    default=False,
-    show_default="refuse",
-    help="Go on with a report that is there; what was done with the same pictures, methods and "
-    "versions is not done again.",
-)
-@click.option(
-    "--clip",
-    is_flag=True,
-    default=False,
-    show_default="the papers' noise is not clipped",
-    help="Clip added noise to 0-255 and round it, as a file would hold it; not with --noisy.",
-)
-@click.option(
-    "--published",
-    "published_set",
-    default=None,
-    metavar="SET",
-    show_default="none",
-    help="Add the rows that others published for this set: Set12, BSD68, Urban100, CBSD68, "
-    "Kodak24, McMaster or FMD (real noise).",
-)
-@click.option(
-    "--pictures",
-    type=click.IntRange(0),
-    default=4,
-    show_default=True,
-    help="How many of the pictures the page shows, from 0.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=None,
-    show_default="all cores",
-    help="Threads that methods have when they are timed, from 1.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=None,
-    show_default="all cores",
-    help="Cases that are scored at once, from 1. Times are taken afterwards, one at a time.",
-)
-@click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    default=False,
-    show_default="print the table",
-    help="Print nothing but errors.",
-)
+@click.argument("clean", metavar="CLEAN_DIR", type=FILE)
+@sigma_option
+@noisy_option
+@method_option
+@folder_option
+@resume_option
+@clip_option
+@published_option
+@pictures_option
+@threads_option
+@jobs_option
+@quiet_option
 def compare(
-    clean: Path,
-    sigmas: tuple[float, ...] | None,
-    noisy: Path | None,
-    methods: tuple[str, ...],
-    folder: Path,
-    resume: bool,
-    clip: bool,
-    published_set: str | None,
-    pictures: int,
-    threads: int | None,
-    jobs: int | None,
-    quiet: bool,
+    clean: Path, methods: tuple[str, ...], folder: Path, quiet: bool, **protocol: Any
 ) -> int:
     """Compare denoising methods on a folder of clean pictures.
 
@@ -163,19 +108,8 @@ def compare(
 
     command = shlex.join(["nlmeans", *sys.argv[1:]])
     names = [name for text in methods for name in text.split(",") if name]
-    comparison = prepare(
-        clean,
-        names,
-        folder,
-        sigmas=sigmas or (),
-        noisy=noisy,
-        clip=clip,
-        published_set=published_set,
-        pictures=pictures,
-        threads=threads,
-        jobs=jobs,
-        resume=resume,
-    )
+    sigmas = protocol.pop("sigmas") or ()
+    comparison = prepare(clean, names, folder, sigmas=sigmas, **protocol)
     for problem in comparison.problems:
         click.echo(f"nlmeans: {problem}", err=True)
     listed = len(comparison.problems)

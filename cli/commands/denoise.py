@@ -11,12 +11,24 @@ from nlmeans.cli.learned import assumptions, record_of
 from nlmeans.cli.notices import announce, compiling_notice, memory_left
 from nlmeans.cli.options.files import SUFFIX, inputs_argument, output_options, writing_options
 from nlmeans.cli.options.job import job_options
-from nlmeans.cli.outputs import Writing, progress_bar, targets_of
+from nlmeans.cli.options.types import option
+from nlmeans.cli.outputs import Destination, Writing, progress_bar, targets_of
 from nlmeans.cli.words import between, done, how_found, noise_found, noted, settings_record
 
 from nlmeans.base.texts import shown
 
 PREVIEW_SUFFIX = "_preview"
+_QUALITY = "95 for JPEG; WebP lossless; video without visible loss"
+
+
+@option("--quality", type=click.IntRange(1, 100), shown=_QUALITY)
+def quality_option() -> None:
+    """Quality of JPEG, WebP and video outputs, 1 to 100."""
+
+
+@option("--keep-partial", is_flag=True, shown="refuse")
+def partial_option() -> None:
+    """Keep the frames before the damage of a video that is damaged or cut short."""
 
 
 @click.command(
@@ -46,26 +58,12 @@ Examples:
 @inputs_argument()
 @output_options
 @job_options
-@click.option(
-    "--quality",
-    type=click.IntRange(1, 100),
-    default=None,
-    show_default="95 for JPEG; WebP lossless; video without visible loss",
-    help="For JPEG, WebP and video outputs, 1 to 100.",
-)
-@click.option(
-    "--keep-partial",
-    is_flag=True,
-    default=False,
-    show_default="refuse",
-    help="Of a video that is damaged or cut short, keep the frames before the damage.",
-)
+@quality_option
+@partial_option
 @writing_options
 def denoise(
     inputs: tuple[Path, ...],
-    output: Path | None,
-    output_folder: Path | None,
-    suffix: str | None,
+    destination: Destination,
     options: FilterOptions,
     quiet: bool,
     as_json: bool,
@@ -81,7 +79,7 @@ def denoise(
     all, and after an error the other files still get done.
     """
     usual = SUFFIX if options.preview is None else PREVIEW_SUFFIX
-    targets = targets_of(inputs, output, output_folder, suffix, usual)
+    targets = targets_of(inputs, destination, usual)
     how = Writing(silent=quiet or as_json, **writing)
 
     def work(path: Path) -> Report:

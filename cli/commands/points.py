@@ -1,7 +1,7 @@
 """nlmeans points: load a point cloud, denoise it, save."""
 
-import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,58 @@ from nlmeans.cli.options.files import (
     threads_option,
     writing_options,
 )
-from nlmeans.cli.options.types import NumberType
-from nlmeans.cli.outputs import progress_bar, targets_of
+from nlmeans.cli.options.types import ABOVE_0, FROM_0, gathered, option
+from nlmeans.cli.outputs import Destination, progress_bar, targets_of
 
 if TYPE_CHECKING:
     from nlmeans.images.clouds import CloudFile
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """What a cloud is filtered by."""
+
+    sigma: float | None
+    strength: float
+    patch_neighbours: int | None
+    search_neighbours: int | None
+    iterations: int | None
+    threads: int | None
+    max_memory: int | None
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The numbers that are given, as keywords of `denoise_points`."""
+        names = ("patch_neighbours", "search_neighbours", "iterations")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@option("--sigma", type=FROM_0, shown="estimated")
+def sigma_option() -> None:
+    """Noise level, a number from 0: the standard deviation along each axis, in the file's unit."""
+
+
+@option("--strength", type=ABOVE_0, default=1.0)
+def strength_option() -> None:
+    """A number above 0: 0.8 keeps more detail, 1.2 removes more noise."""
+
+
+_PATCH = "30 to 128, from sigma"
+
+
+@option("--patch-neighbours", type=click.IntRange(min=6), metavar="N", shown=_PATCH)
+def patch_option() -> None:
+    """Nearest points that make a patch, from 6."""
+
+
+@option("--search-neighbours", type=click.IntRange(min=1), metavar="N", shown="150")
+def search_option() -> None:
+    """Nearest points whose patches are compared, from 1."""
+
+
+@option("--iterations", type=click.IntRange(min=1), metavar="N", shown="1, or 2 if very noisy")
+def iterations_option() -> None:
+    """How often the filter is applied, from 1."""
 
 
 @click.command(
@@ -35,61 +82,22 @@ Examples:
 )
 @inputs_argument()
 @output_options
-@click.option(
-    "--sigma",
-    type=NumberType(0, math.inf, above=False),
-    default=None,
-    show_default="estimated",
-    help="Noise level, a number from 0: the standard deviation along each axis, in the file's "
-    "unit.",
-)
-@click.option(
-    "--strength",
-    type=NumberType(0, math.inf, above=True),
-    default=1.0,
-    show_default=True,
-    help="A number above 0: 0.8 keeps more detail, 1.2 removes more noise.",
-)
-@click.option(
-    "--patch-neighbours",
-    type=click.IntRange(min=6),
-    default=None,
-    metavar="N",
-    show_default="30 to 128, from sigma",
-    help="Nearest points that make a patch, from 6.",
-)
-@click.option(
-    "--search-neighbours",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    show_default="150",
-    help="Nearest points whose patches are compared, from 1.",
-)
-@click.option(
-    "--iterations",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    show_default="1, or 2 if very noisy",
-    help="How often, from 1.",
-)
+@sigma_option
+@strength_option
+@patch_option
+@search_option
+@iterations_option
 @threads_option
 @memory_option
 @writing_options
+@gathered("cloud_options", CloudOptions)
 def points(
     inputs: tuple[Path, ...],
-    output: Path | None,
-    output_folder: Path | None,
-    suffix: str | None,
-    sigma: float | None,
-    strength: float,
-    threads: int | None,
-    max_memory: int | None,
+    destination: Destination,
+    cloud_options: CloudOptions,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    **numbers: int | None,
 ) -> int:
     """Denoise point clouds of surfaces: .xyz, and .ply with the extra `points` installed.
 
@@ -97,9 +105,10 @@ def points(
     holds stay. The input is never changed, an output appears whole or not at all, and after an
     error the other files still get done.
     """
-    targets = targets_of(inputs, output, output_folder, suffix, SUFFIX)
+    targets = targets_of(inputs, destination, SUFFIX)
     silent = quiet or as_json
-    given = {name: number for name, number in numbers.items() if number is not None}
+    sigma, threads = cloud_options.sigma, cloud_options.threads
+    given, strength = cloud_options.numbers, cloud_options.strength
 
     def work(path: Path) -> Report:
         import numpy as np
@@ -117,7 +126,7 @@ def points(
         start = time.perf_counter()
         level = estimate_points_sigma(cloud.points, threads=threads) if sigma is None else sigma
         held = cloud.points.nbytes
-        left = memory_left(max_memory, held)
+        left = memory_left(cloud_options.max_memory, held)
         cost = expected_points_cost(len(cloud.points), **given, threads=threads)
         announce(path, cost, threads, None, silent=silent)
         with compiling_notice(silent=silent), progress_bar(path, hidden=silent) as progress:

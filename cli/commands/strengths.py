@@ -1,6 +1,5 @@
 """nlmeans strengths: one picture with a region at several strengths, to choose from."""
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from nlmeans.cli.options.files import (
 )
 from nlmeans.cli.options.filters import filter_options, method_options, noise_options
 from nlmeans.cli.options.selection import preview_option
-from nlmeans.cli.options.types import NumberType
+from nlmeans.cli.options.types import NUMBERS, option
 from nlmeans.cli.outputs import png_target, save_png
 from nlmeans.cli.selection import Region, size_of
 from nlmeans.cli.stacks import pages_of
@@ -29,23 +28,12 @@ if TYPE_CHECKING:
 ENDING = "_strengths.png"
 USUAL = (0.5, 0.7, 1.0, 1.4, 2.0)
 SIDE = 240  # of the usual region, in pixels
-STRENGTH = NumberType(0, math.inf, above=True)
+_USUAL = ",".join(f"{strength:g}" for strength in USUAL)
 
 
-class StrengthsType(click.ParamType[tuple[float, ...]]):
-    """Numbers above 0, separated by commas."""
-
-    name = "strengths"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "A,B,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        return tuple(STRENGTH.convert(part, param, ctx) for part in value.split(","))
+@option("--strengths", "each", type=NUMBERS, default=USUAL, shown=_USUAL)
+def strengths_option() -> None:
+    """Strengths to show, numbers above 0."""
 
 
 @click.command(
@@ -56,14 +44,7 @@ Examples:
 )
 @inputs_argument(many=False)
 @drawing_option(ENDING)
-@click.option(
-    "--strengths",
-    "each",
-    type=StrengthsType(),
-    default=USUAL,
-    show_default=",".join(f"{strength:g}" for strength in USUAL),
-    help="Those to show, numbers above 0.",
-)
+@strengths_option
 @preview_option("a region in the middle")
 @method_options
 @filter_options

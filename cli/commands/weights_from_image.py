@@ -1,12 +1,61 @@
 """nlmeans weights from-image: weights out of one picture, without learning."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from nlmeans.cli.files import Report, each_file, shown
 from nlmeans.cli.options.files import inputs_argument, json_option, overwrite_option
-from nlmeans.cli.options.types import NumberType, Sigma, SigmaType, Size, SizeType, grey_range
+from nlmeans.cli.options.types import (
+    ABOVE_0,
+    AUTO,
+    FILE,
+    SIGMA,
+    SIZE,
+    Sigma,
+    Size,
+    gathered,
+    grey_range,
+    option,
+)
 from nlmeans.cli.stacks import pages_of
+
+
+@dataclass(frozen=True)
+class PcaOptions:
+    """What the weights are made by."""
+
+    sigma: Sigma
+    h: float | None
+    patch_size: Size
+    search_size: Size | None
+    components: int | None
+
+
+@option("--sigma", type=SIGMA, default=AUTO, shown="auto")
+def sigma_option() -> None:
+    """Noise level. auto estimates it. A number above 0 is the standard deviation in the file's grey
+    levels. 0% to 100% is of the range."""
+
+
+@option("--h", "h", type=ABOVE_0, shown="from sigma")
+def h_option() -> None:
+    """Filter strength, a number above 0 in grey levels."""
+
+
+@option("--patch-size", type=SIZE, default=7)
+def patch_option() -> None:
+    """Side of the patches, in pixels, odd, 1 to 9999; NxM is height x width."""
+
+
+@option("--search-size", type=SIZE, shown="from sigma")
+def search_option() -> None:
+    """Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width."""
+
+
+@option("--components", type=click.IntRange(min=1), shown="by parallel analysis")
+def components_option() -> None:
+    """How many principal components distances are made of, from 1 to the patch's pixels."""
 
 
 @click.command(
@@ -17,54 +66,19 @@ Examples:
   nlmeans denoise photo.png --weights photo.safetensors""",
 )
 @inputs_argument(many=False)
-@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
-@click.option(
-    "--sigma",
-    type=SigmaType(),
-    default=Sigma(None),
-    show_default="auto",
-    help="Noise level: auto estimates it; a number above 0 is the standard deviation in the "
-    "file's grey levels; 0% to 100% is of the range.",
-)
-@click.option(
-    "--h",
-    "h",
-    type=NumberType(0, float("inf"), above=True),
-    default=None,
-    show_default="from sigma",
-    help="Filter strength, a number above 0 in grey levels.",
-)
-@click.option(
-    "--patch-size",
-    type=SizeType(),
-    default=7,
-    show_default=True,
-    help="Side of the patches, in pixels, odd, 1 to 9999; NxM is height x width.",
-)
-@click.option(
-    "--search-size",
-    type=SizeType(),
-    default=None,
-    show_default="from sigma",
-    help="Side of the window searched, in pixels, odd, 1 to 9999; NxM is height x width.",
-)
-@click.option(
-    "--components",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="by parallel analysis",
-    help="How many principal components distances are made of, from 1 to the patch's pixels.",
-)
+@click.argument("output", metavar="OUTPUT", type=FILE)
+@sigma_option
+@h_option
+@patch_option
+@search_option
+@components_option
 @overwrite_option
 @json_option
+@gathered("options", PcaOptions)
 def from_image(
     path: Path,
     output: Path,
-    sigma: Sigma,
-    h: float | None,
-    patch_size: Size,
-    search_size: Size | None,
-    components: int | None,
+    options: PcaOptions,
     overwrite: bool,
     as_json: bool,
 ) -> int:
@@ -89,16 +103,16 @@ def from_image(
             message = f"holds {picture.pages} pages; weights are made from a single picture"
             raise ValueError(message)
         axis = pages.layout["channel_axis"]
-        level = sigma.level(picture.pixels)
+        level = options.sigma.level(picture.pixels)
         if level is None:
             level = joint_sigma(estimate_sigma(picture.colours, channel_axis=axis))
         block = pca_weights(
             picture.colours,
             level,
-            h=h,
-            patch_size=patch_size,
-            search_size=search_size,
-            components=components,
+            h=options.h,
+            patch_size=options.patch_size,
+            search_size=options.search_size,
+            components=options.components,
             channel_axis=axis,
         )
         save_weights(
@@ -108,7 +122,7 @@ def from_image(
         assert isinstance(theta, Linear)
         count, pixels = theta.weight.shape
         strength = block.operation.f.scale**-0.5
-        found = "estimated" if sigma.value is None else "given"
+        found = "estimated" if options.sigma.value is None else "given"
         return Report(
             f"{shown(path)} -> {shown(output)}: {count} of {pixels} components, "
             f"sigma {level:.4g} ({found}), h {strength:.4g}, {block.operation.over}",
@@ -116,7 +130,7 @@ def from_image(
                 "output": str(output),
                 "components": count,
                 "sigma": level,
-                "sigma_estimated": sigma.value is None,
+                "sigma_estimated": options.sigma.value is None,
                 "h": strength,
             },
         )

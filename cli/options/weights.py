@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 from nlmeans.cli.learned import Loader, load
-from nlmeans.cli.options.types import together
-
-if TYPE_CHECKING:
-    pass
+from nlmeans.cli.options.types import FILE, Parsed, option, together
 
 SETTINGS = (
     "pairwise", "scale", "pool", "pool_kind", "pool_order", "softmax", "eps", "group_frames",
@@ -31,30 +28,17 @@ CLASSICAL = (
 OF_WEIGHTS = ("layout", "block", "settings")
 
 
-class SettingType(click.ParamType[tuple[str, Any]]):
+def _setting(text: str) -> tuple[str, Any]:
     """NAME=VALUE, one of the settings of `load_weights`."""
-
-    name = "setting"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "NAME=VALUE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Any]:
-        if isinstance(value, tuple):
-            return value
-        name, _, text = value.partition("=")
-        if name not in SETTINGS or not text:
-            self.fail(
-                f"{value!r} is no setting; give NAME=VALUE, NAME one of {', '.join(SETTINGS)}",
-                param,
-                ctx,
-            )
-        try:
-            return name, _parsed(name, text)
-        except ValueError:
-            self.fail(f"{text!r} is no value of {name}; give {FORMS[name]}", param, ctx)
+    name, _, value = text.partition("=")
+    if name not in SETTINGS or not value:
+        message = f"{text!r} is no setting; give NAME=VALUE, NAME one of {', '.join(SETTINGS)}"
+        raise ValueError(message)
+    try:
+        return name, _parsed(name, value)
+    except ValueError:
+        message = f"{value!r} is no value of {name}; give {FORMS[name]}"
+        raise ValueError(message) from None
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -66,6 +50,37 @@ def _parsed(name: str, text: str) -> Any:
     if name in ("eps", "input_range") or (name == "scale" and "**" not in text):
         return float(text)
     return text
+
+
+@option("--weights", type=FILE, metavar="FILE", shown="the classical filter")
+def weights_option() -> None:
+    """Filter with a learned block: the picture's channels are its features. Replaces --method,
+    --sigma, --h, the sizes, the strengths and the noise options."""
+
+
+@option("--layout", metavar="NAME", shown="detected from the tensor names")
+def layout_option() -> None:
+    """Whose weights they are, such as alexhex7, mmcv, slowfast, timm, rnan, keras."""
+
+
+@option("--block", metavar="PREFIX", shown="the only one")
+def block_option() -> None:
+    """Which of several blocks in the file, by the start of its tensors' names."""
+
+
+_SETTING = Parsed("NAME=VALUE", _setting)
+
+
+@option("--set", "settings", type=_SETTING, multiple=True, shown="by file and layout")
+def settings_option() -> None:
+    """Set a value that the file does not contain: pairwise, scale, pool (1x2x2), pool_kind,
+    pool_order, softmax (keys, queries), eps, group_frames, input_range (white minus black of the
+    values that the weights are made for). Can be given several times."""
+
+
+def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--layout, --block and --set."""
+    return together(command, (layout_option, block_option, settings_option))
 
 
 def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,53 +97,7 @@ def weights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return command(learned=_loader(weights, layout, block, settings), **others)
 
-    return together(
-        block_options(with_loader),
-        (
-            click.option(
-                "--weights",
-                type=click.Path(path_type=Path),
-                default=None,
-                metavar="FILE",
-                show_default="the classical filter",
-                help="Take a learned block: the picture's channels are its features. Takes the "
-                "place of the method, sigma, h, sizes, strengths and what says of the noise.",
-            ),
-        ),
-    )
-
-
-def block_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--layout, --block and --set."""
-    return together(
-        command,
-        (
-            click.option(
-                "--layout",
-                default=None,
-                metavar="NAME",
-                show_default="as the keys tell",
-                help="Whose weights they are, such as alexhex7, mmcv, slowfast, timm, rnan, keras.",
-            ),
-            click.option(
-                "--block",
-                default=None,
-                metavar="PREFIX",
-                show_default="the only one",
-                help="Which of several blocks in the file, by what its keys begin with.",
-            ),
-            click.option(
-                "--set",
-                "settings",
-                type=SettingType(),
-                multiple=True,
-                show_default="by file and layout",
-                help="What the tensors do not tell: pairwise, scale, pool (1x2x2), pool_kind, "
-                "pool_order, softmax (keys, queries), eps, group_frames, input_range (white minus "
-                "black of the values the weights are made for). Can be given several times.",
-            ),
-        ),
-    )
+    return weights_option(block_options(with_loader))
 
 
 def _loader(
@@ -143,15 +112,15 @@ def _loader(
     """
     context = click.get_current_context()
     given = [
-        option
-        for option in context.command.params
-        if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        each
+        for each in context.command.params
+        if context.get_parameter_source(str(each.name)) is ParameterSource.COMMANDLINE
     ]
     others = CLASSICAL if path is not None else OF_WEIGHTS
-    for option in given:
-        if option.name in others:
-            message = f"{option.opts[0]} is for --weights, which is not given"
+    for each in given:
+        if each.name in others:
+            message = f"{each.opts[0]} is for --weights, which is not given"
             if path is not None:
-                message = f"use just one of --weights and {option.opts[0]}"
+                message = f"use just one of --weights and {each.opts[0]}"
             raise click.UsageError(message)
     return None if path is None else cache(lambda: load(path, layout, block, settings))

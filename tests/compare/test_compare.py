@@ -684,7 +684,7 @@ def test_a_full_disk_is_one_line_with_the_file(cli, clean, monkeypatch, full):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("clean", "--sigma", "15,x"), 2, "'15,x' is no list of noise levels such as 15,25,50"),
+        (("clean", "--sigma", "15,x"), 2, "'15,x' is no list of numbers above 0, such as 15,25,50"),
         (("clean", "--sigma", "15,0"), 2, "'15,0' is no list"),
         (("clean", "--sigma", ""), 2, "'' is no list"),
         (("clean",), 2, "sigma is missing"),
