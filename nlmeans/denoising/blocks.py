@@ -28,7 +28,7 @@ class Units:
         """The image in the block's units."""
         return values if self.factor == 1 else values * values.dtype.type(self.factor)
 
-    def restore(self, stabilised: Array, axis: int | None) -> Array:
+    def restore(self, stabilised: Array, axis: int | None, of: Array | None = None) -> Array:
         """The result in the image's."""
         return stabilised if self.factor == 1 else stabilised / stabilised.dtype.type(self.factor)
 

@@ -36,8 +36,8 @@ class Space(Protocol):
         """The image's values in this space."""
         ...
 
-    def restore(self, stabilised: Array, axis: int | None) -> Array:
-        """The filter's result in the image's units."""
+    def restore(self, stabilised: Array, axis: int | None, of: Array | None = None) -> Array:
+        """The filter's result in the image's units, made from the values `of`."""
         ...
 
 
@@ -215,7 +215,7 @@ class Task:
             result = run(seen, progress)
         else:
             result, weight = self.detail(seen, run, part, axis, progress)
-        result = self.space.restore(result, axis)
+        result = self.space.restore(result, axis, values)
         result = to_dtype(blended(values, result, self.amount), image.dtype)
         return layout.put_colours(original, result), weight
 

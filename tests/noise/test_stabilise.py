@@ -33,6 +33,26 @@ def test_nothing_stays_nothing():
     assert noise.restore(dark, None) == pytest.approx(5)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_a_filter_that_averages_nothing_changes_nothing(dtype, rng):
+    """Also values far below the offset, which the transform cuts off: 23 became 94."""
+    image = rng.integers(0, 256, (20, 24)).astype(dtype)
+    noise = Noise("poisson-gaussian", gain=(9.0,), read_noise=(2.0,), offset=(94.0,))
+    result = denoise(image, noise=noise, search_size=1)
+    assert result == pytest.approx(image, abs=0 if dtype == "uint8" else 1e-3)
+
+
+def test_the_inverse_goes_over_into_the_identity(rng):
+    """Step by step as the filter does, and to the inverse for averages where it moves much."""
+    noise = Noise("poisson-gaussian", gain=(2.0,), read_noise=(3.0,))
+    values = poisson_gaussian(np.full(1000, 7.0), 2.0, 3.0, rng)
+    seen = noise.stabilise(values, None)
+    results = [noise.restore(seen + moved, None, of=values) for moved in np.linspace(0, 2e-3, 401)]
+    assert results[0] == pytest.approx(values, abs=1e-9)
+    assert results[-1] == pytest.approx(noise.restore(seen + 2e-3, None), abs=1e-12)
+    assert np.abs(np.diff(results, axis=0)).max() < 0.02
+
+
 @pytest.mark.parametrize(("gain", "read_noise"), [(1.0, 5.0), (5.0, 0.0), (15.0, 4.0)])
 @pytest.mark.parametrize("units", [1.0, 1 / 255, 257.0])
 def test_gain_and_read_noise_are_found_in_any_units(gain, read_noise, units, rng):
