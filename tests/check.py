@@ -1,4 +1,4 @@
-"""All checks: lint, format, types, tests. What continuous integration runs.
+"""All checks: lint, format, types, tests, lowest versions. What continuous integration runs.
 
 .venv/bin/python tests/check.py
 """
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from nlmeans.base.machine import cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +35,10 @@ def main() -> int:
         run("ruff", "check", ".")
         run("ruff", "format", "--check", ".")
         types()
-        run("pytest")
+        # Files of tests side by side: most of the time goes into compiling on one core.
+        run("pytest", "-n", str(min(cores(), 8)), "--dist", "loadfile", "--cov")
+        print("--- lowest versions", flush=True)  # noqa: T201
+        subprocess.run([sys.executable, str(ROOT / "tests" / "lowest.py")], check=True)
     except subprocess.CalledProcessError as error:
         return error.returncode
     return 0

@@ -1,7 +1,9 @@
 """What several tests share."""
 
+import os
 import signal
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,31 @@ from nlmeans import Operation
 from nlmeans.operation.reference import ReferenceWarning, reference
 
 ROOT = Path(__file__).parent.parent
+# Where all that can be installed is, these alone are left out: root is not bound by permissions,
+# and the licence of bm3d does not allow every use.
+MAY_BE_SKIPPED = ("root writes everywhere", "bm3d is not installed")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many tests were skipped, by reason."""
+    for reason, count in _skipped(terminalreporter).items():
+        terminalreporter.write_line(f"skipped {count}: {reason}")
+
+
+def pytest_sessionfinish(session):
+    """With NLMEANS_RUN_ALL_TESTS set, a test that is skipped for another reason fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or "NLMEANS_RUN_ALL_TESTS" not in os.environ:
+        return
+    others = [reason for reason in _skipped(reporter) if reason not in MAY_BE_SKIPPED]
+    if others:
+        reporter.write_line(f"not to be skipped here: {'; '.join(others)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped(reporter):
+    reports = reporter.stats.get("skipped", [])
+    return Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
 
 
 @pytest.fixture

@@ -297,8 +297,10 @@ def _poisson_gaussian(lines: list[_Line]) -> Noise:
     gains, read_noises, offsets = [], [], []
     for line in lines:
         middle = line.slope * (line.low + line.high) / 2 + line.constant
-        # Noise that does not grow with the signal: a gain that changes it by 1 % over the range.
-        least = 0.01 * max(middle, 1e-12) / max(line.high - line.low, 1e-6)
+        # Noise that does not grow with the signal: a gain that changes it by 1 % over the range, or
+        # over a hundredth of the values where all means are alike.
+        apart = max(line.high - line.low, 0.01 * max(abs(line.low), abs(line.high)), 1e-6)
+        least = 0.01 * max(middle, 1e-12) / apart
         slope = max(line.slope, least)
         constant = line.constant if line.slope >= least else middle
         gains.append(slope / line.scale)

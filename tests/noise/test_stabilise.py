@@ -50,7 +50,7 @@ def test_the_inverse_goes_over_into_the_identity(rng):
     results = [noise.restore(seen + moved, None, of=values) for moved in np.linspace(0, 2e-3, 401)]
     assert results[0] == pytest.approx(values, abs=1e-9)
     assert results[-1] == pytest.approx(noise.restore(seen + 2e-3, None), abs=1e-12)
-    assert np.abs(np.diff(results, axis=0)).max() < 0.02
+    assert np.abs(np.diff(results, axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize(("gain", "read_noise"), [(1.0, 5.0), (5.0, 0.0), (15.0, 4.0)])
