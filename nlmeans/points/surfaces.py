@@ -135,7 +135,8 @@ def _on_one_side(normals: Float64s, nearest: Indices) -> Float64s:
     count, several = nearest.shape
     i, j = np.repeat(np.arange(count), several), nearest.reshape(-1)
     apart = 1.001 - np.abs((normals[i] * normals[j]).sum(axis=1))  # 0 would be no edge
-    tree = minimum_spanning_tree(csr_array((apart, (i, j)), (count, count)))
+    places = (i.astype(np.int32), j.astype(np.int32))  # SciPy before 1.17 takes no others
+    tree = minimum_spanning_tree(csr_array((apart, places), (count, count)))
     _, parts = connected_components(tree, directed=False)
     firsts = np.unique(parts, return_index=True)[1]
     links = csr_array((np.ones(len(firsts) - 1), (firsts[:-1], firsts[1:])), (count, count))
