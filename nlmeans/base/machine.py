@@ -40,10 +40,13 @@ def usual_scheduling() -> Iterator[None]:
     if not (hasattr(os, "sched_setscheduler") and THREADS.is_dir()):
         yield
         return
-    own, before = _scheduling(0), {thread: _scheduling(thread) for thread in _threads()}
-    yield
+    own, before = _scheduling(0), {}
     for thread in _threads():
         with suppress(ProcessLookupError):  # it has ended
+            before[thread] = _scheduling(thread)
+    yield
+    for thread in _threads():
+        with suppress(ProcessLookupError):
             usual = before.get(thread, own)
             if _scheduling(thread) != usual:
                 os.sched_setscheduler(thread, usual[0], os.sched_param(usual[1]))

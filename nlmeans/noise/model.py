@@ -79,7 +79,7 @@ class Noise:
     @property
     def floats_held(self) -> int:
         """Arrays that are held while an image is transformed and back."""
-        return 5 if self.kind == "poisson-gaussian" else 0
+        return 3 if self.kind == "poisson-gaussian" else 0
 
     def variance(self, mean: float | Array) -> Array:
         """Of Poisson-Gaussian noise where the image without noise is `mean`, channels last."""
@@ -102,8 +102,7 @@ class Noise:
         if self.kind != "poisson-gaussian":
             return values
         self._check_photons(values)
-        gain, spread, offset = self._parameters(values, axis)
-        return np.asarray(2 * np.sqrt(np.maximum((values - offset) / gain + 3 / 8 + spread, 0)))
+        return _stabilised(values, *self._parameters(values, axis))
 
     def _check_photons(self, values: Array) -> None:
         """Refuse parameters so far from the values that their dtype does not hold the photons."""
@@ -145,18 +144,17 @@ class Noise:
         """
         if self.kind != "poisson-gaussian":
             return stabilised
-        gain, spread, offset = self._parameters(stabilised, axis)
-        d = np.maximum(stabilised, LOWEST)
-        c = math.sqrt(3 / 2)
-        photons = d**2 / 4 + c / (4 * d) - 11 / (8 * d**2) + 5 * c / (8 * d**3) - 1 / 8 - spread
-        result = np.asarray(gain * photons + offset)
+        parameters = self._parameters(stabilised, axis)
+        result = _of_averages(stabilised, *parameters)
         if of is None:
             return result
-        seen = self.stabilise(of, axis)
-        moved = np.abs(stabilised - seen)
-        few = moved < MOVED
-        share = 1 - np.square(moved[few] / MOVED)
-        result[few] += share * (of - self.restore(seen, axis))[few]
+        moved = np.subtract(stabilised, self.stabilise(of, axis))
+        few = np.abs(moved, out=moved) < MOVED
+        if few.any():
+            own = [np.broadcast_to(each, few.shape)[few] for each in parameters]
+            seen = _stabilised(of[few], *own)
+            share = 1 - np.square(moved[few] / MOVED)
+            result[few] += share * (of[few] - _of_averages(seen, *own))
         return result
 
     def _parameters(self, values: Array, axis: int | None) -> list[Array]:
@@ -178,3 +176,14 @@ class Noise:
             parameters.append(np.array(numbers, dtype).reshape(shape if len(numbers) > 1 else 1))
         gain, read_noise, offset = parameters
         return [gain, (read_noise / gain) ** 2, offset]
+
+
+def _stabilised(values: Array, gain: Array, spread: Array, offset: Array) -> Array:
+    return np.asarray(2 * np.sqrt(np.maximum((values - offset) / gain + 3 / 8 + spread, 0)))
+
+
+def _of_averages(stabilised: Array, gain: Array, spread: Array, offset: Array) -> Array:
+    d = np.maximum(stabilised, LOWEST)
+    c = math.sqrt(3 / 2)
+    photons = d**2 / 4 + c / (4 * d) - 11 / (8 * d**2) + 5 * c / (8 * d**3) - 1 / 8 - spread
+    return np.asarray(gain * photons + offset)
