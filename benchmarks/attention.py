@@ -160,8 +160,7 @@ def _peak_mib() -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return float(line.split()[1]) / 2**10
-    message = "/proc/self/status names no VmHWM"
-    raise RuntimeError(message)
+    raise RuntimeError("/proc/self/status names no VmHWM")
 
 
 def main() -> None:

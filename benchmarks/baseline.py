@@ -78,8 +78,7 @@ class PictureSet:
         for problem in (*report.problems, *report.missing):
             print(f"{self.title}: {problem}", file=sys.stderr)
         if report.problems:
-            message = f"{self.title}: not all was compared; mend it and run again"
-            raise SystemExit(message)
+            raise SystemExit(f"{self.title}: not all was compared; mend it and run again")
         if report.busy:
             print(f"{self.title}: timed on a busy machine; run again", file=sys.stderr)
         yield from ("", f"## {self.title}", "")

@@ -399,8 +399,7 @@ def command(folder: str, *arguments: Any) -> None:
         line.remove("--quiet")
     done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        message = done.stderr.strip() or f"exit code {done.returncode}"
-        raise RuntimeError(message)
+        raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
 
 
 def video() -> list[Any]:

@@ -62,8 +62,7 @@ class FilterOptions:
             ("--like", "--method", self.like is not None and self.method is not None),
         ):
             if both:
-                message = f"use just one of {one} and {other}"
-                raise click.UsageError(message)
+                raise click.UsageError(f"use just one of {one} and {other}")
         if self.like is not None:
             sizes = {"--patch-size": self.patch_size, "--search-size": self.search_size}
             self.like.check_sizes(sizes)
@@ -101,8 +100,9 @@ class FilterOptions:
                 shown = (
                     "" if isinstance(value, bool) or name in ("learned", "like") else f" {value}"
                 )
-                message = f"{option}{shown} does not go with {of}; leave one of them out"
-                raise ParameterError(message)
+                raise ParameterError(
+                    f"{option}{shown} does not go with {of}; leave one of them out"
+                )
 
 
 @dataclass(frozen=True)

@@ -24,28 +24,26 @@ class PeerCall:
         """Refuse sizes beside the call: each peer has its own names and meaning of them."""
         for option, size in sizes.items():
             if size is not None:
-                message = (
+                raise click.UsageError(
                     f"{option} does not go with --like; write sizes as in "
                     "--like opencv:templateWindowSize=5,searchWindowSize=15"
                 )
-                raise click.UsageError(message)
 
     def with_numbers(self, *, h: float | None, sigma: Sigma) -> "PeerCall":
         """The same call with --h and --sigma."""
         if sigma.percent:
-            message = "--sigma goes with --like as a plain number, in the peer's own units"
-            raise click.UsageError(message)
+            raise click.UsageError(
+                "--sigma goes with --like as a plain number, in the peer's own units"
+            )
         given = dict(self.given)
         for name, value in (("h", h), ("sigma", sigma.value)):
             if value is None:
                 continue
             if name not in self.peer.parameters:
                 peer = self.peer.name
-                message = f"{peer} has no {name}; see nlmeans.peers.from_{peer}"
-                raise click.UsageError(message)
+                raise click.UsageError(f"{peer} has no {name}; see nlmeans.peers.from_{peer}")
             if name in given:
-                message = f"--{name} and --like both give {name}; give it once"
-                raise click.UsageError(message)
+                raise click.UsageError(f"--{name} and --like both give {name}; give it once")
             given[name] = value
         return PeerCall(self.peer, given)
 

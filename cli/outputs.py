@@ -41,24 +41,21 @@ def targets_of(inputs: tuple[Path, ...], destination: Destination, usual: str) -
     sources = {_identity(path): path for path in inputs}
     for path in inputs:
         if path in targets:
-            message = f"{shown(path)} is named twice; name it once"
-            raise click.UsageError(message)
+            raise click.UsageError(f"{shown(path)} is named twice; name it once")
         place = path.parent if folder is None else folder
         target = targets[path] = output or place / _with_suffix(path.name, suffix)
         other = owners.setdefault(target.resolve(), path)
         if other is not path:
-            message = (
+            raise click.UsageError(
                 f"{shown(other)} and {shown(path)} would both be written to {shown(target)}; "
                 "run them apart"
             )
-            raise click.UsageError(message)
         source = sources.get(_identity(target), path)
         if source != path:  # onto itself is refused later, so that the other files get done
-            message = (
+            raise click.UsageError(
                 f"{shown(path)} would be written to {shown(target)}, which is the input "
                 f"{shown(source)}; use -O DIR or another --suffix"
             )
-            raise click.UsageError(message)
     return targets
 
 
@@ -76,16 +73,17 @@ def _checked_suffix(inputs: int, destination: Destination, usual: str) -> str:
     options = (("-o", output), ("-O", folder), ("--suffix", suffix))
     given = [name for name, value in options if value is not None]
     if output is not None and len(given) > 1:
-        message = f"use just one of {' and '.join(given)}"
-        raise click.UsageError(message)
+        raise click.UsageError(f"use just one of {' and '.join(given)}")
     if output is not None and inputs > 1:
-        message = f"-o names one file, but there are {inputs} inputs; use -O DIR or --suffix"
-        raise click.UsageError(message)
+        raise click.UsageError(
+            f"-o names one file, but there are {inputs} inputs; use -O DIR or --suffix"
+        )
     if suffix is None:
         return usual if folder is None else ""
     if "/" in suffix or "\\" in suffix or (not suffix and folder is None):
-        message = f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
-        raise click.UsageError(message)
+        raise click.UsageError(
+            f"--suffix is {suffix!r}; give a text without slashes, not empty, such as _clean"
+        )
     return suffix
 
 
@@ -102,8 +100,7 @@ def png_target(path: Path, output: Path | None, ending: str) -> Path:
     """Where a drawing goes."""
     target = output or path.with_name(f"{path.stem}{ending}")
     if target.suffix.lower() != ".png":
-        message = f"-o is {str(target)!r}; it is written as a .png"
-        raise click.UsageError(message)
+        raise click.UsageError(f"-o is {str(target)!r}; it is written as a .png")
     return target
 
 

@@ -28,11 +28,10 @@ class Region(NamedTuple):
 
         height, width = size_of(pages)
         if self.x + self.width > width or self.y + self.height > height:
-            message = (
+            raise ParameterError(
                 f"--preview {self} reaches outside: it is {self.width}x{self.height} pixels at "
                 f"{self.x},{self.y}, the picture {width}x{height}"
             )
-            raise ParameterError(message)
         rows = slice(self.y, self.y + self.height)
         return rows, slice(self.x, self.x + self.width)
 
@@ -54,8 +53,9 @@ def mask_for(path: Path, pages: Pages) -> "Callable[[Part], NDArray[Any]]":
         values = values.any(axis=-1)
     parts = _for_parts(path, values, pages)
     if not values.any():
-        message = f"{shown(path)} is 0 everywhere: nothing is to be filtered; leave out --mask"
-        raise ValueError(message)
+        raise ValueError(
+            f"{shown(path)} is 0 everywhere: nothing is to be filtered; leave out --mask"
+        )
     return parts
 
 
@@ -66,8 +66,7 @@ def map_for(path: Path, pages: Pages) -> "Callable[[Part], NDArray[Any]]":
     picture = load(path)
     if picture.channel_axis is not None:
         channels = picture.pixels.shape[-1]
-        message = f"{shown(path)} has {channels} channels; a map has one: save it in grey"
-        raise ValueError(message)
+        raise ValueError(f"{shown(path)} has {channels} channels; a map has one: save it in grey")
     return _for_parts(path, picture.pixels, pages)
 
 
@@ -82,11 +81,10 @@ def _for_parts(
         return lambda part: values[part]
     if pages.stack in (None, "pages") and values.shape == shape[-2:]:
         return lambda part: values
-    message = (
+    raise ValueError(
         f"{shown(path)} has {_sized(values.shape)}, the picture {_sized(shape)}; they have to be "
         "of the same size"
     )
-    raise ValueError(message)
 
 
 def _sized(shape: tuple[int, ...]) -> str:

@@ -67,8 +67,7 @@ class Pages:
                 if len(self.parts) == 1:
                     raise
                 name = "page" if self.stack == "pages" else self.stack
-                message = f"{name} {number + 1}: {error}"
-                raise type(error)(message) from error
+                raise type(error)(f"{name} {number + 1}: {error}") from error
         return results
 
 

@@ -166,7 +166,6 @@ def _check_installed(path: Path) -> None:
     from nlmeans.images import ImageReadError
 
     if find_spec("av") is None:
-        message = (
+        raise ImageReadError(
             f"{shown(path)}: reading video takes one more package: pip install 'nlmeans[video]'"
         )
-        raise ImageReadError(message)

@@ -26,8 +26,7 @@ Point = tuple[int, int]
 def _point(text: str) -> Point:
     parts = text.split(",")
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        message = f"{text!r} is no position; give X,Y, whole numbers from 0, such as 120,80"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no position; give X,Y, whole numbers from 0, such as 120,80")
     return int(parts[0]), int(parts[1])
 
 
@@ -75,13 +74,15 @@ def affinity(
         picture = load(path)
         pages = pages_of(picture, "auto")
         if pages.stack is not None:
-            message = f"holds {picture.pages} pages; weights are drawn over a single picture"
-            raise ValueError(message)
+            raise ValueError(
+                f"holds {picture.pages} pages; weights are drawn over a single picture"
+            )
         height, width = picture.colours.shape[:2]
         for x, y in points:
             if x >= width or y >= height:
-                message = f"--at {x},{y} lies outside of a picture of {width}x{height} pixels"
-                raise ParameterError(message)
+                raise ParameterError(
+                    f"--at {x},{y} lies outside of a picture of {width}x{height} pixels"
+                )
         axis = pages.layout["channel_axis"]
         notes: tuple[str, ...] = ()
         if learned is None:
@@ -127,8 +128,7 @@ def _classical(picture: "Picture", filters: dict[str, Any]) -> "Operation":
     options = FilterOptions(method="classic", noise="gaussian", **filters)
     (used,) = job_of(picture, options).settings
     if not used.h:
-        message = "the picture holds no noise, so that nothing is averaged; give --sigma"
-        raise ValueError(message)
+        raise ValueError("the picture holds no noise, so that nothing is averaged; give --sigma")
     return used.classic()
 
 

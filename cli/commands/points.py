@@ -171,7 +171,6 @@ def _loaded(path: Path) -> "CloudFile":
     except ModuleNotFoundError as error:
         if error.name != "plyfile":
             raise
-        message = (
+        raise ImageReadError(
             f"{shown(path)}: reading PLY takes one more package: pip install 'nlmeans[points]'"
-        )
-        raise ImageReadError(message) from error
+        ) from error

@@ -74,8 +74,9 @@ def strengths(
 
         picture = load(path)
         if picture.stack:
-            message = f"holds {picture.pages} pages; strengths are shown of a single picture"
-            raise ValueError(message)
+            raise ValueError(
+                f"holds {picture.pages} pages; strengths are shown of a single picture"
+            )
         region = preview or _middle(*size_of(pages_of(picture, "auto")))
         start = time.perf_counter()
         job = job_of(picture, replace(options, preview=region))

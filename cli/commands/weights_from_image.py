@@ -100,8 +100,7 @@ def from_image(
         picture = load(path)
         pages = pages_of(picture, "auto")
         if pages.stack is not None:
-            message = f"holds {picture.pages} pages; weights are made from a single picture"
-            raise ValueError(message)
+            raise ValueError(f"holds {picture.pages} pages; weights are made from a single picture")
         axis = pages.layout["channel_axis"]
         level = options.sigma.level(picture.pixels)
         if level is None:

@@ -13,21 +13,20 @@ def _peer_call(text: str) -> PeerCall:
     name_of_peer, _, rest = text.partition(":")
     peer = KNOWN.get(name_of_peer)
     if peer is None:
-        message = f"{name_of_peer!r} is unknown; there are {', '.join(KNOWN)}"
-        raise ValueError(message)
+        raise ValueError(f"{name_of_peer!r} is unknown; there are {', '.join(KNOWN)}")
     parameters = peer.parameters
     names = [name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
     given = {}
     for part in filter(None, rest.split(",")):
         name, _, value = part.partition("=")
         if name not in names:
-            message = f"{peer.name} has no {name!r}; it has {', '.join(names)}"
-            raise ValueError(message)
+            raise ValueError(f"{peer.name} has no {name!r}; it has {', '.join(names)}")
         given[name] = _value(value)
         flag = isinstance(parameters[name].default, bool)
         if flag != isinstance(given[name], bool):
-            message = f"{name} is {value!r}; give {'true or false' if flag else 'a number or name'}"
-            raise ValueError(message)
+            raise ValueError(
+                f"{name} is {value!r}; give {'true or false' if flag else 'a number or name'}"
+            )
     return PeerCall(peer, given)
 
 

@@ -10,11 +10,10 @@ from nlmeans.cli.selection import Region
 def _region(text: str) -> Region:
     numbers = [int(part) if part.strip().isdecimal() else -1 for part in text.split(",")]
     if len(numbers) != 4 or min(numbers) < 0 or 0 in numbers[2:]:
-        message = (
+        raise ValueError(
             f"{text!r} is no region; give X,Y,W,H, whole numbers: pixels from the left and from "
             "the top, width and height, such as 120,80,200,150"
         )
-        raise ValueError(message)
     return Region(*numbers)
 
 

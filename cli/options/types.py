@@ -122,11 +122,10 @@ def _sigma(text: str) -> Sigma:
         return AUTO
     number, percent = _float(text.removesuffix("%")), text.endswith("%")
     if not 0 <= number < math.inf or (percent and number > 100):
-        message = (
+        raise ValueError(
             f"{text!r} is no noise level; allowed are auto, a number from 0 in grey levels, or 0% "
             "to 100% of the range"
         )
-        raise ValueError(message)
     return Sigma(number, percent)
 
 
@@ -137,8 +136,7 @@ def _number(low: float, high: float, above: bool) -> Callable[[str], float]:
         if not (inside and number <= high and math.isfinite(number)):
             start = f"above {low:g}" if above else f"from {low:g}"
             end = f" to {high:g}" if high < math.inf else ""
-            message = f"{text!r} is not allowed; give a number {start}{end}"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} is not allowed; give a number {start}{end}")
         return number
 
     return parse
@@ -147,8 +145,7 @@ def _number(low: float, high: float, above: bool) -> Callable[[str], float]:
 def _numbers(text: str) -> tuple[float, ...]:
     levels = tuple(_float(part) for part in text.split(","))
     if not all(0 < level < math.inf for level in levels):
-        message = f"{text!r} is no list of numbers above 0, such as 15,25,50"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no list of numbers above 0, such as 15,25,50")
     return levels
 
 
@@ -158,11 +155,10 @@ def _size(text: str) -> Size:
     parts = text.lower().split("x")
     sides = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
     if len(sides) > 3 or not all(1 <= s <= LARGEST_SIZE and s % 2 for s in sides):
-        message = (
+        raise ValueError(
             f"{text!r} is no size; allowed are odd whole numbers from 1 to {LARGEST_SIZE}, such as "
             "7, 7x5 for height x width, or 3x7x5 for depth x height x width"
         )
-        raise ValueError(message)
     return sides[0] if len(sides) == 1 else tuple(sides)
 
 
@@ -171,8 +167,7 @@ def _memory(text: str) -> int:
     power = "KMGT".find(digits[-1:]) + 1 if digits else 0
     size = _float(digits[:-1] if power else digits) * 1024**power
     if not 1 <= size < math.inf:
-        message = f"{text!r} is no memory; give bytes from 1, or such as 500M or 2G"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is no memory; give bytes from 1, or such as 500M or 2G")
     return int(size)
 
 

@@ -32,13 +32,13 @@ def _setting(text: str) -> tuple[str, Any]:
     """NAME=VALUE, one of the settings of `load_weights`."""
     name, _, value = text.partition("=")
     if name not in SETTINGS or not value:
-        message = f"{text!r} is no setting; give NAME=VALUE, NAME one of {', '.join(SETTINGS)}"
-        raise ValueError(message)
+        raise ValueError(
+            f"{text!r} is no setting; give NAME=VALUE, NAME one of {', '.join(SETTINGS)}"
+        )
     try:
         return name, _parsed(name, value)
     except ValueError:
-        message = f"{value!r} is no value of {name}; give {FORMS[name]}"
-        raise ValueError(message) from None
+        raise ValueError(f"{value!r} is no value of {name}; give {FORMS[name]}") from None
 
 
 def _parsed(name: str, text: str) -> Any:

@@ -35,17 +35,17 @@ def checked_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     array = as_array(name, x)
     check_dtype(name, array.dtype)
     if array.size == 0:
-        message = f"{name} is empty: its shape is {array.shape}; every axis needs an element"
-        raise ValueError(message)
+        raise ValueError(
+            f"{name} is empty: its shape is {array.shape}; every axis needs an element"
+        )
     # The extremes tell without a mask as large as the array.
     if array.dtype.kind == "f" and not np.isfinite([array.min(), array.max()]).all():
         bad = np.argwhere(~np.isfinite(array))
         position = tuple(int(k) for k in bad[0])
-        message = (
+        raise ValueError(
             f"{name} holds {len(bad)} NaN or infinite values, the first at {position}; "
             "replace them first"
         )
-        raise ValueError(message)
     return array
 
 
@@ -59,30 +59,28 @@ def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
         has a dtype that NumPy lacks.
     """
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        message = f"{name} is a masked array; fill or crop the masked elements first"
-        raise TypeError(message)
+        raise TypeError(f"{name} is a masked array; fill or crop the masked elements first")
     if getattr(x, "requires_grad", False):
-        message = f"{name} requires a gradient, and none is computed here; pass {name}.detach()"
-        raise TypeError(message)
+        raise TypeError(
+            f"{name} requires a gradient, and none is computed here; pass {name}.detach()"
+        )
     if not hasattr(x, "__dlpack__"):
         return np.asarray(x)
     try:
         return np.asarray(x) if hasattr(x, "__array__") else np.from_dlpack(x)  # type: ignore[arg-type]
     except (BufferError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
-        message = (
+        raise TypeError(
             f"{name} is a {type(x).__name__} that NumPy cannot read ({reason}); allowed are arrays "
             f"in the CPU's memory of dtype {', '.join(SUPPORTED)}"
-        )
-        raise TypeError(message) from error
+        ) from error
 
 
 def real_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     """The array of `as_array`; complex numbers, of which a conversion keeps a half, are refused."""
     array = as_array(name, x)
     if array.dtype.kind == "c":
-        message = f"{name} holds complex numbers; only real ones are allowed"
-        raise TypeError(message)
+        raise TypeError(f"{name} holds complex numbers; only real ones are allowed")
     return array
 
 
@@ -93,22 +91,19 @@ def checked_axis(
     if axis is None:
         return None
     if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-        message = f"{argument} is {axis!r}; allowed are None or a whole number"
-        raise TypeError(message)
+        raise TypeError(f"{argument} is {axis!r}; allowed are None or a whole number")
     if not -ndim <= axis < ndim:
-        message = (
+        raise ValueError(
             f"{argument} is {axis}, but {name} has {ndim} axes; allowed are {-ndim} to {ndim - 1}"
         )
-        raise ValueError(message)
     return int(axis) % ndim
 
 
 def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
     if dtype.name not in SUPPORTED:
-        message = (
+        raise TypeError(
             f"{name} has dtype {dtype}; allowed are {', '.join(SUPPORTED)}; convert it with astype"
         )
-        raise TypeError(message)
 
 
 def whole_range(dtype: np.dtype[Any]) -> float:
@@ -124,8 +119,7 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     if not isinstance(shape, tuple | list) or not all(
         isinstance(n, int | np.integer) and n > 0 for n in shape
     ):
-        message = f"{name} is {shape!r}; it has to be a tuple of whole numbers above 0"
-        raise ValueError(message)
+        raise ValueError(f"{name} is {shape!r}; it has to be a tuple of whole numbers above 0")
     return tuple(int(n) for n in shape)
 
 
@@ -156,11 +150,10 @@ def image_planes(name: str, x: ArrayLike, channel_axis: int | None) -> Array:
     axis = checked_axis(name, array.ndim, channel_axis)
     planes = to_planes(array, axis, np.dtype(np.float64))
     if planes.ndim != 3:
-        message = (
+        raise ValueError(
             f"{name} has shape {array.shape}; an image has two axes besides channels, which "
             "channel_axis names"
         )
-        raise ValueError(message)
     return planes
 
 

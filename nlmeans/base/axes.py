@@ -95,23 +95,20 @@ def layout_of(
     axis = _channel_axis(shape, channel_axis, stack)
     grid = grid_shape(shape, axis)
     if stack == "auto" and len(grid) == 3:
-        message = (
+        raise ValueError(
             f"image has shape {shape}, a stack of {grid[0]}; say what it is: stack='volume' or "
             "'clip', whose images are compared with each other, or 'pages', each for itself"
         )
-        raise ValueError(message)
     if len(grid) not in ((1, 2) if stack == "auto" else (3,)):
-        message = (
+        raise ValueError(
             f"image has shape {shape}, {len(grid)} axes besides channels; denoise takes 1 or 2, or "
             f"3 with stack, here {stack!r}; name the channel axis with channel_axis"
         )
-        raise ValueError(message)
     channels = 1 if axis is None else shape[axis]
     if alpha == "auto":
         alpha = axis == len(shape) - 1 and channels in (2, 4)
     if alpha and (axis is None or channels < 2):
-        message = f"alpha is True, but image has shape {shape}; an alpha channel needs two"
-        raise ValueError(message)
+        raise ValueError(f"alpha is True, but image has shape {shape}; an alpha channel needs two")
     return Layout(axis, bool(alpha), None if stack == "auto" else stack)
 
 
@@ -125,9 +122,8 @@ def _channel_axis(
         return None
     if shape[-1] <= 4:
         return len(shape) - 1
-    message = (
+    raise ValueError(
         f"image has shape {shape}; of {len(shape)} axes the last is taken as channels only up to "
         "4; name it with channel_axis"
         + (", or give stack='volume', 'clip' or 'pages' if it has none" if stack == "auto" else "")
     )
-    raise ValueError(message)

@@ -25,16 +25,16 @@ def each_of_batch(
     batch = checked_axis("x", x.ndim, batch_axis, "batch_axis")
     axis = checked_axis("x", x.ndim, channel_axis)
     if axis == batch:
-        message = f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
-        raise ValueError(message)
+        raise ValueError(
+            f"batch_axis and channel_axis are both {batch}; they have to be two axes of x"
+        )
     assert batch is not None
     each = {name: np.moveaxis(as_array(name, a), batch, 0) for name, a in others.items()}
     for name, arrays in each.items():
         if len(arrays) != x.shape[batch]:
-            message = (
+            raise ValueError(
                 f"{name} has {len(arrays)} arrays along the batch axis; x has {x.shape[batch]}"
             )
-            raise ValueError(message)
     channels = axis if axis is None or axis < batch else axis - 1
     results = [
         call(

@@ -17,8 +17,7 @@ class ParameterError(ValueError):
 
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        message = f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}"
-        raise ParameterError(message)
+        raise ParameterError(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
 
 
 def check_size(name: str, size: object) -> int | tuple[int, ...]:
@@ -45,8 +44,9 @@ def radii(name: str, size: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     """(side - 1)/2 for each of `ndim` axes."""
     sides = size if isinstance(size, tuple) else (size,) * ndim
     if len(sides) != ndim:
-        message = f"{name} {sides} has {len(sides)} numbers; the array has {ndim} axes of pixels"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"{name} {sides} has {len(sides)} numbers; the array has {ndim} axes of pixels"
+        )
     return tuple(side // 2 for side in sides)
 
 
@@ -62,8 +62,9 @@ def check_number(
     if not (math.isfinite(number) and inside and number <= high):
         bounds = [f"{'above' if above else 'from'} {low:g}"] if low > -math.inf else []
         bounds += [f"up to {high:g}"] if high < math.inf else []
-        message = f"{name} is {value!r}; allowed are finite numbers {' '.join(bounds)}".rstrip()
-        raise ParameterError(message)
+        raise ParameterError(
+            f"{name} is {value!r}; allowed are finite numbers {' '.join(bounds)}".rstrip()
+        )
     return number
 
 
@@ -77,8 +78,9 @@ def check_whole(
         number = low - 1
     if isinstance(value, bool) or number < low or (high is not None and number > high):
         end = "" if high is None else f" to {high}"
-        message = f"{name} is {value!r}; allowed are whole numbers from {low}{end}{otherwise}"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"{name} is {value!r}; allowed are whole numbers from {low}{end}{otherwise}"
+        )
     return number
 
 

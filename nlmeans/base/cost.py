@@ -44,8 +44,7 @@ def check_limit(max_memory: int | None, name: str = "max_memory") -> None:
         or not isinstance(max_memory, int | np.integer)
         or max_memory < 1
     ):
-        message = f"{name} is {max_memory!r}; allowed are whole numbers of bytes from 1"
-        raise ParameterError(message)
+        raise ParameterError(f"{name} is {max_memory!r}; allowed are whole numbers of bytes from 1")
 
 
 def not_enough(needed: int, max_memory: int, why: str = "") -> NotEnoughMemory:

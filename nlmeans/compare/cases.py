@@ -64,8 +64,7 @@ def read_bytes(path: Path) -> Bytes:
     picture = load(path)
     if picture.stack or picture.pixels.dtype != np.uint8:
         kind = "a stack" if picture.stack else str(picture.pixels.dtype)
-        message = f"{shown(path)}: is {kind}; compared are single pictures of 8 bits"
-        raise ImageReadError(message)
+        raise ImageReadError(f"{shown(path)}: is {kind}; compared are single pictures of 8 bits")
     colours = picture.colours
     return np.ascontiguousarray(colours[..., 0] if colours.shape[2:] == (1,) else colours)
 
@@ -85,12 +84,12 @@ def pictures_in(folder: Path) -> list[Path]:
         If there is no such folder, or no picture in it.
     """
     if not folder.is_dir():
-        message = f"{shown(folder)}: is no folder"
-        raise ImageReadError(message)
+        raise ImageReadError(f"{shown(folder)}: is no folder")
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FORMATS and p.is_file())
     if not files:
-        message = f"{shown(folder)}: holds no picture; looked for {' '.join(sorted(FORMATS))}"
-        raise ImageReadError(message)
+        raise ImageReadError(
+            f"{shown(folder)}: holds no picture; looked for {' '.join(sorted(FORMATS))}"
+        )
     return files
 
 
@@ -144,8 +143,7 @@ def find_cases(
     problems = [shown(problem) for problem in problems]
     stems = [stem for stem in files if stem in shapes and (noisy is None or stem in others)]
     if not stems:
-        message = f"{shown(clean)}: no picture can be compared; {problems[0]}"
-        raise ImageReadError(message)
+        raise ImageReadError(f"{shown(clean)}: no picture can be compared; {problems[0]}")
     levels: Iterable[float | None] = sigmas if noisy is None else [*sigmas, None][:1]
     cases = [
         PictureCase(shown(files[stem].name), files[stem], sigma, others.get(stem), clip)
@@ -169,16 +167,18 @@ def unmatched(clean: dict[str, Path], others: dict[str, Path], folder: Path) -> 
 def usable_shape(path: Path) -> tuple[int, ...]:
     shape = read_bytes(path).shape
     if min(shape[:2]) < SMALLEST:
-        message = f"{shown(path)}: is {shape[1]}x{shape[0]}; SSIM takes {SMALLEST}x{SMALLEST}"
-        raise ImageReadError(message)
+        raise ImageReadError(
+            f"{shown(path)}: is {shape[1]}x{shape[0]}; SSIM takes {SMALLEST}x{SMALLEST}"
+        )
     return shape
 
 
 def check_shape(path: Path, expected: tuple[int, ...]) -> None:
     found = read_bytes(path).shape
     if found != expected:
-        message = f"{shown(path)}: is {_size(found)}, the clean picture {_size(expected)}"
-        raise ImageReadError(message)
+        raise ImageReadError(
+            f"{shown(path)}: is {_size(found)}, the clean picture {_size(expected)}"
+        )
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -217,10 +217,8 @@ def candidate(text: str) -> Candidate:
         if is_there:
             return method
         kind = "folder" if method.results else "file"
-        message = f"method {method.label}: there is no such {kind}"
-        raise ParameterError(message)
-    message = (
+        raise ParameterError(f"method {method.label}: there is no such {kind}")
+    raise ParameterError(
         f"method {method.label} is unknown; there are {', '.join(METHODS)}, weights:FILE and "
         "results:DIR"
     )
-    raise ParameterError(message)

@@ -116,17 +116,17 @@ def prepare(
     for sigma in sigmas:
         check_number("sigma", sigma, low=0, above=True)
     if not sigmas and noisy is None:
-        message = "sigma is missing; give noise levels, or a folder of noisy pictures"
-        raise ParameterError(message)
+        raise ParameterError("sigma is missing; give noise levels, or a folder of noisy pictures")
     if noisy is not None and len(sigmas) > 1:
-        message = f"sigma has {len(sigmas)} numbers; noisy pictures have one level, or none given"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"sigma has {len(sigmas)} numbers; noisy pictures have one level, or none given"
+        )
     if noisy is not None and clip:
-        message = "clip is for noise that is added; leave it out, as noisy pictures are given"
-        raise ParameterError(message)
+        raise ParameterError(
+            "clip is for noise that is added; leave it out, as noisy pictures are given"
+        )
     if not methods:
-        message = "method is missing; name at least one, such as classic"
-        raise ParameterError(message)
+        raise ParameterError("method is missing; name at least one, such as classic")
     check_threads(threads)
     if published_set is not None:
         check_choice("published", published_set, tables.published_sets())
@@ -174,16 +174,17 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        message = f"{shown(folder)}: is no folder; name another"
-        raise ImageWriteError(message)
+        raise ImageWriteError(f"{shown(folder)}: is no folder; name another")
     if not any(folder.iterdir()):
         return
     if not (folder / STORE).is_dir():
-        message = f"{shown(folder)}: is there already and no report; name another folder"
-        raise ImageWriteError(message)
+        raise ImageWriteError(
+            f"{shown(folder)}: is there already and no report; name another folder"
+        )
     if not resume:
-        message = f"{shown(folder)}: is there already; resume it, or name another folder"
-        raise ImageWriteError(message)
+        raise ImageWriteError(
+            f"{shown(folder)}: is there already; resume it, or name another folder"
+        )
 
 
 def finish(

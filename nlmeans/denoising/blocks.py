@@ -49,17 +49,15 @@ def units_of(image: Array, input_range: float, *, given: bool) -> Units:
     low, high = float(image.min()), float(image.max())
     unit = high - low <= UNIT_SPREAD
     if given and not unit and input_range != 1:
-        message = (
+        raise ValueError(
             f"the image's floats go from {low:.3g} to {high:.3g}; with an input_range, they are "
             "taken to go from 0 to 1: leave input_range out where they are in the weights' units"
         )
-        raise ValueError(message)
     if not given and unit and low < high and input_range >= FAR_ABOVE_1:
-        message = (
+        raise ValueError(
             f"the image's floats go from {low:.3g} to {high:.3g} and the weights are for a range "
             f"of {input_range:g}; set input_range to {input_range:g} to have 0 to 1 scaled to it"
         )
-        raise ValueError(message)
     return Units(input_range if given else 1.0)
 
 
@@ -73,11 +71,10 @@ def block_task(
     check_fit(block, channels, grid)
     made = block.outputs(channels, len(grid))
     if made != channels:
-        message = (
+        raise ValueError(
             f"the weights make {made} channels of the image's {channels}; an image with as many is "
             "needed: run them on an array in Python"
         )
-        raise ValueError(message)
     return replace(task_for(block, image.shape, request, layout), space=units)
 
 
@@ -85,17 +82,17 @@ def check_fit(block: Block | Chain, channels: int, grid: tuple[int, ...]) -> Non
     """Say what does not fit before any work, with both numbers."""
     wanted = channels_of(block, len(grid))
     if wanted is not None and wanted != channels:
-        message = (
+        raise ValueError(
             f"the image has {channels} channel{'s' if channels > 1 else ''} and the weights take "
             f"{wanted}; they are for features of a network or for another kind of image"
         )
-        raise ValueError(message)
     for embedding in _embeddings(block):
         sides = [2 * r + 1 for r in embedding.radius(len(grid))]
         if any(side > n for side, n in zip(sides, grid, strict=True)):
             patch, image = ("x".join(map(str, each)) for each in (sides, grid))
-            message = f"the weights look at patches of {patch} and the image has {image} pixels"
-            raise ValueError(message)
+            raise ValueError(
+                f"the weights look at patches of {patch} and the image has {image} pixels"
+            )
 
 
 def channels_of(block: Block | Chain, ndim: int) -> int | None:

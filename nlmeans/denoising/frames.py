@@ -106,8 +106,7 @@ def filter_frames(
     source = _checked(frames)
     held = list(islice(source, 1))
     if not held:
-        message = "frames is empty; a clip needs at least one frame"
-        raise ValueError(message)
+        raise ValueError("frames is empty; a clip needs at least one frame")
     halo, (length, threads) = _halo(task), _block(held[0], task, max_memory)
     task = replace(task, layout=_layout(held[0]), threads=threads)
     before, done = 0, 0  # frames held ahead of the block, frames yielded
@@ -164,18 +163,17 @@ def frames_cost(frame: Array, task: Task, count: int, max_memory: int | None = N
 def check_average(operation: Operation) -> None:
     """Refuse what is no average over a window of frames."""
     if not isinstance(operation.over, Window):
-        message = f"over is {str(operation.over)!r}; frame by frame it has to be a Window(t, y, x)"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"over is {str(operation.over)!r}; frame by frame it has to be a Window(t, y, x)"
+        )
     f = operation.f
     if not isinstance(operation.g, Identity) or f.normaliser != "sum":
-        message = (
+        raise ParameterError(
             f"the operation is no average of its input: g is {operation.g}, C the {f.normaliser} "
             "of f; frame by frame g has to be Identity() and C a sum"
         )
-        raise ParameterError(message)
     if f.maps is not None:
-        message = "maps of sigma or h are of a whole clip; frame by frame give numbers"
-        raise ParameterError(message)
+        raise ParameterError("maps of sigma or h are of a whole clip; frame by frame give numbers")
     operation.halo(3)  # refuses sizes that are not of three axes
 
 
@@ -197,14 +195,14 @@ def _checked(frames: Iterable[ArrayLike]) -> Iterator[Array]:
         if first is None:
             first = array
             if array.ndim not in (2, 3):
-                message = f"frame 1 has shape {array.shape}; allowed are (H, W) and (H, W, C)"
-                raise ValueError(message)
+                raise ValueError(
+                    f"frame 1 has shape {array.shape}; allowed are (H, W) and (H, W, C)"
+                )
         if (array.shape, array.dtype) != (first.shape, first.dtype):
-            message = (
+            raise ValueError(
                 f"frame {number} is {array.dtype} of shape {array.shape}; the frames before are "
                 f"{first.dtype} of shape {first.shape}: filter clips of one kind apart"
             )
-            raise ValueError(message)
         yield array.copy()
 
 

@@ -48,21 +48,22 @@ def region_of(region: object, grid: tuple[int, ...]) -> Box:
         return whole_of(grid)
     parts = region if isinstance(region, tuple) else (region,)
     if not all(isinstance(part, slice) and part.step in (None, 1) for part in parts):
-        message = f"region is {region!r}; give a tuple of slices, such as np.s_[40:90, 100:200]"
-        raise TypeError(message)
+        raise TypeError(
+            f"region is {region!r}; give a tuple of slices, such as np.s_[40:90, 100:200]"
+        )
     if len(parts) not in (2, len(grid)):
         axes = "2" if len(grid) == 2 else f"2 or {len(grid)}"
-        message = f"region has {len(parts)} slices; the image's positions are {grid}: give {axes}"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"region has {len(parts)} slices; the image's positions are {grid}: give {axes}"
+        )
     parts = (slice(None),) * (len(grid) - len(parts)) + parts
     box = tuple(_filled(part, n) for part, n in zip(parts, grid, strict=True))
     if not all(0 <= part.start < part.stop <= n for part, n in zip(box, grid, strict=True)):
         shown = ", ".join(f"{part.start}:{part.stop}" for part in box)
-        message = (
+        raise ParameterError(
             f"region {shown} is empty or reaches outside of the image's positions, "
             f"{' x '.join(map(str, grid))}; give slices inside, counted from 0"
         )
-        raise ParameterError(message)
     return box
 
 
@@ -81,14 +82,12 @@ def mask_of(mask: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
     """
     array = as_array("mask", mask)
     if array.dtype != np.bool_:
-        message = f"mask has dtype {array.dtype}; it has to be bool, such as picture > 0"
-        raise TypeError(message)
+        raise TypeError(f"mask has dtype {array.dtype}; it has to be bool, such as picture > 0")
     if array.shape != grid:
-        message = (
+        raise ValueError(
             f"mask has shape {array.shape} and the image's positions {grid}; they have to be the "
             "same"
         )
-        raise ValueError(message)
     return array
 
 

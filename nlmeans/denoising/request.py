@@ -68,10 +68,9 @@ class Request:
     def __post_init__(self) -> None:
         check_number("amount", self.amount, low=0, high=1)
         if self.keep_detail and self.amount != 1:
-            message = (
+            raise ParameterError(
                 f"keep_detail finds the amount, and amount is {self.amount:g}; give one of them"
             )
-            raise ParameterError(message)
         check_threads(self.threads)
         check_number("strength", self.strength, low=0, above=True)
         check_number("chroma_strength", self.chroma_strength, low=0, above=True)
@@ -97,11 +96,10 @@ class Request:
             if value is None or np.ndim(value) != 3:
                 return value
             if len(value) != count:
-                message = (
+                raise ValueError(
                     f"{name} holds maps of {len(value)} pages and the image {count}; give one map "
                     "a page, or one for all"
                 )
-                raise ValueError(message)
             return value[number]
 
         region = None if self.region is None else self.region[-2:]

@@ -77,8 +77,7 @@ class Ridge:
 
     def __post_init__(self) -> None:
         if not isinstance(self.classic.over, Window):
-            message = f"classic is over {self.classic.over}; it has to be over a Window"
-            raise ParameterError(message)
+            raise ParameterError(f"classic is over {self.classic.over}; it has to be over a Window")
 
     def __call__(
         self,

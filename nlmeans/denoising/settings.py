@@ -144,8 +144,9 @@ def settings_for(
     array = checked_array("image", image)
     layout = layout_of(array.shape, channel_axis, alpha, stack)
     if layout.stack == "pages":
-        message = "stack is 'pages', each with its own settings; ask for every page without stack"
-        raise ValueError(message)
+        raise ValueError(
+            "stack is 'pages', each with its own settings; ask for every page without stack"
+        )
     request = Request(
         sigma=sigma,
         noise=noise,
@@ -208,11 +209,10 @@ def _maps(used: Settings, sigma: Array | None, h: Array | None, request: Request
 def _on_grid(name: str, value: Any, lowest: float, grid: tuple[int, ...]) -> Array:
     found = checked_map(name, value, lowest)
     if found.shape != grid:
-        message = (
+        raise ValueError(
             f"the map of {name} has shape {found.shape} and the image's positions {grid}; they "
             "have to be the same"
         )
-        raise ValueError(message)
     return found
 
 
@@ -273,8 +273,7 @@ def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
     size = check_size(name, size)
     axes = 1 if isinstance(size, int) else len(size)
     if stack is None and axes > 2:
-        message = f"{name} is {size}; an image takes one number or (height, width)"
-        raise ParameterError(message)
+        raise ParameterError(f"{name} is {size}; an image takes one number or (height, width)")
     if stack is None or axes == 3:
         return size
     if isinstance(size, int):
@@ -284,5 +283,4 @@ def _sides(name: str, size: Size, stack: Stack | None, frames: int) -> Size:
     numbers = "one number or (depth, height, width)"
     if stack == "clip":
         numbers = "one number, (height, width) or (depth, height, width)"
-    message = f"{name} is {size}; a {stack} takes {numbers}"
-    raise ParameterError(message)
+    raise ParameterError(f"{name} is {size}; a {stack} takes {numbers}")

@@ -233,10 +233,9 @@ def tasks(image: Array, request: Request, layout: Layout, make: Make) -> list[Ta
     if mask is not None:
         paged = layout.stack == "pages" and np.ndim(mask) == 2
         if not mask_of(mask, grid[1:] if paged else grid).any():
-            message = (
+            raise ValueError(
                 "mask is False everywhere: nothing is to be filtered; leave the image, or mask"
             )
-            raise ValueError(message)
     box = region_of(request.region, grid)
     if layout.stack != "pages":
         return [make(image, request, layout)]

@@ -23,24 +23,21 @@ def check_place(
     suffix = suffix_of(path, known)
     if not suffix:
         found = Path(path).suffix.lower()
-        msg = f"unknown extension {found!r}: use one of {', '.join(known)}"
-        raise Unsupported(msg)
+        raise Unsupported(f"unknown extension {found!r}: use one of {', '.join(known)}")
     target = Path(os.path.realpath(path))
     if source is not None and target.exists() and target.samefile(source):
-        msg = "is the input itself: choose another name"
-        raise Unsupported(msg)
+        raise Unsupported("is the input itself: choose another name")
     if os.path.lexists(path) and not overwrite:
         raise Unsupported(EXISTS)
     if target.exists() and not target.is_file():
-        msg = "is a folder, pipe or device: choose another name"
-        raise Unsupported(msg)
+        raise Unsupported("is a folder, pipe or device: choose another name")
     if not target.parent.is_dir():
         found = "is a file, not a folder" if target.parent.exists() else "does not exist"
-        msg = f"the folder {shown(target.parent)} {found}: create it first, or choose another"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"the folder {shown(target.parent)} {found}: create it first, or choose another"
+        )
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        msg = f"the folder {shown(target.parent)} is not writable: choose another"
-        raise Unsupported(msg)
+        raise Unsupported(f"the folder {shown(target.parent)} is not writable: choose another")
     return suffix
 
 

@@ -56,14 +56,14 @@ def load_cloud(path: StrPath) -> CloudFile:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in READERS:
-        msg = f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(READERS)} are read"
-        raise ImageReadError(msg)
+        raise ImageReadError(
+            f"{shown(path)}: unknown extension {suffix!r}: {' and '.join(READERS)} are read"
+        )
     data = file_bytes(path)
     try:
         return READERS[suffix](data)
     except Unsupported as error:
-        msg = f"{shown(path)}: {error}"
-        raise ImageReadError(msg) from error
+        raise ImageReadError(f"{shown(path)}: {error}") from error
 
 
 def check_cloud_output(
@@ -118,11 +118,10 @@ class _Text:
             try:
                 values[k] = [float(pieces[c]) for c in self.columns]
             except (ValueError, IndexError) as error:
-                msg = (
+                raise Unsupported(
                     f"line {row + 1} is {self.lines[row].strip()[:60]!r}; three numbers with a "
                     "decimal point are needed"
-                )
-                raise Unsupported(msg) from error
+                ) from error
         return values
 
     def rewritten(self, points: NDArray[Any], sigma: float) -> bytes:
@@ -179,8 +178,7 @@ def _read_xyz(data: bytes) -> CloudFile:
                 continue  # of the header
         rows.append(k)
     if not rows:
-        msg = "holds no points: rows of three numbers x y z are needed"
-        raise Unsupported(msg)
+        raise Unsupported("holds no points: rows of three numbers x y z are needed")
     file = _Text(lines, rows, (0, 1, 2), separator)
     return CloudFile(file.points(), ".xyz", file)
 
@@ -217,23 +215,23 @@ def _read_ply(data: bytes) -> CloudFile:
     try:
         ply = PlyData.read(io.BytesIO(data))
     except (PlyParseError, ValueError, UnicodeError, OverflowError, MemoryError) as error:
-        msg = (
+        raise Unsupported(
             f"cannot be read as PLY ({cause_of(error)}); it is damaged or cut short: fetch it again"
-        )
-        raise Unsupported(msg) from error
+        ) from error
     if "vertex" not in ply:
-        msg = "holds no element 'vertex': save the points as vertices"
-        raise Unsupported(msg)
+        raise Unsupported("holds no element 'vertex': save the points as vertices")
     vertex = ply["vertex"]
     names = [each.name for each in vertex.properties]
     lists = [each.name for each in vertex.properties if isinstance(each, PlyListProperty)]
     if lists:
-        msg = f"the vertices have a list ({lists[0]!r}); only numbers are read: remove it first"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"the vertices have a list ({lists[0]!r}); only numbers are read: remove it first"
+        )
     kinds = [vertex.data.dtype[name] for name in "xyz" if name in names]
     if len(kinds) < 3 or any(kind.kind != "f" for kind in kinds):
-        msg = "the vertices need x, y and z of type float or double: convert them first"
-        raise Unsupported(msg)
+        raise Unsupported(
+            "the vertices need x, y and z of type float or double: convert them first"
+        )
     dtype = np.result_type(*kinds).newbyteorder("=")
     points = np.stack([vertex[name] for name in "xyz"], axis=1).astype(dtype)
     before = ply.elements[: ply.elements.index(vertex)]
@@ -251,8 +249,9 @@ def _header(data: bytes) -> bytes:
     """The header, once it is sure that the file can be as large as it says."""
     end = re.search(rb"^end_header[ \t]*(\r\n|\n|\r)", data, re.MULTILINE)
     if not data.startswith(b"ply") or end is None:
-        msg = "is no PLY, it has no header from 'ply' to 'end_header': save it as PLY again"
-        raise Unsupported(msg)
+        raise Unsupported(
+            "is no PLY, it has no header from 'ply' to 'end_header': save it as PLY again"
+        )
     header = data[: end.end()]
     values = 0  # of a byte each, at least
     for element in re.split(rb"^element\b", header, flags=re.MULTILINE)[1:]:
@@ -260,8 +259,9 @@ def _header(data: bytes) -> bytes:
         properties = len(re.findall(rb"^property\b", element, re.MULTILINE))
         values += int(count[1]) * max(properties, 1) if count else 0
     if values > len(data):
-        msg = f"is cut short: {values} values announced in {len(data)} bytes: fetch it again"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"is cut short: {values} values announced in {len(data)} bytes: fetch it again"
+        )
     return header
 
 

@@ -132,8 +132,7 @@ class _Writer:
         encoder, note = encoder_for(codec, container, self._out.supported_codecs)
         self.notes += note
         if quality is not None and not encoder.option:
-            msg = f"quality {quality} has no meaning for {encoder.name}: leave it out"
-            raise Unsupported(msg)
+            raise Unsupported(f"quality {quality} has no meaning for {encoder.name}: leave it out")
         if encoder.name == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it prints on its own; this says: errors only
         settings = encoder.settings(quality)
@@ -157,11 +156,10 @@ class _Writer:
             with usual_scheduling():
                 context.open()
         except FFmpegError as error:
-            msg = (
+            raise Unsupported(
                 f"{encoder.name} does not take {kind.width}x{kind.height} pixels of {self._format} "
                 f"at {float(clip.rate):.4g} frames/s ({cause_of(error)}): choose another extension"
-            )
-            raise Unsupported(msg) from error
+            ) from error
         return stream
 
     def _set_look(self, stream: VideoStream) -> None:
@@ -201,11 +199,10 @@ class _Writer:
         try:
             copy = self._out.add_stream_from_template(stream, opaque=True)
         except ValueError as error:
-            msg = (
+            raise Unsupported(
                 f"{container} does not hold the {stream.type} stream {stream.index} ({name}): "
                 "choose .mkv, or the extension of the input"
-            )
-            raise Unsupported(msg) from error
+            ) from error
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
@@ -216,8 +213,9 @@ class _Writer:
 
     def write(self, pixels: Array) -> None:
         if not self.clip.times:
-            msg = f"frame {self.written + 1} is given, but the clip has {self.clip.count}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"frame {self.written + 1} is given, but the clip has {self.clip.count}"
+            )
         frame = self._converted(pixels)
         frame.pts, frame.duration = self._timed()
         frame.time_base = self._tick
@@ -248,11 +246,10 @@ class _Writer:
         exact = (instant.pts - self._first) * self._base / self._tick
         pts = round(exact)
         if abs(pts - exact) > Fraction(1, 4) or (self.written and pts <= self._last):
-            msg = (
+            raise Unsupported(
                 f"frame {self.written + 1} is not on a beat of {float(self.clip.rate):.4g} Hz, "
                 "and this format holds a constant rate only: choose .mkv or .mp4"
             )
-            raise Unsupported(msg)
         self._last = pts
         return pts, max(1, round(instant.duration * self._base / self._tick))
 
@@ -278,8 +275,7 @@ class _Writer:
 
     def finish(self) -> None:
         if self.written != self.clip.count:
-            msg = f"{self.written} frames are given, but the clip has {self.clip.count}"
-            raise ValueError(msg)
+            raise ValueError(f"{self.written} frames are given, but the clip has {self.clip.count}")
         self._encode(None)
         self._copy()
         self._out.close()
@@ -308,11 +304,10 @@ def _compared(path: Path, clip: Clip, writer: _Writer) -> list[str]:
             counts[packet.stream_index] += packet.size > 0
         frames = counts[stream.index]
         if (frames, sum(counts) - frames) != (writer.written, writer.copied):
-            msg = (
+            raise Unsupported(
                 f"holds {frames} frames and {sum(counts) - frames} packets of {writer.written} and "
                 f"{writer.copied} written: please report this"
             )
-            raise Unsupported(msg)
         present = {name.lower() for name in found.metadata}
         lost = [name for name in _carried(clip.container.metadata) if name.lower() not in present]
         notes = [f"{found.format.name} does not hold the tags {', '.join(lost)}"] if lost else []

@@ -31,11 +31,11 @@ def reported(path: StrPath, failures: tuple[type[Exception], ...] = (Exception,)
     except (MemoryError, ImageReadError, ImageWriteError):
         raise
     except Unsupported as error:
-        msg = f"{shown(path)}: {error}"
-        raise ImageWriteError(msg) from error
+        raise ImageWriteError(f"{shown(path)}: {error}") from error
     except failures as error:
-        msg = f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
-        raise ImageWriteError(msg) from error
+        raise ImageWriteError(
+            f"{shown(path)}: cannot be written ({cause_of(error)}); nothing was changed"
+        ) from error
 
 
 def cause_of(error: BaseException) -> str:

@@ -66,16 +66,13 @@ def load(path: StrPath) -> Picture:
             warnings.simplefilter("ignore")  # what matters of them is an error or a note
             picture = source.read(data)
     except Unsupported as error:
-        msg = f"{shown(path)}: {source.name}: {error}"
-        raise ImageReadError(msg) from error
+        raise ImageReadError(f"{shown(path)}: {source.name}: {error}") from error
     except MemoryError:
         raise
     except Exception as error:
-        msg = f"{shown(path)}: {_read_failure(source.name, error)}"
-        raise ImageReadError(msg) from error
+        raise ImageReadError(f"{shown(path)}: {_read_failure(source.name, error)}") from error
     if picture.pixels.size == 0:
-        msg = f"{shown(path)}: holds no pixels (shape {picture.pixels.shape})"
-        raise ImageReadError(msg)
+        raise ImageReadError(f"{shown(path)}: holds no pixels (shape {picture.pixels.shape})")
     return picture
 
 
@@ -84,24 +81,25 @@ def file_bytes(path: StrPath, most: int = -1) -> bytes:
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
-            msg = f"{shown(path)}: is a folder; name the files in it"
-            raise ImageReadError(msg)
+            raise ImageReadError(f"{shown(path)}: is a folder; name the files in it")
         if not stat.S_ISREG(mode):
-            msg = f"{shown(path)}: is a pipe or device; save its content to a file first"
-            raise ImageReadError(msg)
+            raise ImageReadError(
+                f"{shown(path)}: is a pipe or device; save its content to a file first"
+            )
         with Path(path).open("rb") as file:
             data = file.read(most)
     except ImageReadError:
         raise
     except FileNotFoundError as error:
-        msg = f"{shown(path)}: no such file; check the name and the folder"
-        raise ImageReadError(msg) from error
+        raise ImageReadError(
+            f"{shown(path)}: no such file; check the name and the folder"
+        ) from error
     except (OSError, ValueError) as error:
-        msg = f"{shown(path)}: cannot be opened ({cause_of(error)}); check name and permissions"
-        raise ImageReadError(msg) from error
+        raise ImageReadError(
+            f"{shown(path)}: cannot be opened ({cause_of(error)}); check name and permissions"
+        ) from error
     if not data:
-        msg = f"{shown(path)}: is empty (0 bytes); fetch it again"
-        raise ImageReadError(msg)
+        raise ImageReadError(f"{shown(path)}: is empty (0 bytes); fetch it again")
     return data
 
 
@@ -110,13 +108,11 @@ def _known_format(path: StrPath, data: bytes) -> Format:
     found = format_of(data)
     if not found.samples:
         advice = ONE_FRAME if suffix_of(path, VIDEOS) else found.advice
-        msg = f"{shown(path)}: is {found.name}; {advice}"
-        raise ImageReadError(msg)
+        raise ImageReadError(f"{shown(path)}: is {found.name}; {advice}")
     suffix = Path(path).suffix.lower()
     if suffix and not suffix_of(path, found.suffixes):
         mend = f"rename it to {found.suffixes[0]}"
-        msg = f"{shown(path)}: is named {suffix} but holds {found.name}: {mend}"
-        raise ImageReadError(msg)
+        raise ImageReadError(f"{shown(path)}: is named {suffix} but holds {found.name}: {mend}")
     return found
 
 
@@ -213,5 +209,4 @@ def _check_header(target: Format, data: bytes, picture: Picture) -> None:
     found = target.header(data, picture)
     asked = picture.pixels.dtype.name, picture.pixels.shape
     if found != asked:
-        msg = f"the {target.name} encoder made {found} of {asked}: please report this"
-        raise Unsupported(msg)
+        raise Unsupported(f"the {target.name} encoder made {found} of {asked}: please report this")

@@ -15,36 +15,36 @@ def check_content(target: Format, suffix: str, picture: Picture, quality: int | 
     """Refuse what files of the format and suffix cannot hold."""
     _check_axes(picture)
     if picture.pages > 1 and not target.pages:
-        msg = f"{picture.pages} pages; {target.name} holds a single picture: write TIFF"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"{picture.pages} pages; {target.name} holds a single picture: write TIFF"
+        )
     _check_samples(target, picture.pixels.dtype.name)
     _check_channels(target, suffix, picture)
     height, width = picture.pixels.shape[len(picture.stack) :][:2]
     if target.longest_side is not None and max(height, width) > target.longest_side:
         size = f"{width} x {height} pixels"
-        msg = f"{size}; {target.name} holds {target.longest_side} a side: write PNG or TIFF"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"{size}; {target.name} holds {target.longest_side} a side: write PNG or TIFF"
+        )
     if quality is None:
         return
     if not target.lossy:
         others = " or ".join(each.name for each in PICTURES if each.lossy)
-        msg = f"quality {quality} has no meaning for {target.name}: leave it out, or write {others}"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"quality {quality} has no meaning for {target.name}: leave it out, or write {others}"
+        )
     if not 1 <= quality <= 100:
-        msg = f"quality {quality} is out of range: use 1 to 100"
-        raise Unsupported(msg)
+        raise Unsupported(f"quality {quality} is out of range: use 1 to 100")
 
 
 def _check_axes(picture: Picture) -> None:
     pixels, stack = picture.pixels, picture.stack
     if stack not in STACKS:
-        msg = f"stack is {stack!r}: use one of {', '.join(map(repr, STACKS))}"
-        raise Unsupported(msg)
+        raise Unsupported(f"stack is {stack!r}: use one of {', '.join(map(repr, STACKS))}")
     if pixels.ndim - len(stack) not in (2, 3) or pixels.size == 0:
         before = f" after the axes {stack}" if stack else ""
         needed = f"(H, W) or (H, W, C){before} with pixels in it is needed"
-        msg = f"pixels of shape {pixels.shape}: {needed}"
-        raise Unsupported(msg)
+        raise Unsupported(f"pixels of shape {pixels.shape}: {needed}")
 
 
 def _check_samples(target: Format, dtype: str) -> None:
@@ -52,8 +52,7 @@ def _check_samples(target: Format, dtype: str) -> None:
         return
     fitting = [each.name for each in PICTURES if dtype in each.samples]
     mend = f"write {' or '.join(fitting)}" if fitting else f"use {', '.join(SAMPLES)}"
-    msg = f"{dtype} pixels; {target.name} holds {', '.join(target.samples)}: {mend}"
-    raise Unsupported(msg)
+    raise Unsupported(f"{dtype} pixels; {target.name} holds {', '.join(target.samples)}: {mend}")
 
 
 def _check_channels(target: Format, suffix: str, picture: Picture) -> None:
@@ -62,25 +61,23 @@ def _check_channels(target: Format, suffix: str, picture: Picture) -> None:
     colours = channels - picture.alpha
     if picture.alpha and suffix not in target.alpha:
         others = ", ".join(each.name for each in PICTURES if each.alpha == each.suffixes)
-        msg = f"{name} holds no alpha: write {others}, or remove the alpha first"
-        raise Unsupported(msg)
+        raise Unsupported(f"{name} holds no alpha: write {others}, or remove the alpha first")
     if picture.premultiplied and "tiff" not in target.carries:
-        msg = f"colours are multiplied by alpha, which {name} does not hold: write TIFF"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"colours are multiplied by alpha, which {name} does not hold: write TIFF"
+        )
     if pixels.dtype == bool and channels > 1:
-        msg = f"1-bit pixels with {channels} channels; 1-bit is grey only: make them uint8 first"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"1-bit pixels with {channels} channels; 1-bit is grey only: make them uint8 first"
+        )
     if target.colours == (3,) and colours == 1:
-        msg = f"grey pixels; {name} holds RGB only: write PNG or TIFF"
-        raise Unsupported(msg)
+        raise Unsupported(f"grey pixels; {name} holds RGB only: write PNG or TIFF")
     if target.colours and colours not in target.colours:
         held = " or ".join({1: "1 (grey)", 3: "3 (RGB)"}[count] for count in target.colours)
-        msg = f"{colours} colour channels; {name} holds {held}: write TIFF"
-        raise Unsupported(msg)
+        raise Unsupported(f"{colours} colour channels; {name} holds {held}: write TIFF")
     kind = "1-bit" if pixels.dtype == bool else "grey" if channels == 1 else "RGB"
     if target.kinds.get(suffix, kind) != kind:
-        msg = f"{kind} pixels; {suffix} holds {target.kinds[suffix]}: use .pnm"
-        raise Unsupported(msg)
+        raise Unsupported(f"{kind} pixels; {suffix} holds {target.kinds[suffix]}: use .pnm")
 
 
 def fitted(target: Format, picture: Picture) -> tuple[Picture, Notes]:

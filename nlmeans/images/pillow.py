@@ -39,8 +39,7 @@ def opened(data: bytes, name: str, *, deep: bool = False) -> tuple[Any, str]:
         mode = "RGBA" if image.has_transparency_data else "RGB"
     if mode not in MODES and not deep:
         colours = "CMYK inks" if mode == "CMYK" else f"pixels of mode {mode}"
-        msg = f"{colours}; grey, RGB and RGBA are read: convert it to RGB first"
-        raise Unsupported(msg)
+        raise Unsupported(f"{colours}; grey, RGB and RGBA are read: convert it to RGB first")
     return image, mode
 
 

@@ -13,20 +13,19 @@ LARGEST = {"bool": 1, "uint8": 255, "uint16": 65535}
 def read(data: bytes) -> Picture:
     """The picture; in a PBM, and only there, 1 is black."""
     if data[:2] in (b"PF", b"Pf"):
-        msg = "PFM is not read: save it as a float TIFF first"
-        raise Unsupported(msg)
+        raise Unsupported("PFM is not read: save it as a float TIFF first")
     with NetpbmFile(io.BytesIO(data)) as file:
         if file.frames > 1:
             raise Unsupported(several(file.frames, "pictures in a row"))
         if file.maxval not in LARGEST.values():
-            msg = (
+            raise Unsupported(
                 f"largest value {file.maxval} (maxval); 1, 255 and 65535 are read: "
                 "rescale it first, with `pamdepth 255` or `pamdepth 65535`"
             )
-            raise Unsupported(msg)
         if file.depth > 4 or (file.maxval == 1 and file.depth > 1):
-            msg = f"PAM with {file.depth} channels of maxval {file.maxval}: save it as TIFF first"
-            raise Unsupported(msg)
+            raise Unsupported(
+                f"PAM with {file.depth} channels of maxval {file.maxval}: save it as TIFF first"
+            )
         pixels = native(file.asarray())
         if file.maxval == 1:
             pixels = pixels.astype(bool)

@@ -33,19 +33,17 @@ def full_pages(file: tifffile.TiffFile) -> list[Any]:
         every.append(page)
     pages = [page for page in every if not page.subfiletype & 5]
     if not pages:
-        msg = "no page is a full picture; save one that is"
-        raise Unsupported(msg)
+        raise Unsupported("no page is a full picture; save one that is")
     for number, page in enumerate(pages, 1):
         if DNG_VERSION in page.tags:
-            msg = "camera raw file (DNG): develop it to a TIFF or PNG first"
-            raise Unsupported(msg)
+            raise Unsupported("camera raw file (DNG): develop it to a TIFF or PNG first")
         if page.axes not in ("YX", "YXS", "SYX"):
-            msg = f"volume with axes {page.axes} in a page; only pictures are read: split it"
-            raise Unsupported(msg)
+            raise Unsupported(
+                f"volume with axes {page.axes} in a page; only pictures are read: split it"
+            )
         if _described(page) != _described(pages[0]):
             kinds = f"page {number} is {_described(page)}, page 1 {_described(pages[0])}"
-            msg = f"{kinds}; all pages of a stack must be alike: split it first"
-            raise Unsupported(msg)
+            raise Unsupported(f"{kinds}; all pages of a stack must be alike: split it first")
     return pages
 
 
@@ -64,23 +62,21 @@ def check_samples(page: Any) -> None:
     converted = photometric == YCBCR and page.compression in JPEG_COMPRESSION
     if photometric not in (MINISWHITE, MINISBLACK, RGB, PALETTE) and not converted:
         name = getattr(page.photometric, "name", photometric)
-        msg = f"colours are {name}; grey, RGB and palette are read: convert it to RGB first"
-        raise Unsupported(msg)
+        raise Unsupported(
+            f"colours are {name}; grey, RGB and palette are read: convert it to RGB first"
+        )
     bits = page.bitspersample
     whole = photometric == PALETTE or bits == (1 if dtype == "bool" else 8 * page.dtype.itemsize)
     if dtype not in SAMPLES or not whole:
         what = dtype if whole else f"{bits} bits"
-        msg = f"samples are {what}; {', '.join(SAMPLES)} are read: convert it first"
-        raise Unsupported(msg)
+        raise Unsupported(f"samples are {what}; {', '.join(SAMPLES)} are read: convert it first")
     inverted = photometric == MINISWHITE and (page.samplesperpixel > 1 or dtype[0] not in "bu")
     single = dtype == "bool" or photometric == PALETTE
     if inverted or (single and page.samplesperpixel > 1):
         what = f"{page.samplesperpixel} channels of {dtype}, {page.photometric.name}"
-        msg = f"{what}, are not read: convert it to RGB first"
-        raise Unsupported(msg)
+        raise Unsupported(f"{what}, are not read: convert it to RGB first")
     if any(kind in (1, 2) for kind in page.extrasamples[:-1]):
-        msg = "alpha is not the last channel: reorder the channels first"
-        raise Unsupported(msg)
+        raise Unsupported("alpha is not the last channel: reorder the channels first")
 
 
 def check_segments(pages: list[Any], size: int) -> None:
@@ -96,8 +92,7 @@ def check_segments(pages: list[Any], size: int) -> None:
             raise ValueError(_on_page(number, len(pages), msg))
     claimed = sum(page.nbytes for page in pages)
     if claimed > max(BOMB_BYTES, BOMB_RATIO * size):
-        msg = f"{size} bytes claim to hold {claimed} bytes of pixels: crop it first"
-        raise Unsupported(msg)
+        raise Unsupported(f"{size} bytes claim to hold {claimed} bytes of pixels: crop it first")
 
 
 def series_of(data: bytes, pages: list[Any]) -> Series | None:

@@ -80,11 +80,10 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
             f"file:{path}", "r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace"
         )
     except (FFmpegError, OSError) as error:
-        msg = (
+        raise ImageReadError(
             f"{shown(path)}: cannot be read as video ({cause_of(error)}); it is damaged, cut short "
             "or no video: fetch it again"
-        )
-        raise ImageReadError(msg) from error
+        ) from error
     with container:
         clip = Clip(path, container, keep_partial)
         clip.head(1)
@@ -188,8 +187,7 @@ class Clip:
         except (FFmpegError, Unsupported) as error:
             self._stop(error)
         if self.count == 0:
-            msg = f"{shown(self.path)}: holds no frames: fetch it again"
-            raise ImageReadError(msg)
+            raise ImageReadError(f"{shown(self.path)}: holds no frames: fetch it again")
         packets = self._read_of[self.stream.index] - self._unshown
         if packets > self.count:
             self._notes.append(f"{packets - self.count} of {packets} stored pictures gave no frame")
@@ -204,16 +202,14 @@ class Clip:
             what = f"{where} {error}"
         if self.count == 0 or not self._keep_partial:
             mend = ", or pass keep_partial=True to keep what comes before" if self.count else ""
-            msg = f"{shown(self.path)}: {what}{mend}"
-            raise ImageReadError(msg) from error
+            raise ImageReadError(f"{shown(self.path)}: {what}{mend}") from error
         self._notes.append(f"only the first {self.count} frames kept: {what}")
 
     def _decoded(self) -> Iterator[VideoFrame]:
         for packet in self.container.demux():
             if packet.is_corrupt:
                 yield from self.stream.decode(None)
-                msg = "is cut short: fetch it again"
-                raise Unsupported(msg)
+                raise Unsupported("is cut short: fetch it again")
             index = packet.stream.index  # packet.stream_index is 0 for all that flush
             if packet.size:
                 self._read_of[index] += 1
@@ -224,8 +220,7 @@ class Clip:
                 self._unshown += packet.is_discard
                 for frame in self.stream.decode(packet if packet.size else None):
                     if frame.is_corrupt:
-                        msg = "is damaged: fetch it again"
-                        raise Unsupported(msg)
+                        raise Unsupported("is damaged: fetch it again")
                     yield frame
             elif packet.size:
                 self.packets.append(packet)
@@ -246,10 +241,9 @@ class Clip:
         else:
             complete = True  # MPEG streams say nothing of their length
         if not complete:
-            msg = (
+            raise Unsupported(
                 f"is missing: the file is cut short after {float(self._end):.3g} s; fetch it again"
             )
-            raise Unsupported(msg)
 
     def _pixels(self, frame: VideoFrame) -> Array:
         kind = kind_of(frame)
@@ -258,8 +252,7 @@ class Clip:
             self._notes += not_kept(frame, kind)
         elif kind != self.kind:
             change = f"is {described(kind)} after {described(self.kind)}"
-            msg = f"{change}; all frames must be alike: split the clip there"
-            raise Unsupported(msg)
+            raise Unsupported(f"{change}; all frames must be alike: split the clip there")
         converted = self._reformatter.reformat(
             frame, format=kind.working_format, interpolation=SCALING
         )
@@ -273,10 +266,9 @@ class Clip:
             self._untimed += 1
             pts = last.pts + last.duration if last else 0
         if last is not None and pts <= last.pts:
-            msg = (
+            raise Unsupported(
                 f"has the time stamp {pts} after {last.pts}; they have to increase: remux the clip"
             )
-            raise Unsupported(msg)
         self._last = Instant(pts, duration)
         return self._last
 
@@ -286,10 +278,9 @@ def _main_stream(path: StrPath, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    msg = (
+    raise ImageReadError(
         f"{shown(path)}: holds no video, only {len(container.streams)} other streams: name a video"
     )
-    raise ImageReadError(msg)
 
 
 def _size_by_header(path: StrPath) -> int:

@@ -79,8 +79,7 @@ class KernelCache:
     def save_overload(self, signature: Any, compiled: Any) -> None:
         try:
             if compiled.library.has_dynamic_globals:
-                message = f"{self._name} refers to addresses"
-                raise ValueError(message)
+                raise ValueError(f"{self._name} refers to addresses")
             path = self._path(signature, compiled.codegen)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_owner(path.parent)
@@ -102,8 +101,7 @@ def folder() -> Path:
     chosen = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     root = Path(chosen) if chosen else platformdirs.user_cache_path("nlmeans", appauthor=False)
     if not chosen and not root.is_absolute():  # "~" of a user without a home stays as it is
-        message = "there is no home folder"
-        raise OSError(message)
+        raise OSError("there is no home folder")
     return root / _sources()
 
 
@@ -134,8 +132,7 @@ def check_owner(path: Path) -> None:
     """Compiled kernels are code: they are taken from, and put into, no folder that others write."""
     status = path.stat()
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
-        message = f"others can write to {path}"
-        raise PermissionError(message)
+        raise PermissionError(f"others can write to {path}")
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -91,11 +91,10 @@ def run(
         call waits for it.
     """
     if not isinstance(kernel, Dispatcher):
-        message = (
+        raise RuntimeError(
             "NUMBA_DISABLE_JIT is set, and kernels only run compiled; unset it, or use"
             " nlmeans.operation.reference"
         )
-        raise RuntimeError(message)
     available = numba.get_num_threads()
     workers = min(threads or usable_threads(), available, len(done))
 
@@ -108,10 +107,9 @@ def run(
         with suppress(SystemError):  # what comes of a worker's failure, if it is heard of at all
             caller(address, workers, given)
         if not done.all() and cancel[0] == 0:
-            message = (
+            raise MemoryError(
                 "a thread found no memory for its buffers; use fewer threads or a smaller window"
             )
-            raise MemoryError(message)
 
     job = _Job(call)
     try:
@@ -126,8 +124,7 @@ def run(
     if job.failure is not None:
         raise job.failure
     if job.cancel[0] != 0:
-        message = "the filter was stopped, as the interpreter is shutting down"
-        raise RuntimeError(message)
+        raise RuntimeError("the filter was stopped, as the interpreter is shutting down")
     if progress is not None:
         progress(1.0)
 

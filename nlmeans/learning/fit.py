@@ -230,14 +230,14 @@ def _supervision(clean: bool, given: Literal["recorruption", "masking"] | None) 
     if given is not None:
         check_choice("supervision", given, ("recorruption", "masking"))
     if given is not None and clean:
-        message = f"supervision is {given!r}, and clean images are given; leave out one of them"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"supervision is {given!r}, and clean images are given; leave out one of them"
+        )
     return "clean" if clean else given or "recorruption"
 
 
 def _radius(name: str, size: int) -> int:
     side = check_size(name, size)
     if not isinstance(side, int) or side < 3:
-        message = f"{name} is {size!r}; allowed are odd whole numbers from 3"
-        raise ParameterError(message)
+        raise ParameterError(f"{name} is {size!r}; allowed are odd whole numbers from 3")
     return side // 2

@@ -24,8 +24,9 @@ def pairs_of(
     """One for every noisy image."""
     if len(noisy) == 0 or (clean is not None and len(clean) != len(noisy)):
         count = "none" if clean is None else len(clean)
-        message = f"there are {len(noisy)} noisy images and {count} clean; equally many are needed"
-        raise ValueError(message)
+        raise ValueError(
+            f"there are {len(noisy)} noisy images and {count} clean; equally many are needed"
+        )
 
     def image(name: str, given: ArrayLike) -> NDArray[Any]:
         return np.moveaxis(image_planes(name, given, channel_axis), 0, -1)
@@ -37,12 +38,12 @@ def pairs_of(
         )
         if pair.clean is not None and pair.clean.shape != pair.noisy.shape:
             shapes = f"noisy[{k}] has shape {np.shape(given)}, clean[{k}] {pair.clean.shape}"
-            message = f"{shapes}; a pair has to have one shape"
-            raise ValueError(message)
+            raise ValueError(f"{shapes}; a pair has to have one shape")
         pairs.append(pair)
         if (channels := pair.noisy.shape[2]) != (first := pairs[0].noisy.shape[2]):
-            message = f"noisy[{k}] has {channels} channels and noisy[0] {first}; all need as many"
-            raise ValueError(message)
+            raise ValueError(
+                f"noisy[{k}] has {channels} channels and noisy[0] {first}; all need as many"
+            )
     return pairs
 
 
@@ -51,11 +52,10 @@ def check_sides(pairs: list[Pair], least: int) -> None:
     for k, pair in enumerate(pairs):
         h, w = pair.noisy.shape[:2]
         if min(h, w) < least:
-            message = (
+            raise ValueError(
                 f"noisy[{k}] is {h}x{w}; without clean images, at least {least}x{least} are needed "
                 "for these patch_size and search_size"
             )
-            raise ValueError(message)
 
 
 def sigma_of(pairs: list[Pair]) -> float:
@@ -64,8 +64,7 @@ def sigma_of(pairs: list[Pair]) -> float:
 
     levels = [joint_sigma(estimate_sigma(pair.noisy, channel_axis=-1)) for pair in pairs]
     if (sigma := float(np.median(levels))) <= 0:
-        message = "the images hold no noise to be learned from; give sigma"
-        raise ValueError(message)
+        raise ValueError("the images hold no noise to be learned from; give sigma")
     return sigma
 
 

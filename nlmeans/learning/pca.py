@@ -89,17 +89,15 @@ def pca_weights(
     if sigma is None:
         sigma = joint_sigma(estimate_sigma(planes, channel_axis=0))
         if sigma == 0:
-            message = "the image holds no noise to be removed; give sigma"
-            raise ValueError(message)
+            raise ValueError("the image holds no noise to be removed; give sigma")
     sigma = check_number("sigma", sigma, low=0, above=True)
     patches = Patches(patch_size, "none")
     samples = _some_patches(patches, planes, seed)
     if samples.shape[1] == 1:
-        message = (
+        raise ParameterError(
             f"patch_size is {patch_size!r}, and the image has one channel: patches of one number "
             "have no components; take a patch_size from 3"
         )
-        raise ParameterError(message)
     rows, found = _components(samples, seed)
     if components is not None:
         found = check_whole("components", components, high=len(rows))

@@ -93,24 +93,24 @@ def noise_asked(
 ) -> NoiseAsked:
     """Check what is said of the noise; parameters as in `denoise`, sigma no map."""
     if gain is None and read_noise is not None:
-        message = f"read_noise is {read_noise}, but gain is missing; give both or neither"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"read_noise is {read_noise}, but gain is missing; give both or neither"
+        )
     if isinstance(noise, Noise):
         if gain is not None:
-            message = "gain is given twice: as such and in noise; give it once"
-            raise ParameterError(message)
+            raise ParameterError("gain is given twice: as such and in noise; give it once")
     else:
         check_choice("noise", noise, ("auto", *KINDS))
     kind = noise.kind if isinstance(noise, Noise) else noise
     if gain is not None and kind not in ("auto", "poisson-gaussian"):
-        message = f"gain is {gain}, but noise is {kind!r}; gain is of 'poisson-gaussian' noise"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"gain is {gain}, but noise is {kind!r}; gain is of 'poisson-gaussian' noise"
+        )
     if sigma is not None and (gain is not None or kind == "poisson-gaussian"):
-        message = (
+        raise ParameterError(
             f"sigma is {sigma}, but the noise is Poisson-Gaussian, of no one level; give gain and "
             "read_noise instead"
         )
-        raise ParameterError(message)
     if gain is not None:
         read_noise = 0.0 if read_noise is None else read_noise
         gains, levels = np.atleast_1d(gain).tolist(), np.atleast_1d(read_noise).tolist()
@@ -200,11 +200,10 @@ def _check_levels(levels: tuple[float, ...], colours: Array, channel_axis: int |
     """
     channels = 1 if channel_axis is None else colours.shape[channel_axis]
     if len(levels) not in (1, channels):
-        message = (
+        raise ParameterError(
             f"sigma holds {len(levels)} numbers and the image {channels} channels; give one "
             "number, or one a channel"
         )
-        raise ParameterError(message)
     sigma = joint_sigma(levels)
     if colours.dtype.kind == "f":
         largest = max(abs(float(colours.min())), abs(float(colours.max())))
@@ -212,5 +211,6 @@ def _check_levels(levels: tuple[float, ...], colours: Array, channel_axis: int |
     else:
         limit, of = whole_range(colours.dtype), f"the range of {colours.dtype}"
     if sigma > limit > 0:
-        message = f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"sigma is {sigma:g}, above {limit:g}, {of}; give it in the image's own units"
+        )

@@ -191,11 +191,10 @@ def estimate_stack_sigma(
     array = checked_array("stack", stack)
     axis = checked_axis("stack", array.ndim, channel_axis)
     if len(grid_shape(array.shape, axis)) != 3:
-        message = (
+        raise ValueError(
             f"stack has shape {array.shape}; estimating its noise takes 3 axes, and one more with "
             "channel_axis"
         )
-        raise ValueError(message)
     images = np.moveaxis(spread_slices(array, axis), stack_axis(axis), 0)
     within = axis and axis - 1  # without the axis of the images
     each = [np.atleast_1d(estimate_sigma(image, channel_axis=within)) for image in images]
@@ -228,19 +227,17 @@ def checked_channels(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]
     array = checked_array("image", image)
     axis = checked_axis("image", array.ndim, channel_axis)
     if len(grid_shape(array.shape, axis)) != 2:
-        message = (
+        raise ValueError(
             f"image has shape {array.shape}; estimating its noise takes 2 axes, and one more with "
             "channel_axis; for others pass sigma"
         )
-        raise ValueError(message)
     channels = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
     rows, columns = channels.shape[1:]
     if min(rows, columns) < _SMALLEST:
-        message = (
+        raise ValueError(
             f"image is {rows}x{columns}; estimating its noise needs at least "
             f"{_SMALLEST}x{_SMALLEST}; pass sigma"
         )
-        raise ValueError(message)
     return channels
 
 

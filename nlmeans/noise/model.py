@@ -63,8 +63,9 @@ class Noise:
         check_number("extent", self.extent, low=1)
         if self.kind != "poisson-gaussian":
             if self.gain or self.read_noise:
-                message = f"gain and read_noise are of poisson-gaussian noise, not {self.kind}"
-                raise ParameterError(message)
+                raise ParameterError(
+                    f"gain and read_noise are of poisson-gaussian noise, not {self.kind}"
+                )
             return
         for gain in self.gain:
             check_number("gain", gain, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
@@ -73,8 +74,9 @@ class Noise:
         for offset in self.offset:
             check_number("offset", offset, low=-LARGEST_NUMBER, high=LARGEST_NUMBER)
         if not self.gain or not self.read_noise:
-            message = "poisson-gaussian noise takes a gain and a read_noise, one or one a channel"
-            raise ParameterError(message)
+            raise ParameterError(
+                "poisson-gaussian noise takes a gain and a read_noise, one or one a channel"
+            )
 
     @property
     def floats_held(self) -> int:
@@ -114,11 +116,10 @@ class Noise:
         photons = largest / gain + (read_noise / gain) ** 2
         # The transform back takes the third power of the root of so many.
         if photons > math.sqrt(most) or max(*self.gain, read_noise, largest) > most / 8:
-            message = (
+            raise ParameterError(
                 f"gain is {gain:g}, read_noise {read_noise:g} and offset {offset:g}, too far from "
                 f"values up to {largest - offset:g} for {dtype}; give them in the image's own units"
             )
-            raise ParameterError(message)
 
     def restore(self, stabilised: Array, axis: int | None, of: Array | None = None) -> Array:
         """The exact unbiased inverse: the mean of values whose transforms have this mean.
@@ -167,11 +168,10 @@ class Noise:
             numbers = getattr(self, name)
             channels = 1 if axis is None else values.shape[axis]
             if len(numbers) not in (1, channels):
-                message = (
+                raise ParameterError(
                     f"{name} has {len(numbers)} numbers, the image {channels} "
                     f"channel{'s' * (channels > 1)}; give one, or one a channel"
                 )
-                raise ParameterError(message)
             dtype = working_dtype(values.dtype)
             parameters.append(np.array(numbers, dtype).reshape(shape if len(numbers) > 1 else 1))
         gain, read_noise, offset = parameters

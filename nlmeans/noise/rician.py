@@ -21,11 +21,10 @@ Array = NDArray[Any]
 def check_magnitudes(image: Array) -> None:
     low = image.min()
     if low < 0:
-        message = (
+        raise ParameterError(
             f"the image holds values down to {low:g}, and noise is 'rician'; magnitudes are from "
             "0: take another noise, or the magnitude of the signal"
         )
-        raise ParameterError(message)
 
 
 def estimate_rician_sigma(image: Array, *, channel_axis: int | None, stack: bool) -> float:

@@ -168,8 +168,7 @@ def spread_weights(values: Float64s, over: Support, grid: tuple[int, ...]) -> Fl
         return values
     if pool.flat or isinstance(over, Regions):
         which = "as one sequence" if pool.flat else "region by region"
-        message = f"the keys are pooled {which}: there is no map of them"
-        raise ValueError(message)
+        raise ValueError(f"the keys are pooled {which}: there is no map of them")
     spread = np.kron(values, np.ones(pool.sides(grid)))
     result = np.zeros(grid)  # what fills no block at an axis' end is no key
     result[tuple(slice(0, n) for n in spread.shape)] = spread

@@ -69,12 +69,12 @@ class Block:
         out: object = self.out
         if not isinstance(operation, Operation):
             kind = type(operation).__name__
-            message = f"operation is of type {kind}; it has to be an Operation"
-            raise TypeError(message)
+            raise TypeError(f"operation is of type {kind}; it has to be an Operation")
         if out is not None and not isinstance(out, Embedding):
             kind = type(out).__name__
-            message = f"out is of type {kind}; give None or an embedding, such as Linear(matrix)"
-            raise TypeError(message)
+            raise TypeError(
+                f"out is of type {kind}; give None or an embedding, such as Linear(matrix)"
+            )
 
     def __call__(
         self,
@@ -119,11 +119,10 @@ class Block:
         y = y[:, *inside]
         if self.residual:
             if len(y) != len(planes):
-                message = (
+                raise ValueError(
                     f"the block gives {len(y)} channels and x has {len(planes)}; they are added, "
                     "so W_z needs as many outputs as x has channels"
                 )
-                raise ValueError(message)
             y = y + planes
         return y
 
@@ -179,12 +178,11 @@ class Block:
         if not isinstance(over, Window) or over.border != "mirror":
             return (0,) * ndim  # no candidate lies beyond the border; `out` mirrors y itself
         if f.normaliser == "query sum":
-            message = (
+            raise ValueError(
                 "a softmax over queries is another one where more positions are seen, so that "
                 "W_z of patches cannot look beyond a mirrored window's border; give the window "
                 'border "inside", or W_z without patches'
             )
-            raise ValueError(message)
         embeds = [each for each in (f.query, f.key, f.key_bias, self.operation.g) if each]
         patch = map(max, *(embed.radius(ndim) for embed in embeds))
         each_axis = zip(self.out.radius(ndim), over.radius(ndim), patch, strict=True)
@@ -248,11 +246,11 @@ class Chain:
         object.__setattr__(self, "blocks", blocks)
         for number, block in enumerate(blocks):
             if not isinstance(block, Block):
-                message = f"block {number} is of type {type(block).__name__}; it has to be a Block"
-                raise TypeError(message)
+                raise TypeError(
+                    f"block {number} is of type {type(block).__name__}; it has to be a Block"
+                )
         if not blocks:
-            message = "a chain has no blocks; it needs at least one"
-            raise ValueError(message)
+            raise ValueError("a chain has no blocks; it needs at least one")
 
     def __call__(
         self,

@@ -78,8 +78,7 @@ def nl_means(
     if h is None:
         sigmas = checked_map("sigma", sigma, 0.0)
         if not sigmas.all():
-            message = "h is missing and sigma is 0; give h, or a sigma above 0"
-            raise ParameterError(message)
+            raise ParameterError("h is missing and sigma is 0; give h, or a sigma above 0")
         h = PLAIN_H_OVER_SIGMA * sigmas
     return Operation(
         f=gaussian(

@@ -84,17 +84,16 @@ class Linear:
     ) -> None:
         matrix = np.array(real_array("weight", weight), dtype=np.float64)
         if matrix.ndim != 2 or matrix.size == 0:
-            message = f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
-            raise ValueError(message)
+            raise ValueError(
+                f"weight has shape {matrix.shape}; a matrix (outputs, inputs) is needed"
+            )
         given = np.zeros(len(matrix)) if bias is None else real_array("bias", bias)
         vector = np.array(given, dtype=np.float64)
         if vector.shape != (len(matrix),):
-            message = f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)"
-            raise ValueError(message)
+            raise ValueError(f"bias has shape {vector.shape}; the weight asks for ({len(matrix)},)")
         for name, array in (("weight", matrix), ("bias", vector)):
             if not np.isfinite(array).all():
-                message = f"{name} holds NaN or infinity; only finite numbers are allowed"
-                raise ValueError(message)
+                raise ValueError(f"{name} holds NaN or infinity; only finite numbers are allowed")
             array.flags.writeable = False
         object.__setattr__(self, "weight", matrix)
         object.__setattr__(self, "bias", vector)
@@ -107,11 +106,10 @@ class Linear:
                 return self._of_patches(x, pixels)
         inner = self.of(x)
         if inner.shape[-1] != self.weight.shape[1]:
-            message = (
+            raise ValueError(
                 f"a {self.weight.shape[0]}x{self.weight.shape[1]} matrix meets "
                 f"{inner.shape[-1]} channels; its second number has to be the channel count"
             )
-            raise ValueError(message)
         weight, bias = (a.astype(inner.dtype, copy=False) for a in (self.weight, self.bias))
         y: Floats = inner @ weight.T
         y += bias

@@ -61,17 +61,15 @@ def features(
         else:
             keys, bias, values = keyed if any(margin) else (each[part] for each in keyed)
         if queries.shape[-1] != keys.shape[-1]:
-            message = (
+            raise ValueError(
                 f"queries have {queries.shape[-1]} numbers a position and keys {keys.shape[-1]}; "
                 "theta and phi have to give equally many"
             )
-            raise ValueError(message)
         if f.score == "sum" and queries.shape[-1] != 1:
-            message = (
+            raise ValueError(
                 f"queries and keys have {queries.shape[-1]} numbers a position; the score 'sum' "
                 "adds one of each, so theta and phi have to give one"
             )
-            raise ValueError(message)
         of_maps = None
         if terms is not None:
             of_maps = (terms[part], widen(terms, margin) if any(margin) else terms[part])
@@ -100,6 +98,5 @@ def _biases(f: Pairwise, x: Floats, margin: tuple[int, ...]) -> Floats:
         return np.broadcast_to(np.zeros((), x.dtype), (*shape, 1))
     bias = _embedded(f.key_bias, x, margin)
     if bias.shape[-1] != 1:
-        message = f"key_bias gives {bias.shape[-1]} numbers a position; it has to give one"
-        raise ValueError(message)
+        raise ValueError(f"key_bias gives {bias.shape[-1]} numbers a position; it has to give one")
     return bias

@@ -59,8 +59,9 @@ def group_operation(patches: ArrayLike, sigma: float) -> Operation:
     """
     patches = checked_array("patches", patches)
     if patches.ndim != 2 or len(patches) < 2:
-        message = f"patches have shape {patches.shape}; k rows of n pixels are needed, k from 2"
-        raise ValueError(message)
+        raise ValueError(
+            f"patches have shape {patches.shape}; k rows of n pixels are needed, k from 2"
+        )
     sigma = check_number("sigma", sigma, low=SMALLEST_NUMBER, high=LARGEST_NUMBER)
     patches = patches.astype(np.float64)
     count, pixels = patches.shape

@@ -144,19 +144,19 @@ class GroupMeans:
         axis = checked_axis("x", x.ndim, channel_axis)
         check_threads(threads)
         if x.ndim - (axis is not None) != 2:
-            message = (
+            raise ValueError(
                 f"x has shape {x.shape}; groups of patches take 2 axes, and one more with "
                 "channel_axis"
             )
-            raise ValueError(message)
         dtype = working_dtype(x.dtype)
         planes = to_planes(x, axis, dtype)
         guide = None
         if pilot is not None:
             pilot = checked_array("pilot", pilot)
             if pilot.shape != x.shape:
-                message = f"pilot has shape {pilot.shape} and x {x.shape}; they have to be the same"
-                raise ValueError(message)
+                raise ValueError(
+                    f"pilot has shape {pilot.shape} and x {x.shape}; they have to be the same"
+                )
             guide = to_planes(pilot, axis, dtype)
         return from_planes(self._run(planes, guide, threads, progress).astype(dtype), axis)
 

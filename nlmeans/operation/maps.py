@@ -40,11 +40,10 @@ class Maps:
     def check_grid(self, grid: tuple[int, ...]) -> None:
         """Refuse an array of other positions."""
         if self.h.shape != grid:
-            message = (
+            raise ValueError(
                 f"the map of sigma or h has shape {self.h.shape}, the array's positions {grid}; "
                 "they have to be the same"
             )
-            raise ValueError(message)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Maps):
@@ -70,16 +69,16 @@ def checked_map(name: str, value: ArrayLike, lowest: float) -> Float64s:
     """
     array = as_array(name, value)
     if array.dtype.kind not in "biuf":
-        message = f"the map of {name} has dtype {array.dtype}; it has to hold real numbers"
-        raise TypeError(message)
+        raise TypeError(f"the map of {name} has dtype {array.dtype}; it has to hold real numbers")
     numbers = np.array(array, dtype=np.float64)
     allowed = (numbers >= lowest) & (numbers <= LARGEST_NUMBER)
     if not allowed.all():
         position = tuple(int(k) for k in np.argwhere(~allowed)[0])
         bound = "from 0" if lowest == 0 else "above 0"
         where = f" at {position}" if position else ""
-        message = f"{name} is {numbers[position]}{where}; allowed are finite numbers {bound}"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"{name} is {numbers[position]}{where}; allowed are finite numbers {bound}"
+        )
     numbers.flags.writeable = False
     return numbers
 
@@ -94,9 +93,8 @@ def maps_of(sigma: ArrayLike, h: ArrayLike) -> Maps:
     """
     sigmas, hs = checked_map("sigma", sigma, 0.0), checked_map("h", h, SMALLEST_NUMBER)
     if sigmas.ndim and hs.ndim and sigmas.shape != hs.shape:
-        message = (
+        raise ValueError(
             f"the map of sigma has shape {sigmas.shape} and that of h {hs.shape}; they have to be "
             "the same"
         )
-        raise ValueError(message)
     return Maps(*np.broadcast_arrays(sigmas, hs))

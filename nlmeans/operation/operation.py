@@ -79,20 +79,19 @@ class Operation:
         for name, kind in (("f", Pairwise), ("g", Embedding), ("over", Support)):
             value = getattr(self, name)
             if not isinstance(value, kind):
-                message = (
+                raise TypeError(
                     f"{name} is {value!r}; it has to be of {getattr(kind, '__name__', kind)}, "
                     "such as nlmeans.gaussian(h=10), nlmeans.Identity(), nlmeans.Window(21)"
                 )
-                raise TypeError(message)
         if (self.f.centre in ("max", "zero") or self.f.cut) and pool_of(self.over) is not None:
-            message = (
+            raise ParameterError(
                 f"centre is {self.f.centre!r} and cut {self.f.cut:g}, but keys are sub-sampled and "
                 "none is a position's own; use centre 'one' or 'as computed', and no cut"
             )
-            raise ParameterError(message)
         if self.f.maps is not None and pool_of(self.over) is not None:
-            message = "maps of sigma or h are of positions, and keys are sub-sampled; leave one out"
-            raise ParameterError(message)
+            raise ParameterError(
+                "maps of sigma or h are of positions, and keys are sub-sampled; leave one out"
+            )
 
     def __call__(
         self,
@@ -353,11 +352,13 @@ class Operation:
 def _checked_position(position: int | Sequence[int], grid: tuple[int, ...]) -> tuple[int, ...]:
     numbers = (position,) if isinstance(position, int | np.integer) else tuple(position)
     if not all(isinstance(k, int | np.integer) for k in numbers) or len(numbers) != len(grid):
-        message = f"position is {position!r}; the array's positions are {grid}: a number per axis"
-        raise ValueError(message)
+        raise ValueError(
+            f"position is {position!r}; the array's positions are {grid}: a number per axis"
+        )
     if not all(0 <= k < n for k, n in zip(numbers, grid, strict=True)):
-        message = f"position {position!r} is outside of the array's positions, {grid}, from 0"
-        raise ValueError(message)
+        raise ValueError(
+            f"position {position!r} is outside of the array's positions, {grid}, from 0"
+        )
     return tuple(int(k) for k in numbers)
 
 
@@ -371,9 +372,8 @@ def _checked_guide(
     elif axis is None:
         axis = array.ndim - 1
     if array.ndim > len(grid) + 1 or grid_shape(array.shape, axis) != grid:
-        message = (
+        raise ValueError(
             f"guide has shape {array.shape}; its positions have to be those of x, {grid}, with "
             "channels along channel_axis, or last if x has none"
         )
-        raise ValueError(message)
     return array, axis

@@ -107,37 +107,35 @@ class Pairwise:
         for name, number in numbers.items():
             object.__setattr__(self, name, number)
         if self.weight == "identity" and self.normaliser != "count":
-            message = (
+            raise ParameterError(
                 f"normaliser is {self.normaliser!r} for weights of either sign; only 'count' "
                 "divides them"
             )
-            raise ParameterError(message)
         classical = (self.score, self.weight, self.normaliser) == ("distance", "exp", "sum")
         if self.cut and not classical:
-            message = f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"
-            raise ParameterError(message)
+            raise ParameterError(
+                f"cut is {self.cut!r}; it is for the Gaussian of a distance, with C its sum"
+            )
         if self.maps is not None and not classical:
-            message = "maps are given; they are for the Gaussian of a distance, with C its sum"
-            raise ParameterError(message)
+            raise ParameterError(
+                "maps are given; they are for the Gaussian of a distance, with C its sum"
+            )
         if self.cut and self.centre == "as computed":
-            message = (
+            raise ParameterError(
                 f"cut is {self.cut!r} and centre 'as computed': where all weights are below it "
                 "nothing is left to average; use centre 'one', 'max' or 'zero'"
             )
-            raise ParameterError(message)
         check_choice("arithmetic", self.arithmetic, ARITHMETICS)
         if self.arithmetic != "exact" and not self._classical():
-            message = (
+            raise ParameterError(
                 f"arithmetic is {self.arithmetic!r}; it is for a Gaussian of patches with centre "
                 "'one', no bias of the keys and no maps"
             )
-            raise ParameterError(message)
         if self.centre != "as computed" and (self.weight, self.normaliser) != ("exp", "sum"):
-            message = (
+            raise ParameterError(
                 f"centre is {self.centre!r} for weight {self.weight!r} and normaliser "
                 f"{self.normaliser!r}; only 'exp' with 'sum' allows it"
             )
-            raise ParameterError(message)
 
     def _classical(self) -> bool:
         traits = (self.score, self.weight, self.normaliser, self.centre)
@@ -344,8 +342,7 @@ def concatenation(
     """
     vector = np.asarray(real_array("w", w), dtype=np.float64)
     if vector.ndim != 1 or len(vector) == 0 or len(vector) % 2:
-        message = f"w has shape {vector.shape}; a vector of even length (2 d,) is needed"
-        raise ValueError(message)
+        raise ValueError(f"w has shape {vector.shape}; a vector of even length (2 d,) is needed")
     left, right = np.split(vector[None], 2, axis=1)
     bias = check_number("bias", bias)
     return Pairwise(

@@ -90,11 +90,10 @@ class Plan:
 def make_plan(of: Problem) -> Plan:
     """Choose the kernel; see `Operation.plan`."""
     if not 1 <= len(of.grid) <= MOST_DIMENSIONS:
-        message = (
+        raise ValueError(
             f"the array has {len(of.grid)} axes besides channels; allowed are 1 to "
             f"{MOST_DIMENSIONS}; name the channel axis with channel_axis"
         )
-        raise ValueError(message)
     if of.f.maps is not None:
         of.f.maps.check_grid(of.grid)
     kernel, reason = _choose(of.f, of.g, of.over)

@@ -56,13 +56,13 @@ class Pool:
         """Sides of a block, one per axis."""
         sides = self.size if isinstance(self.size, tuple) else (self.size,) * len(grid)
         if len(sides) != len(grid):
-            message = (
+            raise ParameterError(
                 f"the pool's size {sides} has {len(sides)} numbers; there are {len(grid)} axes"
             )
-            raise ParameterError(message)
         if any(n < side for n, side in zip(grid, sides, strict=True)):
-            message = f"a pool of {sides} finds no whole block in {grid}; use a smaller size"
-            raise ParameterError(message)
+            raise ParameterError(
+                f"a pool of {sides} finds no whole block in {grid}; use a smaller size"
+            )
         return sides
 
     def grid(self, grid: tuple[int, ...]) -> tuple[int, ...]:

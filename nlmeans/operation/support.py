@@ -117,23 +117,24 @@ class Regions:
         keys: Pool | None = None,
     ) -> None:
         if (tile is None) == (labels is None):
-            message = "regions are given by tile sizes or by labels; give one of the two"
-            raise ParameterError(message)
+            raise ParameterError(
+                "regions are given by tile sizes or by labels; give one of the two"
+            )
         array = None
         if labels is not None:
             array = np.array(as_array("labels", labels))
             if array.dtype.kind not in "iub" or array.size == 0:
-                message = (
+                raise ParameterError(
                     f"labels has dtype {array.dtype}, shape {array.shape}; whole numbers are needed"
                 )
-                raise ParameterError(message)
             array.flags.writeable = False
         if tile is not None:
             tile = check_wholes("tile", tile, low=0, otherwise=", 0 for the whole axis")
         _check_pool(keys)
         if array is not None and keys is not None and not keys.flat:
-            message = "regions by labels are sequences; their keys need Pool(..., flat=True)"
-            raise ParameterError(message)
+            raise ParameterError(
+                "regions by labels are sequences; their keys need Pool(..., flat=True)"
+            )
         object.__setattr__(self, "tile", tile)
         object.__setattr__(self, "labels", array)
         object.__setattr__(self, "keys", keys)
@@ -152,18 +153,18 @@ class Regions:
 
     def _check_labels(self, grid: tuple[int, ...]) -> None:
         if self.labels is not None and self.labels.shape != grid:
-            message = f"labels has shape {self.labels.shape}; the array's positions are {grid}"
-            raise ValueError(message)
+            raise ValueError(
+                f"labels has shape {self.labels.shape}; the array's positions are {grid}"
+            )
 
     def _tile(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """Sides of tiles of a grid of this shape."""
         assert self.tile is not None
         tile = self.tile if isinstance(self.tile, tuple) else (self.tile,) * len(grid)
         if len(tile) != len(grid):
-            message = (
+            raise ParameterError(
                 f"tile {tile} has {len(tile)} numbers; there are {len(grid)} axes of positions"
             )
-            raise ParameterError(message)
         return tuple(t or n for t, n in zip(tile, grid, strict=True))
 
     def margin(self, grid: tuple[int, ...]) -> tuple[int, ...]:
@@ -312,15 +313,16 @@ class Neighbours(_Whole):
     ) -> None:
         points = np.array(real_array("positions", positions), dtype=np.float64)
         if points.ndim != 2 or points.size == 0:
-            message = f"positions has shape {points.shape}; (N, D) is needed: a row a point"
-            raise ValueError(message)
+            raise ValueError(f"positions has shape {points.shape}; (N, D) is needed: a row a point")
         bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
         if len(bad):
-            message = f"{len(bad)} positions hold NaN or infinity, the first in row {bad[0]}"
-            raise ValueError(message)
+            raise ValueError(
+                f"{len(bad)} positions hold NaN or infinity, the first in row {bad[0]}"
+            )
         if (k is None) == (radius is None):
-            message = "neighbours are the k nearest or those within a radius; give one of the two"
-            raise ParameterError(message)
+            raise ParameterError(
+                "neighbours are the k nearest or those within a radius; give one of the two"
+            )
         if k is not None:
             k = check_whole("k", k, high=len(points), otherwise=", the number of positions")
         if radius is not None:
@@ -352,8 +354,9 @@ class Neighbours(_Whole):
 
     def _check(self, grid: tuple[int, ...]) -> None:
         if grid != (len(self.points),):
-            message = f"the array has positions {grid}; the support has {len(self.points)} points"
-            raise ValueError(message)
+            raise ValueError(
+                f"the array has positions {grid}; the support has {len(self.points)} points"
+            )
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, Neighbours) else NotImplemented
@@ -374,8 +377,7 @@ Support = Everywhere | Regions | Window | Neighbours
 
 def _check_pool(keys: object) -> None:
     if keys is not None and not isinstance(keys, Pool):
-        message = f"keys is {keys!r}; it has to be None or a Pool, such as nlmeans.Pool(2)"
-        raise TypeError(message)
+        raise TypeError(f"keys is {keys!r}; it has to be None or a Pool, such as nlmeans.Pool(2)")
 
 
 def _keys(keys: Pool | None) -> str:

@@ -57,8 +57,9 @@ def from_dipy(
         return nl_means(0, sigma, 2 * block + 1, 2 * patch + 1, centre="zero", border="mirror")
     block = count("block_radius", 5 if block_radius is None else block_radius)
     if block < patch:
-        message = f"block_radius is {block}, patch_radius {patch}; the block has to hold the patch"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"block_radius is {block}, patch_radius {patch}; the block has to hold the patch"
+        )
     return nl_means(0, 2**0.25 * sigma, 2 * patch + 1, 2 * (block - patch) + 1, border="mirror")
 
 

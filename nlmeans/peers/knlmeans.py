@@ -58,15 +58,16 @@ def from_knlmeans(
     a window of side 21, candidates inside only
     """
     if channels == "RGB":
-        message = "channels is 'RGB', whose weights depend on red; allowed are AUTO, Y, UV and YUV"
-        raise ParameterError(message)
+        raise ParameterError(
+            "channels is 'RGB', whose weights depend on red; allowed are AUTO, Y, UV and YUV"
+        )
     check_choice("channels", channels, ("AUTO", "Y", "UV", "YUV"))
     if wmode != 0:
-        message = f"wmode is {wmode!r}; only 0, weights by exp, has an Operation"
-        raise ParameterError(message)
+        raise ParameterError(f"wmode is {wmode!r}; only 0, weights by exp, has an Operation")
     if wref not in (0, 1):
-        message = f"wref is {wref!r}; only 1, the largest other weight, and 0 have an Operation"
-        raise ParameterError(message)
+        raise ParameterError(
+            f"wref is {wref!r}; only 1, the largest other weight, and 0 have an Operation"
+        )
     frames = 2 * count("d", d) + 1
     window, patch = 2 * count("a", a) + 1, 2 * count("s", s) + 1
     clip = frames > 1

@@ -162,17 +162,18 @@ def denoise_nl_means(
     axis = checked_axis("image", array.ndim, channel_axis)
     axes = array.ndim - (axis is not None)
     if axes == 4 and fast_mode:
-        message = (
+        raise NotImplementedError(
             "image has 4 axes besides channels; 2 and 3 are implemented: filter its volumes one "
             "by one, numpy.stack([denoise_nl_means(volume, ...) for volume in image])"
         )
-        raise NotImplementedError(message)
     if axes not in (2, 3):
-        message = f"image has {axes} axes besides channels; implemented are 2 and 3"
-        raise NotImplementedError(message)
+        raise NotImplementedError(
+            f"image has {axes} axes besides channels; implemented are 2 and 3"
+        )
     if axes == 3 and axis is not None and not fast_mode:
-        message = "image is 3-D with channels; this is implemented with fast_mode=True only"
-        raise NotImplementedError(message)
+        raise NotImplementedError(
+            "image is 3-D with channels; this is implemented with fast_mode=True only"
+        )
     operation = from_skimage(
         patch_size, patch_distance, h, fast_mode, sigma, axes=3 if axes == 3 else 2
     )

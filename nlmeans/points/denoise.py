@@ -202,15 +202,16 @@ class _Cloud(NamedTuple):
     def of(cls, points: ArrayLike) -> _Cloud:
         given = checked_array("points", points)
         if given.dtype.kind != "f":
-            message = f"points has dtype {given.dtype}; positions are floats: use astype(float)"
-            raise TypeError(message)
+            raise TypeError(
+                f"points has dtype {given.dtype}; positions are floats: use astype(float)"
+            )
         if given.ndim != 2 or given.shape[1] != 3:
-            message = f"points has shape {given.shape}; (N, 3) is needed: a row a point"
-            raise ValueError(message)
+            raise ValueError(f"points has shape {given.shape}; (N, 3) is needed: a row a point")
         distinct, places = np.unique(given, axis=0, return_inverse=True)
         if len(distinct) < FEWEST:
-            message = f"points has {len(distinct)} distinct points; at least {FEWEST} are needed"
-            raise ValueError(message)
+            raise ValueError(
+                f"points has {len(distinct)} distinct points; at least {FEWEST} are needed"
+            )
         exact = distinct.astype(np.float64)
         middle = exact.min(axis=0) / 2 + exact.max(axis=0) / 2
         exact -= middle

@@ -39,11 +39,10 @@ def assemble(
     gives = len(out[0]) if out is not None and parts.has("out") else values
     if gives != channels:
         key = parts.weight_key("out" if parts.has("out") else "g")
-        message = (
+        raise Refusal(
             f"{key} has shape {tensors.arrays[key].shape}: the block gives {gives} channels and "
             f"takes {channels}, so they cannot be added"
         )
-        raise Refusal(message)
     block = Block(
         Operation(f, embeds["g"], _over(found, settings)),
         None if out is None else Linear(*out),
@@ -64,10 +63,9 @@ def _embeddings(parts: BlockNumbers) -> tuple[dict[str, Linear], int]:
     if "theta" in embeds and embeds["theta"].weight.shape != embeds["phi"].weight.shape:
         theta, phi = parts.weight_key("theta"), parts.weight_key("phi")
         shapes = [parts.tensors.arrays[key].shape for key in (theta, phi)]
-        message = (
+        raise Refusal(
             f"{theta} has shape {shapes[0]} and {phi} {shapes[1]}; theta and phi have to be alike"
         )
-        raise Refusal(message)
     return embeds, channels
 
 
@@ -83,8 +81,7 @@ def _pairwise(
     if name == "concatenation":
         w = parts.matrix("concat", 2 * d)
         if len(w) != 1:
-            message = f"{parts.weight_key('concat')} has {len(w)} outputs; w of f has one"
-            raise Refusal(message)
+            raise Refusal(f"{parts.weight_key('concat')} has {len(w)} outputs; w of f has one")
         return concatenation(w[0], theta, phi, bias=float(parts.bias("concat", 1)[0]))
     scale = scale_number(settings["scale"].value, d, channels) if "scale" in settings else 1.0
     if name == "dot_product":

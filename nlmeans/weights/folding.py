@@ -37,11 +37,10 @@ class BlockNumbers:
         key = self.weight_key(role)
         weight = self._flat(key, reverse=self.key(role, "kernel") == key)
         if inputs is not None and weight.shape[1] != inputs:
-            message = (
+            raise Refusal(
                 f"{key} has shape {self.tensors.arrays[key].shape}: it takes {weight.shape[1]} "
                 f"channels where there are {inputs}"
             )
-            raise Refusal(message)
         (normalised,) = {SPECTRAL[tensor] for tensor in SPECTRAL if self.key(role, tensor) == key}
         return normalised(self, role, weight)
 
@@ -51,12 +50,10 @@ class BlockNumbers:
         shape = self.tensors.arrays[key].shape
         window = shape[:-2] if reverse else shape[2:]
         if len(shape) < 2 or len(shape) > 5 or 0 in shape:
-            message = f"{key} has shape {shape}; a 1x1 convolution or a matrix is needed"
-            raise Refusal(message)
+            raise Refusal(f"{key} has shape {shape}; a 1x1 convolution or a matrix is needed")
         if any(n != 1 for n in window):
             size = "x".join(map(str, window))
-            message = f"{key} has a window of {size}; the operation has 1x1 convolutions alone"
-            raise Refusal(message)
+            raise Refusal(f"{key} has a window of {size}; the operation has 1x1 convolutions alone")
         self.axes = max(self.axes, len(window))
         if reverse:
             return weight.reshape(weight.shape[-2:]).T
@@ -69,8 +66,9 @@ class BlockNumbers:
     def vector(self, key: str, count: int) -> Matrix:
         vector = self._numbers(key)
         if vector.size != count or max(vector.shape, default=1) != count:
-            message = f"{key} has shape {vector.shape}; the weight it belongs to asks for {count}"
-            raise Refusal(message)
+            raise Refusal(
+                f"{key} has shape {vector.shape}; the weight it belongs to asks for {count}"
+            )
         return vector.reshape(count)
 
     def out(self, channels: int, values: int, eps: float) -> tuple[Matrix, Matrix] | None:
@@ -89,8 +87,9 @@ class BlockNumbers:
             weight, bias = gain * weight, gain * bias
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             key = self.weight_key("out") if self.has("out") else self.found.name
-            message = f"{key} with its norm and gain goes beyond all numbers; the file is damaged"
-            raise Refusal(message)
+            raise Refusal(
+                f"{key} with its norm and gain goes beyond all numbers; the file is damaged"
+            )
         return weight, bias
 
     def _norm(self, count: int, eps: float) -> tuple[Matrix, Matrix]:
@@ -101,25 +100,24 @@ class BlockNumbers:
             if (key := self.key("norm", tensor)) is not None
         }
         if ("mean" in given) != ("var" in given):
-            message = f"{self.found.name}: {self.found.paths['norm']} has only one of mean and var"
-            raise Refusal(message)
+            raise Refusal(
+                f"{self.found.name}: {self.found.paths['norm']} has only one of mean and var"
+            )
         factor = given.get("weight", np.ones(count))
         if "var" not in given and not self.found.layout.affine:
             key = self.key("norm", "weight") or self.key("norm", "bias")
-            message = (
+            raise Refusal(
                 f"{key} is of a norm without running statistics, which normalises by what it sees; "
                 "only batch norm can be folded into W_z"
             )
-            raise Refusal(message)
         if "var" not in given:
             return factor, given.get("bias", np.zeros(count))
         if (given["var"] + eps <= 0).any():
             least = given["var"].min()
-            message = (
+            raise Refusal(
                 f"{self.key('norm', 'var')} holds {least:g}, which plus eps {eps:g} is not above "
                 "0; give a larger eps, or fetch the file again"
             )
-            raise Refusal(message)
         factor = factor / np.sqrt(given["var"] + eps)
         return factor, given.get("bias", np.zeros(count)) - factor * given["mean"]
 
@@ -132,8 +130,7 @@ def _by_stored_vectors(parts: BlockNumbers, role: str, weight: Matrix) -> Matrix
     """PyTorch's spectral_norm at inference: sigma = u . W v with the vectors as stored."""
     left, right = parts.key(role, "u"), parts.key(role, "v")
     if left is None or right is None:
-        message = f"{parts.found.name}: the spectral norm of {role} lacks weight_u or weight_v"
-        raise Refusal(message)
+        raise Refusal(f"{parts.found.name}: the spectral norm of {role} lacks weight_u or weight_v")
     u, v = parts.vector(left, len(weight)), parts.vector(right, weight.shape[1])
     return _divided(parts, role, weight, float(u @ weight @ v))
 
@@ -150,11 +147,13 @@ def _by_iteration(parts: BlockNumbers, role: str, weight: Matrix) -> Matrix:
 
 def _divided(parts: BlockNumbers, role: str, weight: Matrix, sigma: float) -> Matrix:
     if sigma == 0:
-        message = f"{parts.found.name}: the spectral norm of {role} is 0; it cannot be divided out"
-        raise Refusal(message)
+        raise Refusal(
+            f"{parts.found.name}: the spectral norm of {role} is 0; it cannot be divided out"
+        )
     if not np.isfinite(weight / sigma).all():
-        message = f"{parts.found.name}: the spectral norm of {role} is {sigma:g}: it is damaged"
-        raise Refusal(message)
+        raise Refusal(
+            f"{parts.found.name}: the spectral norm of {role} is {sigma:g}: it is damaged"
+        )
     return weight / sigma
 
 

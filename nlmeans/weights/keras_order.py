@@ -54,11 +54,10 @@ def keras_blocks(
         found.append(FoundBlock(run[0].layer, KERAS, keys, paths))
         place += len(run)
     if not found:
-        message = (
+        raise Refusal(
             f"holds no {len(roles)} 1x1 convolutions without bias in a row that fit as "
             f"{', '.join(roles)}; it has {len(kernels)} such layers"
         )
-        raise Refusal(message)
     return found
 
 

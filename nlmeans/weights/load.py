@@ -116,8 +116,7 @@ def load_weights(
         (loaded,) = _read(path, layout, options, partial(_named, name=block), block)
         if strict and loaded.assumed:
             guessed = ", ".join(f"{each.name} ({each.value})" for each in loaded.assumed)
-            message = f"would be assumed and strict is set: {guessed}; give them as options"
-            raise Refusal(message)
+            raise Refusal(f"would be assumed and strict is set: {guessed}; give them as options")
     _warn_of_nothing(loaded)
     return loaded
 
@@ -175,27 +174,25 @@ def _refusals_with(path: StrPath) -> Iterator[None]:
     try:
         yield
     except Refusal as error:
-        message = f"{shown(path)}: {one_line(str(error))}"
-        raise WeightsError(message) from error
+        raise WeightsError(f"{shown(path)}: {one_line(str(error))}") from error
     except (ParameterError, MemoryError, Warning):  # no fault of the file
         raise
     except Exception as error:
-        message = (
+        raise WeightsError(
             f"{shown(path)}: holds what cannot be read "
             f"({one_line(f'{type(error).__name__}: {error}', 100)}); fetch the file again"
-        )
-        raise WeightsError(message) from error
+        ) from error
 
 
 def _is_native(tensors: Tensors, layout: str | None) -> bool:
     """Whether it is read as a native file; a layout that says otherwise is refused."""
     native = is_native(tensors)
     if native and layout not in (None, "native"):
-        message = f"is a native file, which says everything itself; leave out layout {layout!r}"
-        raise Refusal(message)
+        raise Refusal(
+            f"is a native file, which says everything itself; leave out layout {layout!r}"
+        )
     if layout == "native" and not native:
-        message = "is no native file, which has a text named format; leave out the layout"
-        raise Refusal(message)
+        raise Refusal("is no native file, which has a text named format; leave out the layout")
     return native
 
 
@@ -271,9 +268,7 @@ def _named(blocks: list[FoundBlock], wrong: dict[str, str], name: str | None) ->
                     return [each]
             if spelt in wrong:
                 raise Refusal(wrong[spelt])
-        message = f"has no block {name!r}; it has {names}"
-        raise Refusal(message)
+        raise Refusal(f"has no block {name!r}; it has {names}")
     if len(blocks) > 1:
-        message = f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)"
-        raise Refusal(message)
+        raise Refusal(f"holds {len(blocks)} blocks: {names}; choose one by its name (block=)")
     return blocks

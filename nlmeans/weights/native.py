@@ -88,8 +88,7 @@ def read_native(path: str, tensors: Tensors, options: Options, block: str | None
     """
     if options.given or block is not None:
         names = ", ".join([*options.given, *(["block"] if block is not None else [])])
-        message = f"is a native file, which says everything itself; leave out {names}"
-        raise Refusal(message)
+        raise Refusal(f"is a native file, which says everything itself; leave out {names}")
     file = _NativeFile(replace(tensors, metadata=_in_full(tensors)))
     texts, metadata = file.texts, file.tensors.metadata
     texts.allowed("format", {FORMAT: FORMAT})
@@ -97,15 +96,13 @@ def read_native(path: str, tensors: Tensors, options: Options, block: str | None
     if "blocks" in metadata:
         count = texts.parsed("blocks", int)
         if not 1 <= count <= MOST_BLOCKS:
-            message = f"blocks is {count}; allowed are 1 to {MOST_BLOCKS}"
-            raise Refusal(message)
+            raise Refusal(f"blocks is {count}; allowed are 1 to {MOST_BLOCKS}")
         made: Block | Chain = Chain(tuple(file.block(f"{k}.") for k in range(count)))
     else:
         made = file.block("")
     by_file = texts.parsed("input_range", float) if "input_range" in metadata else None
     if by_file is not None and not 0 < by_file < np.inf:
-        message = f"input_range is {by_file}; allowed are numbers above 0"
-        raise Refusal(message)
+        raise Refusal(f"input_range is {by_file}; allowed are numbers above 0")
     sigma = None
     if "sigma" in metadata:
         sigma = texts.parsed("sigma", lambda text: check_number("sigma", float(text), low=0))
@@ -155,18 +152,18 @@ def _in_full(tensors: Tensors) -> dict[str, str]:
         elif last == "patch":
             roles = [r for r in ("theta", "phi", "g") if f"{prefix}{r}.weight" in tensors.arrays]
             if not roles:
-                message = (
+                raise Refusal(
                     f"{name} is {value[:60]!r}, and there is no matrix of theta, phi or g that "
                     f"acts on patches; give {prefix}theta.patch and so on, with their weighting"
                 )
-                raise Refusal(message)
             meant = {f"{role}.patch": f"{value} none" for role in roles}
         else:
             meant = {{"normalise": "normaliser", "self": "centre"}[last]: SHORT[last][value]}
         for each, text in meant.items():
             if full.setdefault(f"{prefix}{each}", text) != text:
-                message = f"{name} is {value!r} and {prefix}{each} {full[prefix + each][:60]!r}"
-                raise Refusal(message)
+                raise Refusal(
+                    f"{name} is {value!r} and {prefix}{each} {full[prefix + each][:60]!r}"
+                )
     return full
 
 
@@ -179,8 +176,7 @@ def _place(key: str) -> tuple[int, int, str]:
 def _allowed(name: str, value: str, allowed: Mapping[str, Any]) -> Any:
     """What a text stands for."""
     if value not in allowed:
-        message = f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}"
-        raise Refusal(message)
+        raise Refusal(f"{name} is {value[:60]!r}; allowed are {', '.join(map(repr, allowed))}")
     return allowed[value]
 
 
@@ -206,11 +202,11 @@ class _Texts:
         try:
             return parse(value)
         except ParameterError as error:
-            message = f"{name}: {error}"
-            raise Refusal(message) from error
+            raise Refusal(f"{name}: {error}") from error
         except (ValueError, IndexError) as error:
-            message = f"{name} is {value[:60]!r}, which cannot be read; see the native format"
-            raise Refusal(message) from error
+            raise Refusal(
+                f"{name} is {value[:60]!r}, which cannot be read; see the native format"
+            ) from error
 
     def choices(self) -> Iterator[Choice]:
         for name, value in sorted(self.metadata.items()):
@@ -231,10 +227,9 @@ class _NativeFile:
         unknown = [key for key in self.tensors.arrays if key not in self.used]
         unknown += [name for name in self.texts.metadata if name not in self.texts.used]
         if unknown:
-            message = (
+            raise Refusal(
                 f"has {unknown[0][:60]!r}, which is no part of the native format, version {VERSION}"
             )
-            raise Refusal(message)
 
     def block(self, prefix: str) -> Block:
         texts = self.texts
@@ -250,8 +245,7 @@ class _NativeFile:
             residual = texts.allowed(f"{prefix}residual", {"true": True, "false": False}, "true")
             return Block(Operation(f, g, over), out, residual)
         except (ValueError, TypeError) as error:
-            message = f"{prefix}{error}"
-            raise Refusal(message) from error
+            raise Refusal(f"{prefix}{error}") from error
 
     def pairwise(self, prefix: str, theta: Embedding, phi: Embedding) -> Pairwise:
         texts = self.texts
@@ -280,8 +274,9 @@ class _NativeFile:
         if pool is None:
             return over
         if isinstance(over, Window):
-            message = f"{prefix}pool is given for a window; only everywhere and regions have it"
-            raise Refusal(message)
+            raise Refusal(
+                f"{prefix}pool is given for a window; only everywhere and regions have it"
+            )
         return Regions(over.tile, keys=pool) if isinstance(over, Regions) else Everywhere(pool)
 
     def embedding(self, role: str) -> Embedding | None:
@@ -300,8 +295,7 @@ class _NativeFile:
             try:
                 made = Linear(weight, None if given is None else given.numbers(bias), made)
             except ValueError as error:
-                message = f"{key}: {error}"
-                raise Refusal(message) from error
+                raise Refusal(f"{key}: {error}") from error
             number += 1
         return made
 
@@ -312,11 +306,10 @@ def _check_summed(prefix: str, embeds: Mapping[str, Embedding]) -> None:
         if not isinstance(embed, Linear) or len(embed.weight) == 1:
             continue
         number = f"{after}." if (after := _matrices(embed) - 1) else ""
-        message = (
+        raise Refusal(
             f"{prefix}{role}.{number}weight gives {len(embed.weight)} numbers a position; the "
             "score 'sum' adds one of each: the last matrix, as a concatenation's w, has to give one"
         )
-        raise Refusal(message)
 
 
 def _matrices(embed: Embedding) -> int:

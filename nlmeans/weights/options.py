@@ -64,8 +64,9 @@ class Options:
                 check_choice(name, value, allowed)
         if isinstance(self.scale, str):
             if not POWER.fullmatch(self.scale):
-                message = f"scale is {self.scale!r}; allowed are a number, d**-0.5 or C**-0.5"
-                raise ParameterError(message)
+                raise ParameterError(
+                    f"scale is {self.scale!r}; allowed are a number, d**-0.5 or C**-0.5"
+                )
         elif self.scale is not None:
             check_number("scale", self.scale)
         if self.eps is not None:
@@ -97,5 +98,6 @@ def scale_number(scale: float | str, d: int, channels: int) -> float:
     try:
         return check_number("scale", float(base) ** float(match[2]))
     except OverflowError as error:
-        message = f"scale is {scale}, which for {match[1]} = {base} is beyond all numbers"
-        raise ParameterError(message) from error
+        raise ParameterError(
+            f"scale is {scale}, which for {match[1]} = {base} is beyond all numbers"
+        ) from error

@@ -61,15 +61,12 @@ class _Partial:
 def layout_named(name: object) -> BlockLayout:
     """The layout of this name; others are refused with the reason."""
     if not isinstance(name, str):
-        message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
-        raise Refusal(message)
+        raise Refusal(f"layout is {name!r}; known are {', '.join(LAYOUTS)}")
     other = REFUSED.get(re.sub(r"[\W_]", "", name.lower()))
     if other is not None:
-        message = f"layout {name!r} is not this operation: {other.reason}"
-        raise Refusal(message)
+        raise Refusal(f"layout {name!r} is not this operation: {other.reason}")
     if name not in LAYOUTS:
-        message = f"layout is {name!r}; known are {', '.join(LAYOUTS)}"
-        raise Refusal(message)
+        raise Refusal(f"layout is {name!r}; known are {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 
@@ -102,11 +99,10 @@ def find_blocks(
         raise Refusal(max(complaints.values())[1])
     shown = ", ".join(list(tensors.arrays)[:4]) + (", ..." if len(tensors.arrays) > 4 else "")
     wanted = f"of layout {layout.name}" if layout else "of a known layout"
-    message = (
+    raise Refusal(
         f"holds no non-local block {wanted}; its {len(tensors.arrays)} arrays are {shown}; "
         "name the layout, or rename them to theta.weight, phi.weight, g.weight and out.weight"
     )
-    raise Refusal(message)
 
 
 def _preferred(fits: list[FoundBlock]) -> FoundBlock:
@@ -121,8 +117,9 @@ def _refuse_others(keys: Iterable[str]) -> None:
     for other in OTHERS:
         for key in keys:
             if re.search(other.keys, key):
-                message = f"holds {other.name} weights ({key}), not this operation: {other.reason}"
-                raise Refusal(message)
+                raise Refusal(
+                    f"holds {other.name} weights ({key}), not this operation: {other.reason}"
+                )
 
 
 def canonical(key: str, rewrites: Iterable[tuple[str, str]]) -> str:

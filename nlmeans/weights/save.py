@@ -72,11 +72,10 @@ def save_weights(
         block = block.block
     given: object = block
     if not isinstance(given, Block | Chain):
-        message = (
+        raise TypeError(
             f"block is of type {type(given).__name__}; give a Block, a Chain or loaded weights; "
             "of an operation, Block(operation, residual=False)"
         )
-        raise TypeError(message)
     range_ = check_number(
         "input_range", 1.0 if input_range is None else input_range, low=0, above=True
     )
@@ -95,11 +94,11 @@ def save_weights(
             texts["origin"] = origin
         put_in_place(Path(os.path.realpath(target)), encode(arrays, texts), overwrite)
     except Refusal as error:
-        message = f"{shown(target)}: {error}"
-        raise WeightsWriteError(message) from error
+        raise WeightsWriteError(f"{shown(target)}: {error}") from error
     except OSError as error:
-        message = f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
-        raise WeightsWriteError(message) from error
+        raise WeightsWriteError(
+            f"{shown(target)}: cannot be written ({error.strerror}); nothing was changed"
+        ) from error
 
 
 def check_weights_output(
@@ -123,8 +122,7 @@ def check_weights_output(
     try:
         check_place(path, (".safetensors", ".npz"), overwrite, source)
     except Unsupported as error:
-        message = f"{shown(path)}: {error}"
-        raise WeightsWriteError(message) from error
+        raise WeightsWriteError(f"{shown(path)}: {error}") from error
 
 
 def _as_safetensors(arrays: Arrays, texts: dict[str, str]) -> bytes:
@@ -155,8 +153,9 @@ def _described(block: Block | Chain) -> tuple[Arrays, dict[str, str]]:
 def _describe(block: Block, prefix: str, arrays: Arrays, texts: dict[str, str]) -> None:
     f, over = block.operation.f, block.operation.over
     if f.maps is not None:
-        message = "the operation has maps of sigma or h, which are of one array; leave them out"
-        raise Refusal(message)
+        raise Refusal(
+            "the operation has maps of sigma or h, which are of one array; leave them out"
+        )
     embeddings = {
         "theta": f.query,
         "phi": f.key,
@@ -212,8 +211,7 @@ def _over(over: Support) -> str:
         return f"window {show_size(over.size)} {over.border}"
     if isinstance(over, Regions) and over.tile is not None:
         return f"regions {show_size(over.tile)}"
-    message = f"sums over {over}; only everywhere, windows and tiles can be kept in a file"
-    raise Refusal(message)
+    raise Refusal(f"sums over {over}; only everywhere, windows and tiles can be kept in a file")
 
 
 def _pool(over: Support) -> str:

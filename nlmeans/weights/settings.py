@@ -53,12 +53,10 @@ def settings_of(found: FoundBlock, axes: int, options: Options) -> dict[str, Set
     settings = _settings(found, found.layout, axes, options)
     for name in options.given:
         if name not in settings:
-            message = f"{name} is given, but {USE[name]}; leave it out"
-            raise Refusal(message)
+            raise Refusal(f"{name} is given, but {USE[name]}; leave it out")
     sides = settings["pool"].value
     if axes and isinstance(sides, tuple) and len(sides) != axes:
-        message = f"pool {sides} has {len(sides)} sides; the weights are for {axes} axes"
-        raise Refusal(message)
+        raise Refusal(f"pool {sides} has {len(sides)} sides; the weights are for {axes} axes")
     for other in found.also:
         for name, setting in _settings(found, other, axes, options).items():
             mine = settings.get(name)
@@ -124,8 +122,7 @@ def _pairwise(found: FoundBlock, layout: BlockLayout, options: Options) -> Setti
     if given is not None:
         if (given == "concatenation") != has_concat or (given == "gaussian") == has_theta:
             there = ", ".join(found.paths)
-            message = f"pairwise is {given!r}, but {found.name or 'the block'} has {there}"
-            raise Refusal(message)
+            raise Refusal(f"pairwise is {given!r}, but {found.name or 'the block'} has {there}")
         return Setting(given, "option")
     if has_concat:
         return Setting("concatenation", "file")

@@ -15,8 +15,7 @@ class ByDLPack:
 
     def __dlpack__(self, **options):
         if self.device is not None:
-            message = f"on device {self.device}"
-            raise BufferError(message)
+            raise BufferError(f"on device {self.device}")
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self):

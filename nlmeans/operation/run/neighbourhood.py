@@ -131,10 +131,9 @@ def _fitting(f: Pairwise, of: Features) -> tuple[Features, _Factors]:
         of = of._replace(queries=queries, keys=keys, bias=bias, values=values)
         factors, largest = _factors(f, of)
     if largest > LIMITS["float64"]:
-        message = (
+        raise ValueError(
             f"scores or values may reach {largest:.2g}, too large to be summed; use a smaller scale"
         )
-        raise ValueError(message)
     return of, factors
 
 

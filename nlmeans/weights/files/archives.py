@@ -23,11 +23,10 @@ class Budget:
         """Count so many bytes; `claim` begins the message if they are too many."""
         self.left -= count
         if self.left < 0:
-            message = (
+            raise Refusal(
                 f"{claim} {count} bytes from a file of {self.file_size}; all its content may have "
                 f"{LARGEST_GROWTH} times its size: it is no weights file but a bomb"
             )
-            raise Refusal(message)
 
 
 class Archive:
@@ -38,16 +37,19 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except UNREADABLE as error:
-            message = f"is a damaged or truncated zip file ({error}); fetch it again"
-            raise Refusal(message) from error
+            raise Refusal(
+                f"is a damaged or truncated zip file ({error}); fetch it again"
+            ) from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             if info.filename in self._members:
-                message = f"holds two members named {info.filename!r}; it has been tampered with"
-                raise Refusal(message)
+                raise Refusal(
+                    f"holds two members named {info.filename!r}; it has been tampered with"
+                )
             if info.compress_type not in COMPRESSIONS or info.flag_bits & 1:
-                message = f"member {info.filename!r} is encrypted or oddly compressed; store it"
-                raise Refusal(message)
+                raise Refusal(
+                    f"member {info.filename!r} is encrypted or oddly compressed; store it"
+                )
             self._members[info.filename] = info
         self.budget.take(sum(info.file_size for info in self._members.values()), "would unpack to")
 
@@ -63,9 +65,7 @@ class Archive:
                 content = member.read(size)
                 whole = len(content) == size and not member.read(1)
         except UNREADABLE as error:
-            message = f"member {name!r} is damaged ({error}); fetch the file again"
-            raise Refusal(message) from error
+            raise Refusal(f"member {name!r} is damaged ({error}); fetch the file again") from error
         if not whole:
-            message = f"member {name!r} is not as long as its entry says; fetch the file again"
-            raise Refusal(message)
+            raise Refusal(f"member {name!r} is not as long as its entry says; fetch the file again")
         return content

@@ -37,8 +37,9 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
     try:
         import h5py
     except ImportError as error:
-        message = "is an HDF5 file, for which h5py is needed: pip install 'nlmeans[keras]'"
-        raise Refusal(message) from error
+        raise Refusal(
+            "is an HDF5 file, for which h5py is needed: pip install 'nlmeans[keras]'"
+        ) from error
     arrays: dict[str, Stored] = {}
     seen: set[Any] = set()
 
@@ -47,20 +48,17 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
             key = f"{path}.{name}" if path else name
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
-                message = f"{key} is a link to elsewhere ({type(link).__name__}); save it anew"
-                raise Refusal(message)
+                raise Refusal(f"{key} is a link to elsewhere ({type(link).__name__}); save it anew")
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
             if address in seen:
-                message = f"{key} is linked to twice; save the weights anew"
-                raise Refusal(message)
+                raise Refusal(f"{key} is linked to twice; save the weights anew")
             seen.add(address)
             if isinstance(item, h5py.Group):
                 walk(item, key)
             elif isinstance(item, h5py.Dataset):
                 if item.external or item.is_virtual:
-                    message = f"{key} keeps its data in another file; save the weights anew"
-                    raise Refusal(message)
+                    raise Refusal(f"{key} keeps its data in another file; save the weights anew")
                 if item.dtype.kind not in "biuf" or item.shape is None:
                     continue  # the optimizer's names and the like
                 # Chunks are unpacked whole, however little of them the dataset has.
@@ -80,11 +78,9 @@ def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
         RecursionError,
     ) as error:
         cause = " ".join(str(error).split())[:100]
-        message = f"is a damaged or truncated HDF5 file ({cause}); fetch it again"
-        raise Refusal(message) from error
+        raise Refusal(f"is a damaged or truncated HDF5 file ({cause}); fetch it again") from error
     if not arrays:
-        message = "holds no numbers; save the weights with model.save_weights"
-        raise Refusal(message)
+        raise Refusal("holds no numbers; save the weights with model.save_weights")
     return Tensors(kind, arrays)
 
 
@@ -108,14 +104,14 @@ def _values(key: str, item: Any) -> NDArray[Any]:
     shuffled = all(values[:1] in ((), (size,)) for code, _, values, _ in filters if code == SHUFFLE)
     if codes not in UNPACKED or not as_stored or not shuffled:
         names = ", ".join(name.decode("ascii", "replace") for *_, name in filters)
-        message = f"{key} is packed in a way that is not read ({names}); save it with gzip or none"
-        raise Refusal(message)
+        raise Refusal(
+            f"{key} is packed in a way that is not read ({names}); save it with gzip or none"
+        )
     values = np.full(item.shape, item.fillvalue, item.dtype)
     chunks: list[Any] = []
     item.id.chunk_iter(chunks.append)
     if len(chunks) > prod(_grid(item)):
-        message = f"{key} has more chunks than its shape; the file is damaged"
-        raise Refusal(message)
+        raise Refusal(f"{key} has more chunks than its shape; the file is damaged")
     for chunk in chunks:
         place = tuple(
             slice(start, start + side)
@@ -141,8 +137,7 @@ def _chunk(key: str, item: Any, chunk: Any, codes: tuple[int, ...]) -> NDArray[A
             elif len(data) == size:
                 data = np.frombuffer(data, np.uint8).reshape(item.dtype.itemsize, -1).T.tobytes()
     if len(data) != size:
-        message = f"{key} has a chunk that is not of its {size} bytes; it is damaged or a bomb"
-        raise Refusal(message)
+        raise Refusal(f"{key} has a chunk that is not of its {size} bytes; it is damaged or a bomb")
     return np.frombuffer(data, item.dtype).reshape(item.chunks)
 
 
@@ -150,5 +145,4 @@ def _inflated(key: str, data: bytes, size: int) -> bytes:
     try:
         return zlib.decompressobj().decompress(data, size + 1)
     except zlib.error as error:
-        message = f"{key} has a damaged chunk ({error}); fetch the file again"
-        raise Refusal(message) from error
+        raise Refusal(f"{key} has a damaged chunk ({error}); fetch the file again") from error

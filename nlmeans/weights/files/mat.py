@@ -45,8 +45,7 @@ def read_mat(data: bytes) -> Tensors:
     """
     order: Order | None = {b"IM": "<", b"MI": ">"}.get(data[126:128])  # type: ignore[assignment]
     if order is None:
-        message = "has no MATLAB header; fetch it again"
-        raise Refusal(message)
+        raise Refusal("has no MATLAB header; fetch it again")
     file = _MatFile(order, Budget(len(data)))
     for kind, content in _elements(memoryview(data)[HEADER:], order):
         if kind == COMPRESSED:
@@ -56,8 +55,7 @@ def read_mat(data: bytes) -> Tensors:
         elif kind == MATRIX:
             file.collect("", content, 0)
     if not file.arrays:
-        message = "holds no numeric variables; save theta_weight, phi_weight and so on"
-        raise Refusal(message)
+        raise Refusal("holds no numeric variables; save theta_weight, phi_weight and so on")
     return Tensors("MATLAB", file.arrays, notes=tuple(file.notes))
 
 
@@ -74,8 +72,7 @@ class _MatFile:
         try:
             unpacked = zlib.decompressobj().decompress(content, most + 1)
         except zlib.error as error:
-            message = f"is a damaged MATLAB file ({error}); fetch it again"
-            raise Refusal(message) from error
+            raise Refusal(f"is a damaged MATLAB file ({error}); fetch it again") from error
         self.budget.take(len(unpacked), "unpacks to more than")
         return memoryview(unpacked)
 
@@ -170,5 +167,4 @@ def _text(codes: NDArray[np.generic]) -> str:
 
 
 def _damaged(what: str) -> NoReturn:
-    message = f"is a damaged MATLAB file: it has {what}; fetch it again"
-    raise Refusal(message)
+    raise Refusal(f"is a damaged MATLAB file: it has {what}; fetch it again")

@@ -38,9 +38,9 @@ def _array(key: str, data: bytes) -> NDArray[Any]:
         shape, fortran, dtype = read(file)
     except UNREADABLE as error:
         cause = " ".join(str(error).split())[:100]
-        message = f"{key} is no .npy array that can be read ({cause}); fetch the file again"
-        raise Refusal(message) from error
+        raise Refusal(
+            f"{key} is no .npy array that can be read ({cause}); fetch the file again"
+        ) from error
     if dtype.kind not in "biufcU" or dtype.itemsize == 0:
-        message = f"{key} holds {dtype} and not numbers; Python objects are never unpickled"
-        raise Refusal(message)
+        raise Refusal(f"{key} holds {dtype} and not numbers; Python objects are never unpickled")
     return shaped(key, memoryview(data)[file.tell() :], dtype, shape, fortran=fortran)

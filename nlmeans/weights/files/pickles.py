@@ -41,8 +41,9 @@ class ArrayBeing:
             case (_, tuple(shape), DtypeBeing() as kind, fortran, bytes() | str() as raw):
                 data = raw.encode("latin-1") if isinstance(raw, str) else raw
             case _:
-                message = "holds an array in a form that cannot be read; save it with numpy.savez"
-                raise Refusal(message)
+                raise Refusal(
+                    "holds an array in a form that cannot be read; save it with numpy.savez"
+                )
         self.array = shaped("an array", data, kind.dtype, shape, fortran=bool(fortran))
 
 
@@ -56,8 +57,7 @@ class DtypeBeing:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
             self.dtype = self.dtype.newbyteorder(state[1])
         else:
-            message = "holds a dtype in a form that cannot be read; save it with numpy.savez"
-            raise Refusal(message)
+            raise Refusal("holds a dtype in a form that cannot be read; save it with numpy.savez")
 
 
 @dataclass
@@ -73,26 +73,24 @@ class Ordered:
 def _dtype(code: Any, *_: Any) -> DtypeBeing:
     if not isinstance(code, str) or not re.fullmatch(r"[biufc][1248]|c16", code):
         kind = f"dtype {code[:20]!r}" if isinstance(code, str) else "no dtype"
-        message = f"holds an array of {kind}; only numbers are read"
-        raise Refusal(message)
+        raise Refusal(f"holds an array of {kind}; only numbers are read")
     return DtypeBeing(np.dtype(code))
 
 
 def _scalar(kind: Any, raw: Any) -> float:
     data = raw.encode("latin-1") if isinstance(raw, str) else raw
     if not (isinstance(kind, DtypeBeing) and isinstance(data, bytes)):
-        message = "holds a NumPy number in a form that cannot be read"
-        raise Refusal(message)
+        raise Refusal("holds a NumPy number in a form that cannot be read")
     if len(data) != kind.dtype.itemsize or kind.dtype.kind == "c":
-        message = f"has {len(data)} bytes for a number of {kind.dtype}; the file is damaged"
-        raise Refusal(message)
+        raise Refusal(f"has {len(data)} bytes for a number of {kind.dtype}; the file is damaged")
     return float(np.frombuffer(data, kind.dtype)[0])
 
 
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        message = f"encodes a {type(text).__name__} otherwise than texts in latin1; only so is read"
-        raise Refusal(message)
+        raise Refusal(
+            f"encodes a {type(text).__name__} otherwise than texts in latin1; only so is read"
+        )
     return text.encode("latin-1")
 
 
@@ -107,8 +105,7 @@ def _ordered(pairs: Any = ()) -> Ordered:
     made = Ordered()
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            message = "holds an OrderedDict of something else than pairs; the file is damaged"
-            raise Refusal(message)
+            raise Refusal("holds an OrderedDict of something else than pairs; the file is damaged")
         put(made.items, *pair)
     return made
 
@@ -127,8 +124,9 @@ for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 def put(target: dict[Any, Any], key: Any, value: Any) -> None:
     if not isinstance(key, PLAIN_KEYS):
-        message = f"has a dict key of type {type(key).__name__}; only texts and numbers are read"
-        raise Refusal(message)
+        raise Refusal(
+            f"has a dict key of type {type(key).__name__}; only texts and numbers are read"
+        )
     target[key] = value
 
 
@@ -158,14 +156,14 @@ def read_pickle(
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if count > MOST_OPCODES:
-                message = f"has more than {MOST_OPCODES} pickle instructions; that is no weights"
-                raise Refusal(message)
+                raise Refusal(
+                    f"has more than {MOST_OPCODES} pickle instructions; that is no weights"
+                )
             machine.step(opcode.name, argument)
         return machine.result()
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeError) as error:
         cause = " ".join(str(error).split())[:100]
-        message = f"is a damaged or truncated pickle ({cause}); fetch it again"
-        raise Refusal(message) from error
+        raise Refusal(f"is a damaged or truncated pickle ({cause}); fetch it again") from error
 
 
 _MARK = object()
@@ -241,23 +239,20 @@ class _Machine:
                 (identity,) = self._last(1)
                 self.stack.append(self.persistent(identity))
             case _:
-                message = (
+                raise Refusal(
                     f"uses the pickle instruction {name}, which weights do not need; "
                     "nothing of it was executed"
                 )
-                raise Refusal(message)
 
     def _last_kept(self) -> Any:
         if self.stack[-1] is _MARK:
-            message = "a mark cannot be kept"
-            raise ValueError(message)
+            raise ValueError("a mark cannot be kept")
         return self.stack[-1]
 
     def _last(self, count: int) -> list[Any]:
         taken = self.stack[-count:]
         if len(taken) < count or any(value is _MARK for value in taken):
-            message = "the stack is too short"
-            raise ValueError(message)
+            raise ValueError("the stack is too short")
         del self.stack[-count:]
         return taken
 
@@ -267,13 +262,11 @@ class _Machine:
                 taken = self.stack[place + 1 :]
                 del self.stack[place:]
                 return taken
-        message = "there is no mark"
-        raise ValueError(message)
+        raise ValueError("there is no mark")
 
     def _top(self, kind: Any) -> Any:
         if not isinstance(self.stack[-1], kind):
-            message = f"a {type(self.stack[-1]).__name__} cannot be filled so"
-            raise ValueError(message)
+            raise ValueError(f"a {type(self.stack[-1]).__name__} cannot be filled so")
         return self.stack[-1]
 
     def _set(self, flat: list[Any]) -> None:
@@ -284,21 +277,18 @@ class _Machine:
 
     def _named(self, module: Any, name: Any) -> Any:
         if not (isinstance(module, str) and isinstance(name, str)):
-            message = "a global has no name"
-            raise ValueError(message)
+            raise ValueError("a global has no name")
         full = f"{module}.{name}"
         if full not in self.names:
-            message = (
+            raise Refusal(
                 f"asks for the global {full[:80]!r}, which weights do not need; nothing of it was "
                 "executed: save the state_dict alone, or better as safetensors"
             )
-            raise Refusal(message)
         return self.names[full]
 
     def _reduce(self, function: Any, arguments: Any) -> None:
         if not isinstance(function, StandIn) or not isinstance(arguments, tuple):
-            message = "calls what is no function"
-            raise ValueError(message)
+            raise ValueError("calls what is no function")
         self._count_copies(arguments)
         self.stack.append(function.function(*arguments))
 

@@ -24,8 +24,9 @@ def read_safetensors(data: bytes) -> Tensors:
     try:
         entries = deserialize(data)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
-        message = f"is a damaged or truncated safetensors file ({error}); fetch it again"
-        raise Refusal(message) from error
+        raise Refusal(
+            f"is a damaged or truncated safetensors file ({error}); fetch it again"
+        ) from error
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     arrays = {
         key: from_bytes(

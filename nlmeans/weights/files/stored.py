@@ -34,14 +34,12 @@ class Stored:
     def numbers(self, key: str) -> NDArray[np.float64]:
         """In float64; anything but finite floats is refused by name."""
         if self.values is None or self.dtype.split()[0] not in FLOATS:
-            message = f"{key} has dtype {self.dtype}; weights are {', '.join(FLOATS)}"
-            raise Refusal(message)
+            raise Refusal(f"{key} has dtype {self.dtype}; weights are {', '.join(FLOATS)}")
         values = widened(self.values) if self.dtype.startswith("bfloat16") else self.values
         numbers = values.astype(np.float64)
         if not np.isfinite(numbers).all():
             bad = int((~np.isfinite(numbers)).sum())
-            message = f"{key} holds {bad} NaN or infinite values; such weights cannot be used"
-            raise Refusal(message)
+            raise Refusal(f"{key} holds {bad} NaN or infinite values; such weights cannot be used")
         return numbers
 
 
@@ -90,12 +88,12 @@ def shaped(
 ) -> NDArray[Any]:
     """The bytes as an array, if they are as many as the shape asks for."""
     if not whole(*shape) or len(shape) > MOST_SIDES:
-        message = f"{key} has a shape that is not of up to {MOST_SIDES} whole numbers from 0"
-        raise Refusal(message)
+        raise Refusal(f"{key} has a shape that is not of up to {MOST_SIDES} whole numbers from 0")
     sides = prod(n for n in shape if n)  # of an empty array, the others
     if prod(shape) * dtype.itemsize != len(data) or sides * dtype.itemsize >= 2**63:
-        message = f"{key} has {len(data)} bytes for shape {shape} of {dtype}; the file is damaged"
-        raise Refusal(message)
+        raise Refusal(
+            f"{key} has {len(data)} bytes for shape {shape} of {dtype}; the file is damaged"
+        )
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

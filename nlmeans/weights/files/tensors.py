@@ -54,11 +54,10 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
     tensors = _read(Path(path))
     for key in tensors.arrays:
         if not key.isprintable() or len(key) > LONGEST_NAME:
-            message = (
+            raise Refusal(
                 f"has an array named {one_line(key, 60)}; names are of printable characters, up to "
                 f"{LONGEST_NAME}"
             )
-            raise Refusal(message)
     return replace(tensors, notes=tuple(one_line(note) for note in tensors.notes))
 
 
@@ -70,39 +69,33 @@ def _read(path: Path) -> Tensors:
         kind = "safetensors"  # which the library will say what is wrong with
     if kind is None:
         known = "safetensors, npz, PyTorch, pickle, HDF5 and MATLAB files are"
-        message = ELSEWHERE.get(suffix, f"is in no known format; {known} read")
-        raise Refusal(message)
+        raise Refusal(ELSEWHERE.get(suffix, f"is in no known format; {known} read"))
     if kind not in NAMED.get(suffix, (kind,)):
-        message = (
+        raise Refusal(
             f"is named {suffix} but holds {kind}: it is not what it says; "
             "ask where it comes from before you rename it"
         )
-        raise Refusal(message)
     if kind not in READERS:
-        message = USELESS.get(kind, f"is {kind}, which holds no weights")
-        raise Refusal(message)
+        raise Refusal(USELESS.get(kind, f"is {kind}, which holds no weights"))
     return READERS[kind](data)
 
 
 def _content(path: Path) -> bytes:
     try:
         if stat.S_ISDIR(path.stat().st_mode):
-            message = "is a folder; name a file (of a SavedModel, save the variables with np.savez)"
-            raise Refusal(message)
+            raise Refusal(
+                "is a folder; name a file (of a SavedModel, save the variables with np.savez)"
+            )
         if not stat.S_ISREG(path.stat().st_mode):
-            message = "is a pipe or device; save its content to a file first"
-            raise Refusal(message)
+            raise Refusal("is a pipe or device; save its content to a file first")
         data = path.read_bytes()
     except FileNotFoundError as error:
-        message = "no such file; check the name and the folder"
-        raise Refusal(message) from error
+        raise Refusal("no such file; check the name and the folder") from error
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
-        message = f"cannot be opened ({cause}); check name and permissions"
-        raise Refusal(message) from error
+        raise Refusal(f"cannot be opened ({cause}); check name and permissions") from error
     if not data:
-        message = "is empty (0 bytes); fetch it again"
-        raise Refusal(message)
+        raise Refusal("is empty (0 bytes); fetch it again")
     return data
 
 

@@ -50,19 +50,17 @@ class Tensor:
         """The view, once it is known to lie within its storage."""
         item = self.storage.item.newbyteorder(byte_order)
         if len(content) != self.storage.count * item.itemsize:
-            message = (
+            raise Refusal(
                 f"{name}: its storage has {len(content)} bytes for {self.storage.count} numbers "
                 f"of {self.storage.dtype}; the file is damaged"
             )
-            raise Refusal(message)
         last = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         count = prod(self.shape)
         if count and max(self.offset + last, count - 1) >= self.storage.count:
-            message = (
+            raise Refusal(
                 f"{name}: shape {self.shape} with strides {self.strides} from {self.offset} "
                 f"reaches beyond its {self.storage.count} numbers; the file is damaged"
             )
-            raise Refusal(message)
         if count == 0:  # other sides may be beyond all bounds
             return Stored(self.storage.dtype, self.shape, np.empty(0, item))
         view = np.lib.stride_tricks.as_strided(
@@ -88,15 +86,13 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
         and whole(offset, *shape, *strides)
     )
     if not fits:
-        message = "holds a tensor in a form that cannot be read; the file is damaged"
-        raise Refusal(message)
+        raise Refusal("holds a tensor in a form that cannot be read; the file is damaged")
     return Tensor(storage, offset, shape, strides)
 
 
 def _size(sides: Any = ()) -> tuple[Any, ...]:
     if not isinstance(sides, list | tuple):
-        message = "holds a torch.Size of something else than numbers; the file is damaged"
-        raise Refusal(message)
+        raise Refusal("holds a torch.Size of something else than numbers; the file is damaged")
     return tuple(sides)
 
 
@@ -124,16 +120,14 @@ def _storage(identity: Any) -> Storage:
             return Storage(key, dtype, count)
         case ("storage", str(dtype), str(key), str(), count, None) if whole(count):
             return Storage(key, dtype, count)
-    message = "refers to a storage in a form that cannot be read; the file is damaged"
-    raise Refusal(message)
+    raise Refusal("refers to a storage in a form that cannot be read; the file is damaged")
 
 
 def read_torch_zip(archive: Archive) -> Tensors:
     """A checkpoint that `torch.save` wrote from version 1.6 on."""
     pickles = [name for name in archive.names if name.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
-        message = f"holds {len(pickles)} members NAME/data.pkl; a checkpoint has one"
-        raise Refusal(message)
+        raise Refusal(f"holds {len(pickles)} members NAME/data.pkl; a checkpoint has one")
     root = pickles[0].removesuffix("data.pkl")
     order: Literal["<", ">"] = "<"
     if f"{root}byteorder" in archive.names:
@@ -146,8 +140,7 @@ def read_torch_zip(archive: Archive) -> Tensors:
         if key not in contents:
             name = f"{root}data/{key}"
             if name not in archive.names:
-                message = f"lacks the storage {name!r}; the file is damaged"
-                raise Refusal(message)
+                raise Refusal(f"lacks the storage {name!r}; the file is damaged")
             contents[key] = archive.read(name)
         return contents[key]
 
@@ -160,11 +153,9 @@ def read_torch_legacy(data: bytes) -> Tensors:
     budget = Budget(len(data))
     _, protocol, system = (read_pickle(file, budget) for _ in range(3))
     if protocol != PROTOCOL:
-        message = f"has another PyTorch protocol than {PROTOCOL}; save it again with PyTorch 2"
-        raise Refusal(message)
+        raise Refusal(f"has another PyTorch protocol than {PROTOCOL}; save it again with PyTorch 2")
     if isinstance(system, dict) and system.get("little_endian") is False:
-        message = "was written on a big-endian machine; save it again with PyTorch 2"
-        raise Refusal(message)
+        raise Refusal("was written on a big-endian machine; save it again with PyTorch 2")
     known: dict[str, Storage] = {}
 
     def remembered(identity: Any) -> Storage:
@@ -174,20 +165,17 @@ def read_torch_legacy(data: bytes) -> Tensors:
     tree = read_pickle(file, budget, NAMES, remembered)
     keys = read_pickle(file, budget)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        message = "lacks the list of its storages; the file is damaged"
-        raise Refusal(message)
+        raise Refusal("lacks the list of its storages; the file is damaged")
     contents = {}
     for key in keys:
         if key not in known:
-            message = f"has a storage {key[:40]!r} that no tensor uses; the file is damaged"
-            raise Refusal(message)
+            raise Refusal(f"has a storage {key[:40]!r} that no tensor uses; the file is damaged")
         count = int.from_bytes(file.read(8), "little")
         contents[key] = file.read(min(count * known[key].item.itemsize, len(data)))
 
     def content(key: str) -> bytes:
         if key not in contents:
-            message = f"lacks the storage {key!r}; the file is damaged"
-            raise Refusal(message)
+            raise Refusal(f"lacks the storage {key!r}; the file is damaged")
         return contents[key]
 
     return _tensors("PyTorch (legacy)", tree, budget, content, "<")

@@ -39,14 +39,12 @@ def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], t
     leaves = {}
     for count, (key, leaf) in enumerate(_walk(tree, "", 0)):
         if count > MOST:
-            message = f"holds more than {MOST} values; it is no weights file"
-            raise Refusal(message)
+            raise Refusal(f"holds more than {MOST} values; it is no weights file")
         if isinstance(leaf, kind):
             budget.take(len(key), "has in names")
             leaves[key] = leaf
     if not leaves:
-        message = "holds no tensors in its dicts; save a state_dict"
-        raise Refusal(message)
+        raise Refusal("holds no tensors in its dicts; save a state_dict")
     return leaves, tuple(notes)
 
 
@@ -60,7 +58,6 @@ def _walk(tree: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
     tree = _dict(tree)
     if isinstance(tree, dict):
         if depth > DEEPEST:
-            message = f"nests dicts deeper than {DEEPEST}; it is no weights file"
-            raise Refusal(message)
+            raise Refusal(f"nests dicts deeper than {DEEPEST}; it is no weights file")
         for name, value in tree.items():
             yield from _walk(value, f"{key}.{name}" if key else str(name), depth + 1)
