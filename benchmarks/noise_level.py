@@ -187,10 +187,7 @@ def table(results: dict[str, Result]) -> str:
 def harm(files: list[Path]) -> str:
     """Markdown: mean and worst gain over nearly clean pictures, and how many lose above 0.1 dB."""
     columns = (f"sigma {sigma}: mean | worst | harmed" for sigma in NEARLY_CLEAN)
-    lines = [
-        f"| method | {' | '.join(columns)} |",
-        "|---" * (3 * len(NEARLY_CLEAN) + 1) + "|",
-    ]
+    lines = [f"| method | {' | '.join(columns)} |", "|---" * (3 * len(NEARLY_CLEAN) + 1) + "|"]
     for method in ("classic", None):
         cells = [method or "default"]
         for sigma in NEARLY_CLEAN:

@@ -46,10 +46,7 @@ def convert(
         return Report(
             f"{shown(path)} -> {shown(output)}: layout {loaded.layout}{name}, "
             f"{loaded.parameters} numbers{assumptions(loaded)}",
-            {
-                "output": str(output),
-                **record_of(loaded),
-            },
+            {"output": str(output), **record_of(loaded)},
             notes,
         )
 

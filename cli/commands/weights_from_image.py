@@ -76,11 +76,7 @@ Examples:
 @json_option
 @gathered("options", PcaOptions)
 def from_image(
-    path: Path,
-    output: Path,
-    options: PcaOptions,
-    overwrite: bool,
-    as_json: bool,
+    path: Path, output: Path, options: PcaOptions, overwrite: bool, as_json: bool
 ) -> int:
     """Write weights for INPUT as OUTPUT: its own principal components of patches as theta = phi.
 

@@ -5,12 +5,7 @@ from typing import Any
 
 from nlmeans.cli.jobs import FilterOptions
 from nlmeans.cli.options.files import memory_option, threads_option
-from nlmeans.cli.options.filters import (
-    filter_options,
-    method_options,
-    noise_options,
-    stack_option,
-)
+from nlmeans.cli.options.filters import filter_options, method_options, noise_options, stack_option
 from nlmeans.cli.options.like import like_option
 from nlmeans.cli.options.selection import map_options, selection_options
 from nlmeans.cli.options.types import SHARE, gathered, option, together

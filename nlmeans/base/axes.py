@@ -79,10 +79,7 @@ def stack_axis(channel_axis: int | None) -> int:
 
 
 def layout_of(
-    shape: tuple[int, ...],
-    channel_axis: int | Auto | None,
-    alpha: bool | Auto,
-    stack: Stack | Auto,
+    shape: tuple[int, ...], channel_axis: int | Auto | None, alpha: bool | Auto, stack: Stack | Auto
 ) -> Layout:
     """What an array of this shape is; see `nlmeans.denoise`.
 

@@ -91,10 +91,7 @@ class Ridge:
         x = checked_array("x", x)
         x = x.astype(working_dtype(x.dtype), copy=False)
         pilot = self.classic(
-            x,
-            channel_axis=channel_axis,
-            threads=threads,
-            progress=between(progress, 0, PILOT_DONE),
+            x, channel_axis=channel_axis, threads=threads, progress=between(progress, 0, PILOT_DONE)
         )
         pilot /= 2  # before the other half: the sum of both could overflow
         first = self.first(

@@ -23,12 +23,7 @@ class Row:
 # for pixelwise averages by benchmarks/tune.py on training images, which prints what each row loses
 # against the best of its grid. Indexed by sigma over the image's own contrast, so that the same
 # picture comes out whether it is stored in 8 bits, in 16 or as floats.
-GREY = (
-    Row(0.6, 3, 11, 1.0),
-    Row(1.2, 5, 13, 0.7),
-    Row(2.2, 7, 13, 0.6),
-    Row(math.inf, 9, 17, 0.5),
-)
+GREY = (Row(0.6, 3, 11, 1.0), Row(1.2, 5, 13, 0.7), Row(2.2, 7, 13, 0.6), Row(math.inf, 9, 17, 0.5))
 COLOUR = (
     Row(0.3, 3, 13, 0.9),
     Row(0.85, 3, 17, 0.65),

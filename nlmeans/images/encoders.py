@@ -39,12 +39,7 @@ class Encoder:
 ENCODERS = {
     "h264": Encoder("libx264", "crf", 51, 0, 17),
     "hevc": Encoder(
-        "libx265",
-        "crf",
-        51,
-        0,
-        18,
-        (("x265-params", "log-level=none:frame-threads=1:pools=none"),),
+        "libx265", "crf", 51, 0, 18, (("x265-params", "log-level=none:frame-threads=1:pools=none"),)
     ),
     "vp8": Encoder("libvpx", "crf", 63, 4, 10, (("b", "1G"), ("cpu-used", "2"))),
     "vp9": Encoder("libvpx-vp9", "crf", 63, 0, 18, (("b", "0"), ("cpu-used", "2"))),

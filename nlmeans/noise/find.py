@@ -152,10 +152,7 @@ def _told_or_estimated(
         return named, 1.0, ()
     if asked.sigma is None and named in ("auto", "poisson-gaussian"):
         noise, each = estimate_noise(
-            colours,
-            channel_axis=axis,
-            stack=stack,
-            signal_dependent=named == "poisson-gaussian",
+            colours, channel_axis=axis, stack=stack, signal_dependent=named == "poisson-gaussian"
         )
         return noise, joint_sigma(each), tuple(each.tolist())
     noise = named if isinstance(named, Noise) else Noise("gaussian" if named == "auto" else named)

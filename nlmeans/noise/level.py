@@ -12,15 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.arrays import checked_array, checked_axis, grid_shape, whole_levels
 from nlmeans.base.axes import stack_axis
-from nlmeans.noise.patches import (
-    HIGH,
-    MIDDLE,
-    ORDER,
-    SIDE,
-    Spectra,
-    order_of,
-    spectra_of,
-)
+from nlmeans.noise.patches import HIGH, MIDDLE, ORDER, SIDE, Spectra, order_of, spectra_of
 
 Array = NDArray[Any]
 

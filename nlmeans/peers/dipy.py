@@ -63,9 +63,4 @@ def from_dipy(
     return nl_means(0, 2**0.25 * sigma, 2 * patch + 1, 2 * (block - patch) + 1, border="mirror")
 
 
-DIPY = Peer(
-    "dipy",
-    from_dipy,
-    "DIPY averages squares; with method='blockwise', blocks",
-    cubes=True,
-)
+DIPY = Peer("dipy", from_dipy, "DIPY averages squares; with method='blockwise', blocks", cubes=True)

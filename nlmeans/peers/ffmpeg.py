@@ -63,7 +63,5 @@ def from_ffmpeg(
 
 
 FFMPEG = Peer(
-    "ffmpeg",
-    from_ffmpeg,
-    "FFmpeg filters each plane alone and repeats edge pixels in patches",
+    "ffmpeg", from_ffmpeg, "FFmpeg filters each plane alone and repeats edge pixels in patches"
 )

@@ -248,9 +248,6 @@ def _moved(
         gaussian(h=strength * noise, sigma=noise), over=Neighbours(points, k=search)
     )
     heights = operation(
-        surface.heights,
-        guide=surface.patches,
-        threads=threads,
-        progress=between(progress, 0.6, 1),
+        surface.heights, guide=surface.patches, threads=threads, progress=between(progress, 0.6, 1)
     )
     return points + (heights - surface.heights)[:, None] * surface.normals

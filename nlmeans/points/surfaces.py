@@ -48,10 +48,7 @@ class Surface(NamedTuple):
 
 
 def surface_around(
-    points: Float64s,
-    neighbours: int,
-    threads: int | None,
-    progress: Progress | None,
+    points: Float64s, neighbours: int, threads: int | None, progress: Progress | None
 ) -> Surface:
     """Planes, normals on one side of the surface, heights and patches."""
     nearest, radii = _nearest(points, neighbours, threads)

@@ -44,8 +44,7 @@ def assemble(
             f"takes {channels}, so they cannot be added"
         )
     block = Block(
-        Operation(f, embeds["g"], _over(found, settings)),
-        None if out is None else Linear(*out),
+        Operation(f, embeds["g"], _over(found, settings)), None if out is None else Linear(*out)
     )
     return block, tuple(each.shown(name, d, channels) for name, each in settings.items())
 

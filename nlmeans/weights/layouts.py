@@ -191,12 +191,7 @@ NLRN = BlockLayout(
 SAGAN = BlockLayout(
     "sagan",
     "github.com/heykeetae/Self-Attention-GAN",
-    {
-        "theta": ("query_conv",),
-        "phi": ("key_conv",),
-        "g": ("value_conv",),
-        "gain": ("gamma",),
-    },
+    {"theta": ("query_conv",), "phi": ("key_conv",), "g": ("value_conv",), "gain": ("gamma",)},
 )
 
 BIGGAN = BlockLayout(
@@ -219,13 +214,7 @@ KERAS = BlockLayout(
 BARE = BlockLayout(
     "plain",
     "arrays of your own, named theta, phi, g and out",
-    {
-        "theta": ("theta",),
-        "phi": ("phi",),
-        "g": ("g",),
-        "out": ("out",),
-        "norm": ("bn", "norm"),
-    },
+    {"theta": ("theta",), "phi": ("phi",), "g": ("g",), "out": ("out",), "norm": ("bn", "norm")},
     pairwise=EVERY_F,
     free=("scale", "pool", "softmax"),
     rewrites=(

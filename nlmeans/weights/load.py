@@ -210,10 +210,7 @@ def _warn_of_nothing(loaded: LoadedWeights) -> None:
 
 
 def _found(
-    tensors: Tensors,
-    layout: str | None,
-    pairwise: str | None,
-    pool: int | tuple[int, ...] | None,
+    tensors: Tensors, layout: str | None, pairwise: str | None, pool: int | tuple[int, ...] | None
 ) -> tuple[list[FoundBlock], dict[str, str]]:
     known: BlockLayout | None = None if layout is None else layout_named(layout)
     if known is KERAS:

@@ -504,11 +504,7 @@ def test_formats_in_help_are_those_that_are_read(cli):
 
 def command(*arguments, before=(), **options):
     return subprocess.run(
-        [*before, *program(*arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
+        [*before, *program(*arguments)], capture_output=True, text=True, check=False, **options
     )
 
 

@@ -80,8 +80,7 @@ def test_what_does_not_go_together_is_a_usage_error(cli, micrographs, arguments,
 
 
 @pytest.mark.parametrize(
-    "option",
-    [("--read-noise", 3), ("--chroma-strength", 2), ("--gain", 2), ("--noise", "rician")],
+    "option", [("--read-noise", 3), ("--chroma-strength", 2), ("--gain", 2), ("--noise", "rician")]
 )
 def test_like_refuses_what_it_does_not_have(cli, micrographs, option):
     for command in ("denoise", "plan"):

@@ -210,14 +210,7 @@ def test_the_table_sorts(view):
     view.get_by_role("button", name="s/MP").click()
     assert column(view, 7)[:3] == ["0.05", "0.07", "12"]
     view.get_by_role("button", name="method").click()
-    assert column(view, 2) == [
-        "absent",
-        "BM3D (published)",
-        "classic",
-        "classic",
-        "noisy",
-        METHOD,
-    ]
+    assert column(view, 2) == ["absent", "BM3D (published)", "classic", "classic", "noisy", METHOD]
 
 
 def test_the_slider_moves_the_line(view):

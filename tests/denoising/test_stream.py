@@ -132,8 +132,5 @@ def test_bad_arguments_are_refused_at_once(rng):
     for memory in (-1, 1e6):
         with pytest.raises(nlmeans.ParameterError, match=f"memory is {memory}"):
             denoise_frames(x, OPERATION, max_memory=memory)
-    with pytest.raises(
-        MemoryError,
-        match=r"2 before and after, .* 100 bytes is left",
-    ):
+    with pytest.raises(MemoryError, match=r"2 before and after, .* 100 bytes is left"):
         next(denoise_frames(x, OPERATION, max_memory=100))

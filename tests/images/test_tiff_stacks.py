@@ -184,10 +184,7 @@ def test_what_imagej_says_is_kept(tmp_path):
             resolution=((25, 4), (25, 4)),
         )
         assert save(tmp_path / "b.tif", load(tmp_path / "a.tif"), overwrite=True) == ()
-        with (
-            tifffile.TiffFile(tmp_path / "a.tif") as a,
-            tifffile.TiffFile(tmp_path / "b.tif") as b,
-        ):
+        with tifffile.TiffFile(tmp_path / "a.tif") as a, tifffile.TiffFile(tmp_path / "b.tif") as b:
             assert b.imagej_metadata == a.imagej_metadata
             assert b.imagej_metadata["Labels"] == ["a", "b", "c"]
             for page in b.pages:
@@ -255,10 +252,7 @@ def test_every_page_is_compressed_as_it_was(tmp_path, compression):
     data = tiff_bytes(random_pixels((3, 20, 20)), compression=compression, **GREY)
     (tmp_path / "a.tif").write_bytes(data)
     save(tmp_path / "b.tif", load(tmp_path / "a.tif"))
-    with (
-        tifffile.TiffFile(tmp_path / "a.tif") as a,
-        tifffile.TiffFile(tmp_path / "b.tif") as b,
-    ):
+    with tifffile.TiffFile(tmp_path / "a.tif") as a, tifffile.TiffFile(tmp_path / "b.tif") as b:
         assert [p.compression for p in b.pages] == [p.compression for p in a.pages]
 
 

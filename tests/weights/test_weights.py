@@ -959,12 +959,7 @@ def test_keras_needs_its_name_and_says_what_it_assumes(tmp_path):
     assert loaded.block.operation.over == nlmeans.Everywhere(
         nlmeans.Pool(2, order="after", flat=True)
     )
-    archive = zipped(
-        {
-            "config.json": b"{}",
-            "model.weights.h5": (tmp_path / "a.h5").read_bytes(),
-        }
-    )
+    archive = zipped({"config.json": b"{}", "model.weights.h5": (tmp_path / "a.h5").read_bytes()})
     again = nlmeans.load_weights(written(tmp_path, "a.keras", archive), "keras")
     assert again.block == loaded.block
 
@@ -1506,10 +1501,7 @@ def test_weights_show(cli, tmp_path):
     record = json.loads(out)
     assert (record["format"], record["parameters"]) == ("npz", 42)
     (block,) = record["blocks"]
-    assert (block["block"], block["assumed"]) == (
-        "b.nl",
-        ["pairwise", "softmax", "input_range"],
-    )
+    assert (block["block"], block["assumed"]) == ("b.nl", ["pairwise", "softmax", "input_range"])
     assert block["tensors"][0] == {
         "role": "theta",
         "key": "b.nl.theta.weight",

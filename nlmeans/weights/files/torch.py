@@ -182,11 +182,7 @@ def read_torch_legacy(data: bytes) -> Tensors:
 
 
 def _tensors(
-    kind: str,
-    tree: Any,
-    budget: Budget,
-    content: Callable[[str], bytes],
-    order: Literal["<", ">"],
+    kind: str, tree: Any, budget: Budget, content: Callable[[str], bytes], order: Literal["<", ">"]
 ) -> Tensors:
     found, notes = flattened(tree, Tensor, budget)
     arrays = {
