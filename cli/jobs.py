@@ -107,27 +107,15 @@ class FilterOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """A picture and a task for each of its parts.
-
-    Attributes
-    ----------
-    pages : Pages
-    tasks : list of Task
-    equivalents : list of Equivalent
-        What another program's call became, part by part; empty without --like.
-    weights : LoadedWeights or None
-    notes : tuple of str
-        What was warned of while the weights were read.
-    seconds : float
-        What it took to find the noise and the settings.
-    """
+    """A picture and a task for each of its parts."""
 
     pages: Pages
     tasks: "list[Task]"
+    # what another program's call became, part by part; empty without --like
     equivalents: list[Equivalent]
     weights: "LoadedWeights | None"
-    notes: tuple[str, ...]
-    seconds: float
+    notes: tuple[str, ...]  # what was warned of while the weights were read
+    seconds: float  # what it took to find the noise and the settings
 
     @property
     def settings(self) -> "list[Settings]":

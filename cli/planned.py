@@ -15,39 +15,20 @@ KERNEL = ("kernel", "reason", "tiles", "tile", "pairs", "operations")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """What is known of a file before it is filtered.
+    """What is known of a file before it is filtered."""
 
-    Attributes
-    ----------
-    task : Task
-        The first part's.
-    shape : tuple of int
-        Of what it filters at once, without alpha.
-    dtype : dtype
-    cost : Cost
-        Of all parts, with estimating the noise.
-    estimating : float
-        Seconds of these.
-    threads : int
-    left : int or None
-        Bytes that may be taken.
-    intro, found : str
-        What the file is taken as; where the noise level is from, or whose weights they are.
-    facts : dict
-        For --json, before the rest.
-    notes : tuple of str
-    """
-
-    task: "Task"
-    shape: tuple[int, ...]
+    task: "Task"  # the first part's
+    shape: tuple[int, ...]  # of what it filters at once, without alpha
     dtype: Any
-    cost: "Cost"
-    estimating: float
+    cost: "Cost"  # of all parts, with estimating the noise
+    estimating: float  # seconds of these
     threads: int
-    left: int | None
+    left: int | None  # bytes that may be taken
+    # intro, found: What the file is taken as; where the noise level is from, or whose weights they
+    # are
     intro: str
     found: str
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # for --json, before the rest
     notes: tuple[str, ...] = ()
 
     @property

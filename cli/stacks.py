@@ -15,22 +15,13 @@ UNKNOWN = "I"
 
 @dataclass(frozen=True)
 class Pages:
-    """A picture with a decision.
-
-    Attributes
-    ----------
-    stack : str or None
-        "volume", "clip" or "pages"; None for a single picture.
-    parts : list of index
-        Where in the pixels each part is: the picture, one volume or clip, or one page.
-    note : str or None
-        What there is to say of the decision.
-    """
+    """A picture with a decision."""
 
     picture: "Picture"
-    stack: str | None
+    stack: str | None  # "volume", "clip" or "pages"; None for a single picture
+    # where in the pixels each part is: the picture, one volume or clip, or one page
     parts: list[Part]
-    note: str | None = None
+    note: str | None = None  # what there is to say of the decision
 
     @property
     def layout(self) -> dict[str, Any]:

@@ -105,10 +105,8 @@ def _loader(
 ) -> Loader | None:
     """Loads the weights once, at its first call; None if none are asked for.
 
-    Raises
-    ------
-    click.UsageError
-        If options of the classical filter are given with weights, or a block's without.
+    Raises click.UsageError if options of the classical filter are given with weights, or a block's
+    without.
     """
     context = click.get_current_context()
     given = [

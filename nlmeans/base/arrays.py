@@ -25,12 +25,8 @@ SUPPORTED = ("bool", "uint8", "uint16", "int16", "float16", "float32", "float64"
 def checked_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     """The argument as an array of a supported dtype, not empty and finite.
 
-    Raises
-    ------
-    TypeError
-        For any other dtype, or what `as_array` refuses.
-    ValueError
-        If it is empty or holds NaN or infinity: the message counts them and names the first.
+    Raises TypeError for any other dtype, or what `as_array` refuses. Raises ValueError if it is
+    empty or holds NaN or infinity: the message counts them and names the first.
     """
     array = as_array(name, x)
     check_dtype(name, array.dtype)
@@ -52,11 +48,8 @@ def checked_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
 def as_array(name: str, x: ArrayLike | SupportsDLPack) -> Array:
     """The argument in NumPy's hands, over the same memory where `__array__` or DLPack gives it.
 
-    Raises
-    ------
-    TypeError
-        For masked elements, or a tensor that requires a gradient, lies outside the CPU's memory or
-        has a dtype that NumPy lacks.
+    Raises TypeError for masked elements, or a tensor that requires a gradient, lies outside the
+    CPU's memory or has a dtype that NumPy lacks.
     """
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise TypeError(f"{name} is a masked array; fill or crop the masked elements first")

@@ -18,20 +18,11 @@ STACKS = ("volume", "clip", "pages")
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array is to be read.
+    """How an array is to be read."""
 
-    Attributes
-    ----------
-    channel_axis : int or None
-        From 0.
-    alpha : bool
-        Whether the last channel is alpha.
-    stack : {"volume", "clip", "pages"} or None
-        What the first of three axes besides channels is; None for an image or a signal.
-    """
-
-    channel_axis: int | None
-    alpha: bool
+    channel_axis: int | None  # from 0
+    alpha: bool  # whether the last channel is alpha
+    # what the first of three axes besides channels is; None for an image or a signal
     stack: Stack | None
 
     def colours(self, array: Array) -> Array:
@@ -83,10 +74,8 @@ def layout_of(
 ) -> Layout:
     """What an array of this shape is; see `nlmeans.denoise`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If the shape does not allow what is asked for, or does not tell what it is.
+    Raises TypeError, ValueError if the shape does not allow what is asked for, or does not tell
+    what it is.
     """
     check_choice("stack", stack, ("auto", *STACKS))
     axis = _channel_axis(shape, channel_axis, stack)

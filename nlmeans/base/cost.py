@@ -84,10 +84,7 @@ def in_parts(
     result : int
         Bytes of the whole result.
 
-    Raises
-    ------
-    NotEnoughMemory
-        Before anything is run.
+    Raises NotEnoughMemory before anything is run.
     """
     count, axis, halo = along
     if peak(count) <= max_memory:

@@ -18,26 +18,13 @@ SEED = 0
 
 @dataclass(frozen=True)
 class PictureCase:
-    """A clean picture and what makes it noisy.
+    """A clean picture and what makes it noisy."""
 
-    Attributes
-    ----------
-    name : str
-        The clean file's name, fit to be shown.
-    clean : Path
-    sigma : float or None
-        Standard deviation of the noise on 0 to 255; None where it is not known.
-    noisy : Path or None
-        A noisy picture; None where noise of `sigma` is added.
-    clip : bool
-        Added noise is clipped and rounded, as a file would hold it.
-    """
-
-    name: str
+    name: str  # the clean file's name, fit to be shown
     clean: Path
-    sigma: float | None
-    noisy: Path | None = None
-    clip: bool = False
+    sigma: float | None  # standard deviation of the noise on 0 to 255; None where it is not known
+    noisy: Path | None = None  # a noisy picture; None where noise of `sigma` is added
+    clip: bool = False  # added noise is clipped and rounded, as a file would hold it
 
     def pictures(self) -> tuple[Bytes, Floats]:
         """The clean picture, and the noisy one in [0, 1] but for noise that is not clipped."""
@@ -56,10 +43,7 @@ class PictureCase:
 def read_bytes(path: Path) -> Bytes:
     """The colours of an 8-bit picture.
 
-    Raises
-    ------
-    ImageReadError
-        If it cannot be read or is not a single picture of 8 bits.
+    Raises ImageReadError if it cannot be read or is not a single picture of 8 bits.
     """
     picture = load(path)
     if picture.stack or picture.pixels.dtype != np.uint8:
@@ -78,10 +62,7 @@ def shown(text: Any) -> str:
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, by name.
 
-    Raises
-    ------
-    ImageReadError
-        If there is no such folder, or no picture in it.
+    Raises ImageReadError if there is no such folder, or no picture in it.
     """
     if not folder.is_dir():
         raise ImageReadError(f"{shown(folder)}: is no folder")
@@ -121,10 +102,7 @@ def find_cases(
     clip : bool
         Clip and round added noise.
 
-    Raises
-    ------
-    ImageReadError
-        If a folder is missing, or no picture is left.
+    Raises ImageReadError if a folder is missing, or no picture is left.
     """
     files, problems = by_stem(clean)
     others: dict[str, Path] = {}

@@ -22,23 +22,12 @@ Filter = Callable[[Image, float, int], Image]
 
 @dataclass(frozen=True)
 class ComparedMethod:
-    """How a noisy picture is filtered.
-
-    Attributes
-    ----------
-    run : Filter
-    package : str
-        What has to be installed, by the name it is imported by.
-    about : str
-        The parameters, for the tables.
-    timed : bool
-        Whether its time and memory say anything.
-    """
+    """How a noisy picture is filtered."""
 
     run: Filter
-    package: str
-    about: str
-    timed: bool = True
+    package: str  # what has to be installed, by the name it is imported by
+    about: str  # the parameters, for the tables
+    timed: bool = True  # whether its time and memory say anything
 
 
 def noisy(x: Image, sigma: float, threads: int) -> Image:
@@ -147,15 +136,9 @@ def weights(file: Path) -> ComparedMethod:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method as asked for.
+    """A method as asked for."""
 
-    Attributes
-    ----------
-    text : str
-        Such as "classic", "weights:denoise.safetensors" or "results:out/dncnn".
-    """
-
-    text: str
+    text: str  # such as "classic", "weights:denoise.safetensors" or "results:out/dncnn"
 
     @property
     def kind(self) -> str:
@@ -203,10 +186,7 @@ class Candidate:
 def candidate(text: str) -> Candidate:
     """A method from its text.
 
-    Raises
-    ------
-    ParameterError
-        If there is no such method, file or folder.
+    Raises ParameterError if there is no such method, file or folder.
     """
     method = Candidate(text)
     if method.path is None:

@@ -41,24 +41,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a comparison.
-
-    Attributes
-    ----------
-    rows : list of MethodRow
-    problems : list of str
-        Files that were not compared, and cases that failed.
-    missing : list of str
-        Methods that cannot run here, with the reason.
-    busy : bool
-        Whether times were taken while others used the machine.
-    page : Path
-    """
+    """What came of a comparison."""
 
     rows: list[tables.MethodRow]
-    problems: list[str]
-    missing: list[str]
-    busy: bool
+    problems: list[str]  # files that were not compared, and cases that failed
+    missing: list[str]  # methods that cannot run here, with the reason
+    busy: bool  # whether times were taken while others used the machine
     page: Path
 
 
@@ -104,14 +92,9 @@ def prepare(
     resume : bool
         Go on with a report that is there.
 
-    Raises
-    ------
-    ParameterError
-        If a number or name is not allowed.
-    ImageReadError
-        If a folder is missing or nothing in it can be compared.
-    ImageWriteError
-        If the report is there already, or the folder is none.
+    Raises ParameterError if a number or name is not allowed. Raises ImageReadError if a folder is
+    missing or nothing in it can be compared. Raises ImageWriteError if the report is there already,
+    or the folder is none.
     """
     for sigma in sigmas:
         check_number("sigma", sigma, low=0, above=True)

@@ -48,20 +48,11 @@ SHOWING = ("cli/", "compare/page.py", "compare/report.py", "compare/tables.py")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a task.
-
-    Attributes
-    ----------
-    task : CaseTask
-    record : dict
-        What `work` found, or {"error": one line}.
-    picture : Path or None
-        The scored result as a PNG, where it was to be kept.
-    """
+    """What came of a task."""
 
     task: CaseTask
-    record: dict[str, Any]
-    picture: Path | None = None
+    record: dict[str, Any]  # what `work` found, or {"error": one line}
+    picture: Path | None = None  # the scored result as a PNG, where it was to be kept
 
 
 def run(

@@ -105,10 +105,7 @@ def _row(method: Candidate, sigma: float | None, outcomes: Sequence[Outcome]) ->
 def published(name: str, levels: Sequence[float | None]) -> list[MethodRow]:
     """Rows that others published for a set of pictures, each with its source.
 
-    Raises
-    ------
-    KeyError
-        If there is none for this set.
+    Raises KeyError if there is none for this set.
     """
     found = []
     for entry in published_entries():

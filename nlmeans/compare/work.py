@@ -23,22 +23,12 @@ FREE = 0.9  # the least part of its cores with which a time is that of a free ma
 
 @dataclass(frozen=True)
 class CaseTask:
-    """What is done with a case.
-
-    Attributes
-    ----------
-    case : PictureCase
-    method : Candidate
-    result : Path or None
-        The finished picture, of a method that runs elsewhere.
-    threads : int or None
-        Of a task that is timed; None for one that is scored.
-    """
+    """What is done with a case."""
 
     case: PictureCase
     method: Candidate
-    result: Path | None = None
-    threads: int | None = None
+    result: Path | None = None  # the finished picture, of a method that runs elsewhere
+    threads: int | None = None  # of a task that is timed; None for one that is scored
 
 
 def score(task: CaseTask) -> tuple[dict[str, Any], Bytes]:

@@ -39,10 +39,7 @@ def units_of(image: Array, input_range: float, *, given: bool) -> Units:
     Integers are scaled from the range of their dtype. Floats are scaled from 0 to 1 where the range
     was given by the user, else they are taken to be in the block's units.
 
-    Raises
-    ------
-    ValueError
-        For floats that cannot be in the units that they are taken to be in.
+    Raises ValueError for floats that cannot be in the units that they are taken to be in.
     """
     if image.dtype.kind != "f":
         return Units(input_range / whole_range(image.dtype))

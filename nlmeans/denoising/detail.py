@@ -25,22 +25,13 @@ FLOATS_HELD = 10  # arrays that are held beside those of the filter
 
 @dataclass(frozen=True, eq=False)
 class Detail:
-    """A blend of a filter's result with the original, place by place; see `keep_detail`.
+    """A blend of a filter's result with the original, place by place; see `keep_detail`."""
 
-    Attributes
-    ----------
-    sigma : float or array (*grid)
-        Of white noise.
-    grid : tuple of int
-        Positions of the whole image: random numbers are drawn for all of it, so that parts come out
-        as the whole does.
-    stack : str or None
-        "clip" for sums within frames.
-    """
-
-    sigma: float | Array
+    sigma: float | Array  # (*grid): Of white noise
+    # positions of the whole image: random numbers are drawn for all of it, so that parts come out
+    # as the whole does
     grid: tuple[int, ...]
-    stack: str | None
+    stack: str | None  # "clip" for sums within frames
 
     @property
     def halo(self) -> tuple[int, ...]:

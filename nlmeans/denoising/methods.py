@@ -30,24 +30,15 @@ class Demand:
 
 @dataclass(frozen=True)
 class FilterMethod:
-    """A way to denoise.
-
-    Attributes
-    ----------
-    name : str
-    filter : callable
-        The filter, made of the classical operation, the noise level to take out, and how many times
-        more to take out of the differences between channels.
-    lacks : callable
-        Why it cannot be used for a demand, with what to do; None where it can.
-    suits : callable
-        Whether it is the one to use where none is asked for.
-    """
+    """A way to denoise."""
 
     name: MethodName
+    # the filter, made of the classical operation, the noise level to take out, and how many times
+    # more to take out of the differences between channels
     filter: Callable[[Operation, float, float], Filter]
+    # why it cannot be used for a demand, with what to do; None where it can
     lacks: Callable[[Demand], str | None]
-    suits: Callable[[Demand], bool]
+    suits: Callable[[Demand], bool]  # whether it is the one to use where none is asked for
 
 
 def _ridge_lacks(demand: Demand) -> str | None:

@@ -39,10 +39,8 @@ def whole_of(grid: tuple[int, ...]) -> Box:
 def region_of(region: object, grid: tuple[int, ...]) -> Box:
     """A region as given: slices of the axes of positions, or of the last two.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no tuple of slices, or empty, or reaches outside of the array.
+    Raises TypeError, ValueError if it is no tuple of slices, or empty, or reaches outside of the
+    array.
     """
     if region is None:
         return whole_of(grid)
@@ -75,10 +73,7 @@ def _filled(part: slice, n: int) -> slice:
 def mask_of(mask: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask as given, checked.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not of bool, or of another shape.
+    Raises TypeError, ValueError if it is not of bool, or of another shape.
     """
     array = as_array("mask", mask)
     if array.dtype != np.bool_:

@@ -50,36 +50,17 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One image, volume or clip with one filter.
+    """One image, volume or clip with one filter."""
 
-    Attributes
-    ----------
-    filter : Filter or None
-        None leaves the image as it is.
-    layout : Layout
-    settings : Settings or None
-        What the filter was made of; None for one that was given.
-    space : Space
-        What the filter works in.
-    detail : Detail or None
-        How the result is blended with the original, in place of `amount`.
-    amount : float
-        Blend: 1 is the filter's result, 0 the original.
-    region : Box or None
-        What of the result is wanted; all of it by default.
-    mask : array of bool (*grid), or None
-        Where it is False the result is the image.
-    threads : int or None
-    """
-
-    filter: Filter | None
+    filter: Filter | None  # None leaves the image as it is
     layout: Layout
-    settings: Settings | None = None
-    space: Space = WHITE
+    settings: Settings | None = None  # what the filter was made of; None for one that was given
+    space: Space = WHITE  # what the filter works in
+    # how the result is blended with the original, in place of `amount`
     detail: Detail | None = None
-    amount: float = 1.0
-    region: Box | None = None
-    mask: NDArray[np.bool_] | None = None
+    amount: float = 1.0  # blend: 1 is the filter's result, 0 the original
+    region: Box | None = None  # what of the result is wanted; all of it by default
+    mask: NDArray[np.bool_] | None = None  # (*grid): where it is False the result is the image
     threads: int | None = None
 
     def run(
@@ -91,10 +72,7 @@ class Task:
         around it as the result depends on; with `max_memory`, the bytes that may be taken above
         the image, on some rows of it at a time.
 
-        Raises
-        ------
-        NotEnoughMemory
-            Before anything is filtered.
+        Raises NotEnoughMemory before anything is filtered.
         """
         region, box = self._boxes(image)
         if box is None:
@@ -313,10 +291,7 @@ def run_tasks(
 ) -> list[float]:
     """Run tasks one after the other, each from its image into its result.
 
-    Returns
-    -------
-    list of float
-        The weights of those with a `Detail`.
+    Returns the weights of those with a `Detail`.
     """
     weights = []
     for k, (task, image, result) in enumerate(zip(each, images, results, strict=True)):

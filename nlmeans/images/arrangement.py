@@ -18,19 +18,12 @@ MOST_IMAGEJ_CHANNELS = 7
 
 @dataclass(frozen=True)
 class Arrangement:
-    """The axes along which pages follow each other, slowest first.
+    """The axes along which pages follow each other, slowest first."""
 
-    Attributes
-    ----------
-    axes : str
-        Of "T" (time), "Z" (depth) and "C" (channels) each at most once; or "I": one page after
-        the other, of no known meaning; or "" for a single page.
-    lengths : tuple of int
-        Along these axes.
-    """
-
+    # of "T" (time), "Z" (depth) and "C" (channels) each at most once; or "I": one page after the
+    # other, of no known meaning; or "" for a single page
     axes: str
-    lengths: tuple[int, ...]
+    lengths: tuple[int, ...]  # along these axes
 
     @property
     def stack(self) -> str:
@@ -66,24 +59,13 @@ SINGLE = Arrangement("", ())
 
 @dataclass(frozen=True)
 class Series:
-    """The one series of pages that tifffile finds in a file.
+    """The one series of pages that tifffile finds in a file."""
 
-    Attributes
-    ----------
-    kind : str
-        The program whose words it goes by: "imagej", "ome", "shaped", "generic" and others.
-    axes, shape
-        The axes of the series and their lengths, those of a page last.
-    indices : tuple of int or None
-        The pages of the file, in the order of the series.
-    contiguous : bool
-        Whether all pixels lie one after the other, even those of pages that are not listed.
-    """
-
-    kind: str
-    axes: str
+    kind: str  # the program whose words it goes by: "imagej", "ome", "shaped", "generic" and others
+    axes: str  # axes, shape: The axes of the series and their lengths, those of a page last
     shape: tuple[int, ...]
-    indices: tuple[int | None, ...]
+    indices: tuple[int | None, ...]  # the pages of the file, in the order of the series
+    # whether all pixels lie one after the other, even those of pages that are not listed
     contiguous: bool
 
 

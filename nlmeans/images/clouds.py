@@ -47,12 +47,8 @@ def load_cloud(path: StrPath) -> CloudFile:
     An .xyz file has a row for each point: x, y, z and maybe more, between blanks, commas or
     semicolons. A header may stand before the first row, blank lines and comments (#, //) anywhere.
 
-    Raises
-    ------
-    ImageReadError
-        Missing, unreadable, damaged or unsupported; one line that starts with the path.
-    ModuleNotFoundError
-        For .ply, if the package plyfile is missing.
+    Raises ImageReadError: missing, unreadable, damaged or unsupported; one line that starts with
+    the path. Raises ModuleNotFoundError for .ply, if the package plyfile is missing.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in READERS:
@@ -71,10 +67,7 @@ def check_cloud_output(
 ) -> None:
     """Find out, before any work, whatever would keep points from being saved at ``path``.
 
-    Raises
-    ------
-    ImageWriteError
-        One line: the path, what is wrong, what is allowed, what to do.
+    Raises ImageWriteError: one line: the path, what is wrong, what is allowed, what to do.
     """
     with reported(path):
         check_place(path, (cloud.suffix,), overwrite, source)
@@ -91,10 +84,8 @@ def save_cloud(
     sigma : float
         The noise level: text gets as many decimals as the file had, and at least two below this.
 
-    Raises
-    ------
-    ImageWriteError
-        As `check_cloud_output`, or what the disk had to say. Nothing is left behind.
+    Raises ImageWriteError as `check_cloud_output`, or what the disk had to say. Nothing is left
+    behind.
     """
     check_cloud_output(path, cloud, overwrite=overwrite)
     with reported(path):

@@ -67,12 +67,8 @@ def save_clip(
     tuple of str
         One line for each thing that changed besides the frames.
 
-    Raises
-    ------
-    ImageWriteError
-        One line that starts with the path; nothing is left behind.
-    ValueError
-        The frames are not as many as the clip's.
+    Raises ImageWriteError: one line that starts with the path; nothing is left behind. Raises
+    ValueError: the frames are not as many as the clip's.
     """
     target = Path(os.path.realpath(path))
     with reported(path, (FFmpegError, OSError)):

@@ -60,10 +60,8 @@ def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
     ------
     Clip
 
-    Raises
-    ------
-    ImageReadError
-        Missing, empty, no video, or without a frame; one line that starts with the path.
+    Raises ImageReadError: missing, empty, no video, or without a frame; one line that starts with
+    the path.
 
     Examples
     --------
@@ -166,11 +164,8 @@ class Clip:
     def frames(self) -> Iterator[Array]:
         """The frames, (H, W) or (H, W, 3), uint8, or uint16 where more than 8 bits are stored.
 
-        Raises
-        ------
-        ImageReadError
-            At a frame that cannot be decoded or differs in size, or an end that comes too early;
-            with ``keep_partial`` the frames end there, and `notes` tells.
+        Raises ImageReadError: at a frame that cannot be decoded or differs in size, or an end that
+        comes too early; with ``keep_partial`` the frames end there, and `notes` tells.
         """
         while self._ahead:
             yield self._ahead.popleft()

@@ -79,16 +79,10 @@ def run(
     progress : callable or None
         Called on the caller's thread with the fraction of tiles done; it must not run a kernel.
 
-    Raises
-    ------
-    RuntimeError
-        If Numba's compiler is switched off.
-    MemoryError
-        If a kernel ended without having done its tiles.
-    BaseException
-        Whatever the kernel, the progress callable or an interrupt raised. After an interrupt the
-        kernel has been told to stop; one that is still compiling goes on to do that, and the next
-        call waits for it.
+    Raises RuntimeError if Numba's compiler is switched off. Raises MemoryError if a kernel ended
+    without having done its tiles. Raises BaseException whatever the kernel, the progress callable
+    or an interrupt raised. After an interrupt the kernel has been told to stop; one that is still
+    compiling goes on to do that, and the next call waits for it.
     """
     if not isinstance(kernel, Dispatcher):
         raise RuntimeError(

@@ -30,17 +30,11 @@ RANGE_OF_NUMBER = 5e-9  # and for each number of the image, which is searched fo
 
 @dataclass(frozen=True)
 class NoiseAsked:
-    """What the caller of `denoise` says of the noise, checked: `noise_asked` makes it.
+    """What the caller of `denoise` says of the noise, checked: `noise_asked` makes it."""
 
-    Attributes
-    ----------
-    noise : Noise, "gaussian", "rician", "poisson-gaussian" or "auto"
-        A Noise where its parameters are told, else its kind; "auto" where that is to be found too.
-    sigma : tuple of float, or None
-        The level, one for all channels or one per channel; None where it is not told.
-    """
-
+    # a Noise where its parameters are told, else its kind; "auto" where that is to be found too
     noise: Asked = "auto"
+    # the level, one for all channels or one per channel; None where it is not told
     sigma: tuple[float, ...] | None = None
 
     @property
@@ -56,28 +50,17 @@ class NoiseAsked:
 
 @dataclass(frozen=True)
 class Found:
-    """The noise that an image has.
-
-    Attributes
-    ----------
-    noise : Noise
-    sigma : float
-        Its level for a filter of all channels: in the image's units, or 1 for Poisson-Gaussian
-        noise, which is that of the stabilised image.
-    levels : tuple of float
-        Its standard deviation in the image's units, one for all channels or one per channel; of
-        Poisson-Gaussian noise at each channel's mean.
-    trust : float
-        The share of what a filter removes that is taken out, see `trust_in`.
-    estimated : bool
-        Whether the level was estimated.
-    """
+    """The noise that an image has."""
 
     noise: Noise
+    # its level for a filter of all channels: in the image's units, or 1 for Poisson-Gaussian noise,
+    # which is that of the stabilised image
     sigma: float
+    # its standard deviation in the image's units, one for all channels or one per channel; of
+    # Poisson-Gaussian noise at each channel's mean
     levels: tuple[float, ...]
-    trust: float
-    estimated: bool
+    trust: float  # the share of what a filter removes that is taken out, see `trust_in`
+    estimated: bool  # whether the level was estimated
 
     @property
     def level(self) -> float:

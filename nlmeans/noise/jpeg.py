@@ -58,10 +58,7 @@ def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | 
         in the three.
     channel_axis : int, optional
 
-    Returns
-    -------
-    float or None
-        In grey levels.
+    Returns the level in grey levels, or None.
 
     References
     ----------

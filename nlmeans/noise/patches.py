@@ -45,35 +45,21 @@ _SUMS = np.array([LOW, ODD, EVEN, ODD & MIDDLE, EVEN & MIDDLE], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """The spectra of patches of one channel: of an image, or of the images of a stack.
+    """The spectra of patches of one channel: of an image, or of the images of a stack."""
 
-    Attributes
-    ----------
-    windows : list of arrays (rows, columns, 8, 8)
-        The patches of each image, in its memory.
-    scale : float
-        A power of two that the values are multiplied with. All else is of the products.
-    low, high : float
-        The lowest and the highest value.
-    clipped : list of float
-        Those of the two that are clipping levels: more than 0.1 % of the pixels have them.
-    mean : array (patches,)
-    highest : array (15, patches)
-        Squared coefficients of the frequencies `HIGH`.
-    sums : array (5, patches)
-        Sums of squares over `LOW`, `ODD`, `EVEN`, and the odd and even frequencies of `MIDDLE`.
-    dark, bright : array (patches,)
-        Shares of pixels on the lowest and highest value, if those are clipping levels.
-    """
-
-    windows: list[Array]
-    scale: float
-    low: float
+    windows: list[Array]  # (rows, columns, 8, 8): The patches of each image, in its memory
+    scale: float  # a power of two that the values are multiplied with. All else is of the products.
+    low: float  # low, high: The lowest and the highest value
     high: float
+    # those of the two that are clipping levels: more than 0.1 % of the pixels have them
     clipped: list[float]
-    mean: Array
-    highest: Array
+    mean: Array  # (patches,)
+    highest: Array  # (15, patches): Squared coefficients of the frequencies `HIGH`
+    # (5, patches): Sums of squares over `LOW`, `ODD`, `EVEN`, and the odd and even frequencies of
+    # `MIDDLE`
     sums: Array
+    # dark, bright: (patches,): Shares of pixels on the lowest and highest value, if those are
+    # clipping levels
     dark: Array
     bright: Array
 

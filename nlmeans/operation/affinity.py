@@ -158,10 +158,7 @@ def _has(over: Support, of: Features, queries: Indices, keys: Indices) -> NDArra
 def spread_weights(values: Float64s, over: Support, grid: tuple[int, ...]) -> Float64s:
     """Weights of sub-sampled keys on all the positions of their blocks; others as they are.
 
-    Raises
-    ------
-    ValueError
-        If the keys have no places in the grid.
+    Raises ValueError if the keys have no places in the grid.
     """
     pool = pool_of(over)
     if pool is None:

@@ -37,10 +37,8 @@ def features(
         Takes the positions of the part out of an array (*grid, C).
     features : Features
 
-    Raises
-    ------
-    ValueError
-        If matrices do not fit the channels or one another, or give several numbers for a "sum".
+    Raises ValueError if matrices do not fit the channels or one another, or give several numbers
+    for a "sum".
     """
     grid = x.shape[:-1]
     margin, pool = over.margin(grid), pool_of(over)

@@ -62,10 +62,7 @@ def is_map(value: object) -> bool:
 def checked_map(name: str, value: ArrayLike, lowest: float) -> Float64s:
     """A map of finite numbers from `lowest`, read-only; or a number as one without axes.
 
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the first number that is not allowed.
+    Raises TypeError, ValueError: naming the first number that is not allowed.
     """
     array = as_array(name, value)
     if array.dtype.kind not in "biuf":
@@ -86,10 +83,8 @@ def checked_map(name: str, value: ArrayLike, lowest: float) -> Float64s:
 def maps_of(sigma: ArrayLike, h: ArrayLike) -> Maps:
     """Two maps, or a map and a number, which then holds everywhere, as one value.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is out of its range, or two maps are of different shapes.
+    Raises TypeError, ValueError if a number is out of its range, or two maps are of different
+    shapes.
     """
     sigmas, hs = checked_map("sigma", sigma, 0.0), checked_map("h", h, SMALLEST_NUMBER)
     if sigmas.ndim and hs.ndim and sigmas.shape != hs.shape:

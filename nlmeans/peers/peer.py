@@ -14,28 +14,16 @@ def nothing(axes: int, channels: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Peer:
-    """Another program's call.
-
-    Attributes
-    ----------
-    name : str
-    make : callable
-        Gives the operation of the call's own parameters.
-    differences : str
-        What the call does besides, in a line.
-    cubes : bool
-        Whether one size is that of all three axes of a stack; of the others it is that of frames.
-    unit_floats : bool
-        Whether white is 1 in floats; for the others it is the picture's highest value.
-    of_image : callable
-        The parameters that follow from the image's axes besides channels, 2 or 3, and its channels.
-    """
+    """Another program's call."""
 
     name: str
-    make: Callable[..., Operation]
-    differences: str
+    make: Callable[..., Operation]  # gives the operation of the call's own parameters
+    differences: str  # what the call does besides, in a line
+    # whether one size is that of all three axes of a stack; of the others it is that of frames
     cubes: bool = False
+    # whether white is 1 in floats; for the others it is the picture's highest value
     unit_floats: bool = False
+    # the parameters that follow from the image's axes besides channels, 2 or 3, and its channels
     of_image: Callable[[int, int], dict[str, Any]] = nothing
 
     @property

@@ -21,10 +21,7 @@ def assemble(
 ) -> tuple[Block, tuple[Choice, ...]]:
     """The block, and every setting with where it came from.
 
-    Raises
-    ------
-    Refusal
-        For tensors that do not fit each other or the settings, each named by its key.
+    Raises Refusal for tensors that do not fit each other or the settings, each named by its key.
     """
     parts = BlockNumbers(tensors, found)
     with np.errstate(all="ignore"):  # what is not finite then is refused by name

@@ -33,10 +33,7 @@ def keras_blocks(
     From phi and theta it is conv, reshape, dot, softmax, dot, and one more with a pool behind phi;
     g is nearer. Parallel branches between the layers of a block would change the order.
 
-    Raises
-    ------
-    Refusal
-        If there is none.
+    Raises Refusal if there is none.
     """
     kernels = _kernels(tensors)
     roles = GAUSSIAN if pairwise == "gaussian" else EMBEDDED

@@ -15,56 +15,32 @@ SPACE = {1: (2,), 2: (2, 2), 3: (1, 2, 2)}  # pools that halve space and leave t
 
 @dataclass(frozen=True)
 class BlockLayout:
-    """How one implementation names its tensors, and what it does that no tensor tells.
-
-    Attributes
-    ----------
-    name, source : str
-    roles : dict of role to module paths
-    pairwise : tuple of str
-        The functions that the code knows, its default first.
-    scale : str
-        Of the logits of an embedded Gaussian: a number, or a power of d (the rows of theta) or C.
-    pool : {"none", "space", "flat"}
-        Keys of half the size in space, or of half the length once flattened.
-    pool_order : {"before", "after"}
-        The 1x1 convolutions phi and g.
-    pool_told : bool
-        Whether "phi.0" and "g.0" tell that there is a pool, and "phi" and "g" that there is none.
-    softmax : {"keys", "queries"}
-    eps : float
-        Of the batch norm.
-    affine : bool
-        Whether a norm without running statistics is a factor and a shift, frozen in training.
-    among : bool
-        Whether the block's modules stand among others of the network, under its name too.
-    free : tuple of str
-        The settings that the code's users choose, so that they can only be assumed here.
-    rewrites : pairs of pattern and replacement
-        Applied to keys, to bring them to the form BLOCK.MODULE.TENSOR.
-    at : str
-        A pattern of block names that only this implementation has.
-    unless : str
-        A pattern of keys within the block that another operation has.
-    remark : str
-    """
+    """How one implementation names its tensors, and what it does that no tensor tells."""
 
     name: str
     source: str
     roles: Mapping[str, tuple[str, ...]]
+    # the functions that the code knows, its default first
     pairwise: tuple[str, ...] = ("embedded_gaussian",)
+    # of the logits of an embedded Gaussian: a number, or a power of d (the rows of theta) or C
     scale: str = "1"
+    # keys of half the size in space, or of half the length once flattened
     pool: Literal["none", "space", "flat"] = "none"
-    pool_order: Literal["before", "after"] = "after"
+    pool_order: Literal["before", "after"] = "after"  # the 1x1 convolutions phi and g
+    # whether "phi.0" and "g.0" tell that there is a pool, and "phi" and "g" that there is none
     pool_told: bool = False
     softmax: Literal["keys", "queries"] = "keys"
-    eps: float = 1e-5
+    eps: float = 1e-5  # of the batch norm
+    # whether a norm without running statistics is a factor and a shift, frozen in training
     affine: bool = False
+    # whether the block's modules stand among others of the network, under its name too
     among: bool = False
+    # the settings that the code's users choose, so that they can only be assumed here
     free: tuple[str, ...] = ()
+    # applied to keys, to bring them to the form BLOCK.MODULE.TENSOR
     rewrites: tuple[tuple[str, str], ...] = ()
-    at: str | None = None
-    unless: str | None = None
+    at: str | None = None  # a pattern of block names that only this implementation has
+    unless: str | None = None  # a pattern of keys within the block that another operation has
     remark: str | None = None
 
 
@@ -245,18 +221,10 @@ LAYOUTS: dict[str, BlockLayout] = {
 
 @dataclass(frozen=True)
 class Other:
-    """An operation with weights that look alike, which is not this one.
-
-    Attributes
-    ----------
-    name : str
-    keys : str
-        A pattern of a key that it has.
-    reason : str
-    """
+    """An operation with weights that look alike, which is not this one."""
 
     name: str
-    keys: str
+    keys: str  # a pattern of a key that it has
     reason: str
 
 

@@ -124,10 +124,7 @@ def load_weights(
 def load_blocks(path: StrPath, layout: str | None = None, **settings: Any) -> list[LoadedWeights]:
     """Every block of a file, which is read once; parameters and errors as `load_weights` has them.
 
-    Returns
-    -------
-    list of LoadedWeights
-        In the order of `block_names`; of a native file one.
+    Returns the blocks in the order of `block_names`; a native file holds one.
     """
     options = Options(**settings)
     with _refusals_with(path):
@@ -156,10 +153,7 @@ def _read(
 def block_names(path: StrPath, layout: str | None = None, pairwise: str | None = None) -> list[str]:
     """The names of the blocks in a file, for `load_weights`; [""] for a native file.
 
-    Raises
-    ------
-    WeightsError
-        As `load_weights` does.
+    Raises WeightsError as `load_weights` does.
     """
     with _refusals_with(path):
         tensors = read_tensors(path)

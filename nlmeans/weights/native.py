@@ -81,10 +81,7 @@ def is_native(tensors: Tensors) -> bool:
 def read_native(path: str, tensors: Tensors, options: Options, block: str | None) -> LoadedWeights:
     """The block or chain of a native file, of which no option but input_range changes anything.
 
-    Raises
-    ------
-    Refusal
-        For an array or text that is missing, unknown or not allowed, by its name.
+    Raises Refusal for an array or text that is missing, unknown or not allowed, by its name.
     """
     if options.given or block is not None:
         names = ", ".join([*options.given, *(["block"] if block is not None else [])])

@@ -30,25 +30,13 @@ EVERYWHERE = (
 
 @dataclass(frozen=True)
 class FoundBlock:
-    """One block as one layout sees it.
+    """One block as one layout sees it."""
 
-    Attributes
-    ----------
-    name : str
-        What its keys begin with.
-    layout : BlockLayout
-    keys : dict of (role, tensor) to key
-        Keys as the file has them.
-    paths : dict of role to module path
-    also : tuple of BlockLayout
-        Other layouts that the keys fit as well.
-    """
-
-    name: str
+    name: str  # what its keys begin with
     layout: BlockLayout
-    keys: Mapping[tuple[str, str], str]
+    keys: Mapping[tuple[str, str], str]  # keys as the file has them
     paths: Mapping[str, str]
-    also: tuple[BlockLayout, ...] = ()
+    also: tuple[BlockLayout, ...] = ()  # other layouts that the keys fit as well
 
 
 @dataclass
@@ -75,10 +63,8 @@ def find_blocks(
 ) -> tuple[list[FoundBlock], dict[str, str]]:
     """The blocks of a file in the order of its keys, and by name what is wrong with others.
 
-    Raises
-    ------
-    Refusal
-        If there is none: for what is missing, or which other operation the keys belong to.
+    Raises Refusal if there is none: for what is missing, or which other operation the keys belong
+    to.
     """
     layouts = [layout] if layout else {each.name: each for each in LAYOUTS.values()}.values()
     candidates: dict[str, list[FoundBlock]] = {}

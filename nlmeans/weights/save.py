@@ -109,10 +109,7 @@ def check_weights_output(
 ) -> None:
     """Find out, before any work, whatever would keep weights from being saved at ``path``.
 
-    Raises
-    ------
-    WeightsWriteError
-        One line: the path, what is wrong, what to do.
+    Raises WeightsWriteError: one line: the path, what is wrong, what to do.
     """
     from nlmeans.images.atomic import check_place
     from nlmeans.images.errors import Unsupported

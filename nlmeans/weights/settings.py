@@ -45,10 +45,7 @@ def settings_of(found: FoundBlock, axes: int, options: Options) -> dict[str, Set
 
     Where the keys fit several layouts, what these do differently is only assumed.
 
-    Raises
-    ------
-    Refusal
-        If an option contradicts the tensors, or is of no use for this pairwise function.
+    Raises Refusal if an option contradicts the tensors, or is of no use for this pairwise function.
     """
     settings = _settings(found, found.layout, axes, options)
     for name in options.given:

@@ -16,29 +16,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Call:
-    """An operation on planes, float32 or float64, by one kernel.
+    """An operation on planes, float32 or float64, by one kernel."""
 
-    Attributes
-    ----------
-    f, g, over
-        The parts of an Operation.
-    planes : array (C, *grid)
-        Maybe a view of the user's array.
-    guide : array (C', *grid) of the same dtype, or None
-        What f looks at in place of the planes.
-    layout
-        What the kernel's `work` laid out for an array of this shape.
-    threads, progress
-        As `nlmeans.kernels.driver.run` takes them.
-    """
-
-    f: Pairwise
+    f: Pairwise  # f, g, over: The parts of an Operation
     g: Embedding
     over: Support
-    planes: Array
-    guide: Array | None
-    layout: Any
-    threads: int | None
+    planes: Array  # (C, *grid): Maybe a view of the user's array
+    guide: Array | None  # (C', *grid): What f looks at in place of the planes
+    layout: Any  # what the kernel's `work` laid out for an array of this shape
+    threads: int | None  # threads, progress: As `nlmeans.kernels.driver.run` takes them
     progress: Progress | None
 
     @property

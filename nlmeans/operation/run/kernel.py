@@ -91,39 +91,21 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Kernel:
-    """One way to run operations.
-
-    Attributes
-    ----------
-    name : str
-    rate : float
-        Operations a second on one thread in float32; in float64 half as many. Measured on one core
-        with 512-bit vectors (AMD EPYC, Zen 4, a shared host), on arrays of 0.1 to 0.3 million
-        numbers; older cores can take four times as long.
-    reason : str
-        Why it runs, where {lacking} is what the first kernel lacks.
-    lacks : callable
-        The first trait of f, g and the support that the kernel does not have; None if it can run.
-    work : callable
-        What a problem takes.
-    run : callable
-        The result of a call, planes (outputs of g, *grid).
-    parallel : {"tiles", "BLAS", "no"}
-        What gives threads work.
-    memory_of_thread : bool
-        Whether memory is that of one thread.
-    multiplies : bool
-        Whether it multiplies matrices, so that BLAS has to be held to the call's threads.
-    """
+    """One way to run operations."""
 
     name: str
+    # operations a second on one thread in float32; in float64 half as many. Measured on one core
+    # with 512-bit vectors (AMD EPYC, Zen 4, a shared host), on arrays of 0.1 to 0.3 million
+    # numbers; older cores can take four times as long.
     rate: float
-    reason: str
+    reason: str  # why it runs, where {lacking} is what the first kernel lacks
+    # the first trait of f, g and the support that the kernel does not have; None if it can run
     lacks: Callable[[Pairwise, Embedding, Support], str | None]
-    work: Callable[[Problem], Work]
-    run: Callable[[Call], Array]
-    parallel: Literal["tiles", "BLAS", "no"] = "tiles"
-    memory_of_thread: bool = False
+    work: Callable[[Problem], Work]  # what a problem takes
+    run: Callable[[Call], Array]  # the result of a call, planes (outputs of g, *grid)
+    parallel: Literal["tiles", "BLAS", "no"] = "tiles"  # what gives threads work
+    memory_of_thread: bool = False  # whether memory is that of one thread
+    # whether it multiplies matrices, so that BLAS has to be held to the call's threads
     multiplies: bool = True
 
     def __call__(self, call: Call) -> Array:

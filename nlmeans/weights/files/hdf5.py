@@ -27,12 +27,9 @@ def read_keras_zip(archive: Archive) -> Tensors:
 def read_hdf5(data: bytes, budget: Budget, kind: str = "HDF5") -> Tensors:
     """Every dataset by its path, joined with dots, as far as the budget of the whole file goes.
 
-    Raises
-    ------
-    Refusal
-        For links to elsewhere, data kept in other files, cycles, datasets that claim more than
-        the file can hold, chunks that unpack to more than they claim, and other filters than gzip
-        and shuffle.
+    Raises Refusal for links to elsewhere, data kept in other files, cycles, datasets that claim
+    more than the file can hold, chunks that unpack to more than they claim, and other filters than
+    gzip and shuffle.
     """
     try:
         import h5py

@@ -38,10 +38,7 @@ def read_mat(data: bytes) -> Tensors:
 
     Variables of other kinds are left out, and a note says which.
 
-    Raises
-    ------
-    Refusal
-        For a damaged file, and one whose content takes more memory than its size allows.
+    Raises Refusal for a damaged file, and one whose content takes more memory than its size allows.
     """
     order: Order | None = {b"IM": "<", b"MI": ">"}.get(data[126:128])  # type: ignore[assignment]
     if order is None:

@@ -147,10 +147,7 @@ def read_pickle(
     persistent : callable, optional
         Turns a persistent id into an object.
 
-    Raises
-    ------
-    Refusal
-        For a damaged pickle, and for any opcode or global that weights do not need.
+    Raises Refusal for a damaged pickle, and for any opcode or global that weights do not need.
     """
     machine = _Machine(budget, names, persistent)
     try:

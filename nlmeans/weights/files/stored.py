@@ -16,20 +16,11 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """One array.
+    """One array."""
 
-    Attributes
-    ----------
-    dtype : str
-        As the file has it, such as "bfloat16" or "float32 big-endian".
-    shape : tuple of int
-    values : array or None
-        None for a dtype that NumPy lacks; of bfloat16 the 16-bit words.
-    """
-
-    dtype: str
+    dtype: str  # as the file has it, such as "bfloat16" or "float32 big-endian"
     shape: tuple[int, ...]
-    values: NDArray[Any] | None
+    values: NDArray[Any] | None  # None for a dtype that NumPy lacks; of bfloat16 the 16-bit words
 
     def numbers(self, key: str) -> NDArray[np.float64]:
         """In float64; anything but finite floats is refused by name."""
@@ -45,22 +36,12 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Tensors:
-    """The content of a weights file.
+    """The content of a weights file."""
 
-    Attributes
-    ----------
-    format : str
-        Such as "safetensors" or "PyTorch (zip)".
-    arrays : dict of str to Stored
-    metadata : dict of str to str
-    notes : tuple of str
-        What was left out or chosen while reading.
-    """
-
-    format: str
+    format: str  # such as "safetensors" or "PyTorch (zip)"
     arrays: Mapping[str, Stored]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was left out or chosen while reading
 
 
 def from_numpy(array: NDArray[Any]) -> Stored:

@@ -46,10 +46,7 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
 
     Nothing in it is ever executed, and memory is bounded by a multiple of the file's size.
 
-    Raises
-    ------
-    Refusal
-        Why it cannot be read, without the path.
+    Raises Refusal: why it cannot be read, without the path.
     """
     tensors = _read(Path(path))
     for key in tensors.arrays:

@@ -20,10 +20,7 @@ DEEPEST, MOST = 20, 100_000
 def flattened(tree: Any, kind: type[T], budget: Budget) -> tuple[dict[str, T], tuple[str, ...]]:
     """The leaves of this type by their keys joined with dots, and what was chosen.
 
-    Raises
-    ------
-    Refusal
-        If there is none, or the dicts are nested without end.
+    Raises Refusal if there is none, or the dicts are nested without end.
     """
     tree = _dict(tree)
     notes = []
