@@ -231,7 +231,7 @@ def block_cost(frame: Array, task: Task, length: int) -> Cost:
     """What a block of so many frames takes, with the frames around it, which are held as well."""
     held = length + 2 * _halo(task)
     clip = np.broadcast_to(frame, (held, *frame.shape))
-    cost = replace(task, layout=_layout(frame)).cost(clip)
+    cost = replace(task, layout=_layout(frame), region=None).cost(clip)
     return Cost(cost.seconds, cost.bytes + 2 * held * frame.nbytes)
 
 

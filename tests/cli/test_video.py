@@ -592,3 +592,16 @@ def test_a_clip_of_unknown_length_without_sound(cli, monkeypatch):
     assert code == 0
     assert "7 frames 32x24 at 25 frames/s, in" in out
     assert "it does not say how many frames it has; filtering 1500 of them takes about" in err
+
+
+def test_a_plan_counts_every_frame(cli):
+    """Not those alone that the noise was measured on."""
+    seconds = {}
+    for count in (10, 40):
+        make("a.mkv", codec="ffv1", size=(64, 48), count=count, sound=None)
+        plan = json.loads(cli("plan", "a.mkv", "--sigma", "8", "--json", "--threads", "1")[1])
+        op = nlmeans.nl_means(8, 7.2, tuple(plan["patch_size"]), tuple(plan["search_size"]))
+        cost = op.cost((count, 48, 64, 3), channel_axis=-1, threads=1)
+        seconds[count] = plan["seconds"]
+        assert cost.seconds <= plan["seconds"] < 2 * cost.seconds
+    assert seconds[40] > 2.5 * seconds[10]
