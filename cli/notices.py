@@ -86,12 +86,8 @@ def announce(
 def memory_left(max_memory: int | None, coming: int = 0) -> int | None:
     """Bytes that a filter may take; None if unknown.
 
-    Parameters
-    ----------
-    max_memory : int or None
-        What may be taken above the input; what the machine has left, by default.
-    coming : int
-        Bytes of the result.
+    - `max_memory`: what may be taken above the input; what the machine has left, by default.
+    - `coming`: bytes of the result.
     """
     from nlmeans.base.machine import available_memory
 

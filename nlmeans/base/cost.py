@@ -74,15 +74,9 @@ def in_parts(
 ) -> NDArray[Any]:
     """run(slice) of a whole axis, or of parts of it that take no more memory than allowed.
 
-    Parameters
-    ----------
-    run : callable
-        Filters positions of the axis.
-    along : Cut
-    peak : callable
-        Bytes that so many positions take, their result among them.
-    result : int
-        Bytes of the whole result.
+    - `run`: filters positions of the axis.
+    - `peak`: bytes that so many positions take, their result among them.
+    - `result`: bytes of the whole result.
 
     Raises NotEnoughMemory before anything is run.
     """

@@ -91,16 +91,10 @@ def find_cases(
 ) -> tuple[list[PictureCase], list[str]]:
     """The cases, by noise level and name, and what of the folders cannot be compared.
 
-    Parameters
-    ----------
-    clean : Path
-        Folder of clean pictures of 8 bits.
-    sigmas : sequence of float
-        Noise levels on 0 to 255. With `noisy` one at most, the level that methods are told.
-    noisy : Path, optional
-        Folder of noisy pictures with the same names and sizes.
-    clip : bool
-        Clip and round added noise.
+    - `clean`: folder of clean pictures of 8 bits.
+    - `sigmas`: noise levels on 0 to 255. With `noisy` one at most, the level that methods are told.
+    - `noisy`: folder of noisy pictures with the same names and sizes.
+    - `clip`: clip and round added noise.
 
     Raises ImageReadError if a folder is missing, or no picture is left.
     """

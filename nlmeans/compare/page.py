@@ -32,16 +32,9 @@ def page(
 ) -> str:
     """The page.
 
-    Parameters
-    ----------
-    title : str
-    about : dict
-        How the report was made, shown at the end.
-    found : sequence of MethodRow
-    outcomes : sequence of Outcome
-        Those with a picture are shown.
-    problems : sequence of str
-        What was not compared.
+    - `about`: how the report was made, shown at the end.
+    - `outcomes`: those with a picture are shown.
+    - `problems`: what was not compared.
     """
     style, script = (_resource(f"page.{kind}") for kind in ("css", "js"))
     listed = "".join(f"<li>{escape(problem)}</li>" for problem in problems)

@@ -66,31 +66,19 @@ def prepare(
 ) -> Comparison:
     """Check everything that a comparison needs, before any of it is done.
 
-    Parameters
-    ----------
-    clean : Path
-        Folder of clean pictures of 8 bits.
-    methods : sequence of str
-        Names of `nlmeans.compare.methods.METHODS`, "weights:FILE" or "results:DIR": pictures that
-        another program wrote, under the clean ones' names; with several sigmas in DIR/15 and so on.
-    folder : Path
-        Of the report, made if it is not there.
-    sigmas : sequence of float
-        Noise levels on 0 to 255; with `noisy` none, or the one that methods are told.
-    noisy : Path, optional
-        Folder of noisy pictures.
-    clip : bool
-        Clip and round added noise, as a file would hold it; not with `noisy`.
-    published_set : str, optional
-        Add the published rows of this set of pictures.
-    pictures : int
-        So many pictures are shown on the page.
-    threads : int, optional
-        When timing; all that the process may use by default.
-    jobs : int, optional
-        Processes that score; as many by default.
-    resume : bool
-        Go on with a report that is there.
+    - `clean`: folder of clean pictures of 8 bits.
+    - `methods`: names of `nlmeans.compare.methods.METHODS`, "weights:FILE" or "results:DIR":
+      pictures that another program wrote, under the clean ones' names; with several sigmas in
+      DIR/15 and so on.
+    - `folder`: of the report, made if it is not there.
+    - `sigmas`: noise levels on 0 to 255; with `noisy` none, or the one that methods are told.
+    - `noisy`: folder of noisy pictures.
+    - `clip`: clip and round added noise, as a file would hold it; not with `noisy`.
+    - `published_set`: add the published rows of this set of pictures.
+    - `pictures`: so many pictures are shown on the page.
+    - `threads`: when timing; all that the process may use by default.
+    - `jobs`: processes that score; as many by default.
+    - `resume`: go on with a report that is there.
 
     Raises ParameterError if a number or name is not allowed. Raises ImageReadError if a folder is
     missing or nothing in it can be compared. Raises ImageWriteError if the report is there already,
@@ -175,13 +163,8 @@ def finish(
 ) -> Summary:
     """Do it, and write the report: index.html, summary.csv, cases.csv, report.json, .md, .tex.
 
-    Parameters
-    ----------
-    comparison : Comparison
-    command : str
-        What the user asked for, noted in the report.
-    progress : callable
-        Called with 1 for each of the tasks that is done.
+    - `command`: what the user asked for, noted in the report.
+    - `progress`: called with 1 for each of the tasks that is done.
     """
     folder = comparison.folder
     outcomes = run(comparison.tasks, folder, comparison.jobs, comparison.keep, progress)

@@ -64,17 +64,10 @@ def run(
 ) -> list[Outcome]:
     """Do all tasks, scored ones first, `jobs` at a time.
 
-    Parameters
-    ----------
-    tasks : sequence of CaseTask
-    folder : Path
-        Of the report; results are kept in it and found again.
-    jobs : int
-        Processes that score.
-    keep : set of str
-        Names of pictures whose results are kept as PNG.
-    progress : callable
-        Called with 1 for each task that is done.
+    - `folder`: of the report; results are kept in it and found again.
+    - `jobs`: processes that score.
+    - `keep`: names of pictures whose results are kept as PNG.
+    - `progress`: called with 1 for each task that is done.
 
     Returns
     -------

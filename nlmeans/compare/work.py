@@ -110,12 +110,8 @@ def waited() -> float | None:
 def _share(used: float, lost: float, most: float) -> float:
     """CPU time used, of what was used and waited for; more threads than cores wait for themselves.
 
-    Parameters
-    ----------
-    used, lost : float
-        Seconds of all threads.
-    most : float
-        Seconds that all cores together had.
+    - `used`, `lost`: seconds of all threads.
+    - `most`: seconds that all cores together had.
     """
     wanted = min(used + lost, most)
     return min(used / wanted, 1.0) if wanted > 0 else 1.0

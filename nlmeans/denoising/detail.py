@@ -80,20 +80,12 @@ def keep_detail(
     around a place, with the weights of a Gaussian. d_i, which adds up to the divergence of F, is
     b_i (F(x + e b) - F(x))_i / e with random signs b [1]_.
 
-    Parameters
-    ----------
-    values, filtered : array, floats
-        x and F(x).
-    run : callable
-        F.
-    sigma : float or array (*grid)
-        Of white noise in x.
-    chosen : array of the values' shape
-        b.
-    axis : int or None
-        Of channels.
-    stack : str or None
-        "clip" for sums within frames.
+    - `values`, `filtered`: x and F(x).
+    - `run`: f.
+    - `sigma` (*grid): of white noise in x.
+    - `chosen`: b.
+    - `axis`: of channels.
+    - `stack`: "clip" for sums within frames.
 
     Returns
     -------

@@ -78,11 +78,8 @@ def save_cloud(
 ) -> None:
     """Write the file that the cloud came from with other positions: all of it or nothing.
 
-    Parameters
-    ----------
-    points : array (N, 3)
-    sigma : float
-        The noise level: text gets as many decimals as the file had, and at least two below this.
+    - `sigma`: the noise level: text gets as many decimals as the file had, and at least two below
+      this.
 
     Raises ImageWriteError as `check_cloud_output`, or what the disk had to say. Nothing is left
     behind.

@@ -25,12 +25,8 @@ class Weights(NamedTuple):
 def draw_weights(grey: NDArray[Any], each: Sequence[Weights]) -> Bytes:
     """The picture in grey and the weights above it, in colours from violet (few) to yellow (most).
 
-    Parameters
-    ----------
-    grey : array (H, W)
-        In any unit: black is its lowest value, white its highest.
-    each : sequence of Weights
-        Those with a small window get a panel of their own, in which it is enlarged.
+    - `grey` (H, W): in any unit: black is its lowest value, white its highest.
+    - `each`: those with a small window get a panel of their own, in which it is enlarged.
 
     Returns
     -------

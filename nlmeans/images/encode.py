@@ -47,20 +47,14 @@ def save_clip(
     Sound, subtitles, further video, time stamps, the shape of pixels, rotation, colour tags,
     chapters and titles are those of the clip; packets are copied as they are.
 
-    Parameters
-    ----------
-    path : path-like
-        The extension chooses the container: .mp4, .m4v, .mov, .mkv, .webm, .avi, .mpg or .mpeg.
-    clip : Clip
-        Open, from `nlmeans.images.video.open_clip`.
-    frames : iterable of arrays
-        One for each of ``clip.frames()``, of the same shape and dtype. They are encoded by the
-        codec of the clip where there is an encoder that the container holds, in the clip's pixel
-        format where the encoder takes it.
-    overwrite : bool
-        Whether a file that is there may be replaced.
-    quality : int, 1 to 100, optional
-        From the encoder's worst to its best; by default the losses cannot be seen.
+    - `path`: the extension chooses the container: .mp4, .m4v, .mov, .mkv, .webm, .avi, .mpg or
+      .mpeg.
+    - `clip`: open, from `nlmeans.images.video.open_clip`.
+    - `frames`: one for each of ``clip.frames()``, of the same shape and dtype. They are encoded by
+      the codec of the clip where there is an encoder that the container holds, in the clip's pixel
+      format where the encoder takes it.
+    - `overwrite`: whether a file that is there may be replaced.
+    - `quality`: from the encoder's worst to its best; by default the losses cannot be seen.
 
     Returns
     -------

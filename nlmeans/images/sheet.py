@@ -35,10 +35,6 @@ def black_and_white(colours: NDArray[Any]) -> tuple[float, float]:
 def draw_sheet(tiles: Sequence[tuple[str, Bytes]]) -> Bytes:
     """Pictures of one size side by side, each below its label, enlarged to whole pixels.
 
-    Parameters
-    ----------
-    tiles : sequence of (label, array (H, W) or (H, W, 3))
-
     Returns
     -------
     array (H', W', 3), uint8

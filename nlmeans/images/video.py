@@ -49,12 +49,8 @@ class Instant:
 def open_clip(path: StrPath, *, keep_partial: bool = False) -> Iterator[Clip]:
     """Open a video file for reading.
 
-    Parameters
-    ----------
-    path : path-like
-        A file that holds video: MP4, MOV, Matroska, WebM, AVI or MPEG.
-    keep_partial : bool
-        Take the frames before the damage of a clip that is damaged or cut short.
+    - `path`: a file that holds video: MP4, MOV, Matroska, WebM, AVI or MPEG.
+    - `keep_partial`: take the frames before the damage of a clip that is damaged or cut short.
 
     Yields
     ------

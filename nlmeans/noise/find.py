@@ -107,14 +107,8 @@ def noise_asked(
 def find(colours: Array, layout: Layout, asked: NoiseAsked, *, trusted: bool = False) -> Found:
     """What noise an image, volume or clip has: as told, or else estimated.
 
-    Parameters
-    ----------
-    colours : array
-        Without its alpha channel.
-    layout : Layout
-    asked : NoiseAsked
-    trusted : bool
-        Whether an estimate is trusted whatever it is, as where h is given.
+    - `colours`: without its alpha channel.
+    - `trusted`: whether an estimate is trusted whatever it is, as where h is given.
     """
     noise, sigma, levels = _told_or_estimated(colours, layout, asked)
     axis, trust = layout.channel_axis, 1.0

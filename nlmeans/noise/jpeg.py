@@ -51,12 +51,8 @@ def sigma_before_jpeg(image: Array, channel_axis: int | None = None) -> float | 
     standard error added; the lowest counts, for texture only adds. Of that, texture that seems to
     reach from the middle frequencies into the highest is taken off as in `estimate_sigma`.
 
-    Parameters
-    ----------
-    image : uint8 array (rows, columns), and a channel axis of length 3 if one is named
-        Colours are red, green, blue, in this order; their luma is looked at. Noise counts as equal
-        in the three.
-    channel_axis : int, optional
+    - `image` (rows, columns): colours are red, green, blue, in this order; their luma is looked at.
+      Noise counts as equal in the three.
 
     Returns the level in grey levels, or None.
 

@@ -259,13 +259,9 @@ def flat_variance(
 ) -> float:
     """Fixed point of variance -> flat patches away from clipping levels -> variance.
 
-    Parameters
-    ----------
-    spectra : Spectra
-    which : array of int, optional
-        The patches that count; all by default.
-    margin : array (patches,), optional
-        Distance of the mean of those from the nearest clipping level, -inf for no use at all.
+    - `which`: the patches that count; all by default.
+    - `margin` (patches,): distance of the mean of those from the nearest clipping level, -inf for
+      no use at all.
     """
     energy = spectra.sums[0] if which is None else spectra.sums[0, which]
     order = order_of(energy)

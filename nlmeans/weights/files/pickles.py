@@ -138,14 +138,9 @@ def read_pickle(
 ) -> Any:
     """The object of the pickle that starts where the file stands; leaves it after its end.
 
-    Parameters
-    ----------
-    budget : Budget
-        Of which each copy takes what it is long.
-    names : dict
-        What each global that may occur stands for.
-    persistent : callable, optional
-        Turns a persistent id into an object.
+    - `budget`: of which each copy takes what it is long.
+    - `names`: what each global that may occur stands for.
+    - `persistent`: turns a persistent id into an object.
 
     Raises Refusal for a damaged pickle, and for any opcode or global that weights do not need.
     """
