@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nlmeans.base.blas import blas_at_most
 from nlmeans.base.checks import (
@@ -18,13 +18,76 @@ from nlmeans.base.checks import (
     check_threads,
     check_whole,
 )
-from nlmeans.learning.crops import Supervision, level, sample
-from nlmeans.learning.descent import best_start, descend
-from nlmeans.learning.masking import renoised
-from nlmeans.learning.matrices import as_block, classical
-from nlmeans.learning.model import BlockShape
+from nlmeans.learning.crops import Supervision, level, renoised, sample
+from nlmeans.learning.matrices import BlockMatrices, as_block, by_free, changed, classical
+from nlmeans.learning.model import BlockShape, Example, error_and_gradient, squared_error
 from nlmeans.learning.pairs import check_sides, pairs_of, sigma_of, split
 from nlmeans.operation.block import Block
+
+
+def best_start(
+    starts: list[tuple[BlockMatrices, BlockShape]], training: list[Example]
+) -> tuple[BlockMatrices, BlockShape]:
+    """The one of least error, on some of the crops."""
+    seen = training[:: max(len(training) // 40, 1)]
+    return min(starts, key=lambda each: _error(each[0], each[1], seen))
+
+
+def descend(
+    start: BlockMatrices,
+    geometry: BlockShape,
+    training: list[Example],
+    held: list[Example],
+    steps: int,
+    patience: int,
+    told: Callable[[int, float, float], None],
+) -> BlockMatrices:
+    """The matrices that are best on the held-out crops on the way of L-BFGS."""
+    from scipy.optimize import OptimizeResult, minimize
+
+    count = sum(each.size for each in training)
+
+    def error(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        matrices = changed(start, free).astype(np.float32)
+        total, gradient = 0.0, np.zeros_like(free)
+        for example in training:
+            squares, by_matrices = error_and_gradient(matrices, geometry, example)
+            total += squares
+            gradient += by_matrices.flat()
+        return total / count, by_free(start.of_flat(gradient)) / count
+
+    best = _error(start, geometry, held), 0, np.zeros(start.flat().size)
+    told(0, _error(start, geometry, training), best[0])
+    step = 0
+
+    def watch(intermediate_result: OptimizeResult) -> None:
+        nonlocal best, step
+        step += 1
+        free = np.array(intermediate_result.x)
+        by_held = _error(changed(start, free), geometry, held)
+        told(step, float(intermediate_result.fun), by_held)
+        if by_held < best[0]:
+            best = by_held, step, free
+        elif step - best[1] >= patience:
+            raise StopIteration
+
+    minimize(
+        error,
+        best[2],
+        jac=True,
+        method="L-BFGS-B",
+        callback=watch,
+        options={"maxiter": steps, "maxcor": 20},
+    )
+    return changed(start, best[2])
+
+
+def _error(matrices: BlockMatrices, geometry: BlockShape, examples: list[Example]) -> float:
+    """Mean square, in the unit of the examples."""
+    single = matrices.astype(np.float32)
+    count = sum(each.size for each in examples)
+    return sum(squared_error(single, geometry, each) for each in examples) / count
+
 
 # h of the classical start over sigma: the best on the training crops is taken.
 H_OVER_SIGMA = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)

@@ -5,8 +5,7 @@ from typing import Literal
 from nlmeans.base.checks import ParameterError, check_choice
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.numbers import count, number
-from nlmeans.peers.peer import Peer
+from nlmeans.peers.peer import Peer, count, number
 
 
 def from_dipy(

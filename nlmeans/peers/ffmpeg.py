@@ -5,8 +5,7 @@ from typing import Literal
 from nlmeans.base.checks import check_choice, check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.numbers import number, odd
-from nlmeans.peers.peer import Peer
+from nlmeans.peers.peer import Peer, number, odd
 
 
 def from_ffmpeg(

@@ -5,8 +5,7 @@ import math
 from nlmeans.base.checks import check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.numbers import count, number
-from nlmeans.peers.peer import Peer
+from nlmeans.peers.peer import Peer, count, number
 
 # "Non-Local Means Denoising", Buades, Coll, Morel, IPOL 2011: sigma up to (0 to 255), sides of
 # patch and window, h/sigma.

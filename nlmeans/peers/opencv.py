@@ -2,8 +2,7 @@
 
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.numbers import number, odd
-from nlmeans.peers.peer import Peer
+from nlmeans.peers.peer import Peer, number, odd
 
 
 def from_opencv(

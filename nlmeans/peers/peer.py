@@ -1,11 +1,25 @@
-"""What is known of a peer: its call as an operation, and how the call meets a picture."""
+"""What is known of a peer: its call as an operation, its numbers, how it meets a picture."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nlmeans.base.checks import check_number, check_whole
 from nlmeans.operation.operation import Operation
+
+
+def number(name: str, value: float) -> float:
+    return check_number(name, value, low=0, above=True)
+
+
+def count(name: str, value: int, low: int = 0, high: int = 4999) -> int:
+    return check_whole(name, value, low=low, high=high)
+
+
+def odd(name: str, side: int, low: int = 1, high: int = 9999) -> int:
+    """The side itself, or the next odd one."""
+    return count(name, side, low, high) | 1
 
 
 def nothing(axes: int, channels: int) -> dict[str, Any]:

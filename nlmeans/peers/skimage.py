@@ -12,8 +12,7 @@ from nlmeans.base.arrays import checked_array, checked_axis
 from nlmeans.base.checks import LARGEST_NUMBER, check_number
 from nlmeans.operation.classical import nl_means
 from nlmeans.operation.operation import Operation
-from nlmeans.peers.numbers import count, number, odd
-from nlmeans.peers.peer import Peer
+from nlmeans.peers.peer import Peer, count, number, odd
 
 MOST_OF_H = 500  # half a range, over h, to which float32 holds differences well enough
 

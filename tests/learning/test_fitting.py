@@ -7,9 +7,8 @@ from conftest import ROOT, by_reference
 
 import nlmeans
 from nlmeans import Block, ParameterError
-from nlmeans.learning import descent
-from nlmeans.learning.crops import sample
-from nlmeans.learning.masking import STRIDE, hidden, renoised
+from nlmeans.learning import fit as fitting
+from nlmeans.learning.crops import STRIDE, hidden, renoised, sample
 from nlmeans.learning.matrices import as_block, by_free, changed, classical
 from nlmeans.learning.model import BlockShape, Example, apply, error_and_gradient, squared_error
 from nlmeans.learning.pairs import Pair, split
@@ -225,7 +224,7 @@ def descended(monkeypatch, by_held, patience, steps=10):
         for x in rng.normal(size=(2, 9 + side, 9 + side, 1))
     )
     seen, told = [], []
-    true = descent._error
+    true = fitting._error
 
     def error(matrices, geometry, examples):
         if examples is not held:
@@ -233,8 +232,8 @@ def descended(monkeypatch, by_held, patience, steps=10):
         seen.append(matrices.flat())
         return by_held[len(seen) - 1]
 
-    monkeypatch.setattr(descent, "_error", error)
-    found = descent.descend(
+    monkeypatch.setattr(fitting, "_error", error)
+    found = fitting.descend(
         start, geometry, training, held, steps, patience, lambda *step: told.append(step)
     )
     return found.flat(), seen, told

@@ -12,9 +12,8 @@ from nlmeans.operation.embed import Embedding, Identity
 from nlmeans.operation.features import Features, features
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.run.arrays import MOST_DIMENSIONS, aligned, divided, locked, table, to_zyx
-from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.call import TINY, Array, Call, fits_float32, unit_of
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits, tiles_of
-from nlmeans.operation.run.precision import TINY, fits_float32, unit_of
 from nlmeans.operation.support import Support, Window
 
 # Of scores and values: far enough from the largest float for sums of them.

@@ -14,9 +14,8 @@ from nlmeans.operation.features import features
 from nlmeans.operation.neighbour_lists import AT_ONCE, BYTES_WHILE_FOUND, Lists
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.run.arrays import aligned, divided
-from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.call import Array, Call, fits_float32
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
-from nlmeans.operation.run.precision import fits_float32
 from nlmeans.operation.support import Neighbours, Support
 
 Rows = NDArray[Any]  # (N, d)

@@ -20,10 +20,9 @@ from nlmeans.kernels.codes import (
 from nlmeans.operation.embed import Embedding
 from nlmeans.operation.pairwise import Pairwise
 from nlmeans.operation.run.arrays import divided, locked, table
-from nlmeans.operation.run.call import Array, Call
+from nlmeans.operation.run.call import LARGEST_EXPONENT, Array, Call, largest_exponent, unit_of
 from nlmeans.operation.run.kernel import Kernel, Problem, Work, lacks_traits
 from nlmeans.operation.run.parts import Parts, parts_of
-from nlmeans.operation.run.precision import LARGEST_EXPONENT, largest_exponent, unit_of
 from nlmeans.operation.support import Everywhere, Regions, Support, pool_of
 
 
