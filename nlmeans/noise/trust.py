@@ -50,7 +50,8 @@ def trust_in(sigma: float, image: NDArray[Any], channel_axis: int | None = None)
     grid = planes.shape[1:]
     step = math.ceil((math.prod(grid) / _MOST_LOOKED_AT) ** (1 / len(grid)))
     seen = planes[(slice(None), *(slice(None, None, step) for _ in grid))]
-    ends = np.percentile(seen, _PERCENTILES, method="nearest")
+    # In the order of memory, in which they are copied three times as fast.
+    ends = np.percentile(seen.ravel(order="K"), _PERCENTILES, method="nearest")
     # Halved, for a range may be above the largest float.
     lowest, low, high, highest = map(float, ends.astype(np.float64) / 2)
     half = highest - lowest
