@@ -4,7 +4,7 @@ OK, FAILED, USAGE = range(3)
 INTERRUPTED, TERMINATED = 130, 143
 
 EXPLAINED = (
-    "Exit codes: 0 all done; 1 something failed, if only one of several files; 2 wrong usage, or "
+    "Exit codes: 0 all done; 1 at least one file failed; 2 wrong usage, or "
     "a number beyond what a file allows; 130 interrupted by Ctrl-C; 143 terminated, or its "
     "terminal was closed."
 )

@@ -117,11 +117,12 @@ def _lengths(count: int) -> Iterator[int]:
 
 def show_bytes(count: float) -> str:
     """
-    >>> show_bytes(1536), show_bytes(3.2 * 2**30)
-    ('1.5 KiB', '3.2 GiB')
+    >>> show_bytes(1), show_bytes(1536), show_bytes(3.2 * 2**30)
+    ('1 byte', '1.5 KiB', '3.2 GiB')
     """
     power = min(int(math.log(max(count, 1), 1024)), len(UNITS) - 1)
-    return f"{count / 1024**power:.3g} {UNITS[power]}"
+    unit = "byte" if count == 1 else UNITS[power]
+    return f"{count / 1024**power:.3g} {unit}"
 
 
 def show_seconds(seconds: float) -> str:

@@ -30,6 +30,8 @@ LAYERS = [
     "workqueue",
     pytest.param("tbb", marks=pytest.mark.skipif(not TBB, reason="there is no TBB")),
 ]
+# On one core TBB, asked for by several threads, waits for itself when the process ends by itself.
+LEAVE = "import os, sys; sys.stdout.flush(); os._exit(0)"
 # Numba does not find TBB in a virtual environment; once loaded, it does.
 LOAD_TBB = f"import ctypes; ctypes.CDLL({TBB[0]!r}, ctypes.RTLD_GLOBAL)" if TBB else ""
 
@@ -79,6 +81,7 @@ def test_concurrent_calls_and_forks(layer):
         assert [c.exitcode for c in children] == [0, 0]
         assert np.array_equal(op(x), expected)
         """,
+        LEAVE,
         NUMBA_THREADING_LAYER=layer,
     )
     # before it TBB may print that forking can break threads, which it does not here
@@ -102,6 +105,7 @@ def test_first_calls_at_once(layer):
         [t.start() for t in threads]; [t.join() for t in threads]
         assert len(results) == 6
         """,
+        LEAVE,
         NUMBA_THREADING_LAYER=layer,
     )
 
